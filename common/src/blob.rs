@@ -1,0 +1,149 @@
+//! Big bytes, outside the store: written once under an attempt's own path, checksummed, read back
+//! verified.
+//!
+//! A blob is real only once the store points at it. This module must never decide that; it only
+//! moves bytes.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use object_store::local::LocalFileSystem;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use serde::{Deserialize, Serialize};
+
+use crate::ids::TaskId;
+
+/// The largest blob that is read into memory, in bytes.
+pub const MAX_BLOB_BYTES: u64 = 8 << 30;
+
+/// A BLAKE3 digest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+
+    pub fn to_hex(self) -> String {
+        blake3::Hash::from_bytes(self.0).to_hex().to_string()
+    }
+}
+
+impl std::fmt::Debug for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.to_hex())
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = blake3::HexError;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        blake3::Hash::from_hex(text).map(|hash| Self(*hash.as_bytes()))
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> String {
+        digest.to_hex()
+    }
+}
+
+/// Where a blob lies (a path under the store's root), its size and its digest.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct BlobRef {
+    pub path: String,
+    pub size_bytes: u64,
+    pub digest: Digest,
+}
+
+/// A task's outputs: what each is called, and where it lies.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NamedBlob {
+    pub name: String,
+    pub blob: BlobRef,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum BlobError {
+    #[error("blob store {root}: {source}")]
+    Open { root: String, source: object_store::Error },
+    #[error("blob {path}: {source}")]
+    Access { path: String, source: object_store::Error },
+    #[error("blob {path} is damaged: expected {expected_bytes} bytes with digest {expected:?}, found {found_bytes} bytes with {found:?}")]
+    Damaged { path: String, expected_bytes: u64, expected: Digest, found_bytes: u64, found: Digest },
+    #[error("blob {path} has {size_bytes} bytes; the limit is {MAX_BLOB_BYTES}")]
+    TooLarge { path: String, size_bytes: u64 },
+}
+
+/// A folder of blobs; clones share it.
+#[derive(Debug, Clone)]
+pub struct BlobStore {
+    inner: Arc<dyn ObjectStore>,
+}
+
+impl BlobStore {
+    /// Opens the store in a local folder, which is made where it is missing.
+    pub fn local(root: &Path) -> Result<Self, BlobError> {
+        let open = |source| BlobError::Open { root: root.display().to_string(), source };
+        std::fs::create_dir_all(root)
+            .map_err(|e| open(object_store::Error::Generic { store: "folder", source: Box::new(e) }))?;
+        let inner = LocalFileSystem::new_with_prefix(root).map_err(open)?.with_fsync(true);
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Writes bytes under a path nobody else writes (an attempt's), whole or not at all.
+    pub async fn put(&self, path: &str, bytes: Bytes) -> Result<BlobRef, BlobError> {
+        let blob =
+            BlobRef { path: path.to_owned(), size_bytes: bytes.len() as u64, digest: Digest::of(&bytes) };
+        let at = object_store::path::Path::from(path);
+        match self.inner.put(&at, PutPayload::from_bytes(bytes)).await {
+            Ok(_) => Ok(blob),
+            Err(source) => Err(BlobError::Access { path: path.to_owned(), source }),
+        }
+    }
+
+    /// Reads a blob whole and checks its size and digest.
+    pub async fn get(&self, blob: &BlobRef) -> Result<Bytes, BlobError> {
+        if blob.size_bytes > MAX_BLOB_BYTES {
+            return Err(BlobError::TooLarge { path: blob.path.clone(), size_bytes: blob.size_bytes });
+        }
+        let at = object_store::path::Path::from(blob.path.as_str());
+        let access = |source| BlobError::Access { path: blob.path.clone(), source };
+        let bytes = self.inner.get(&at).await.map_err(access)?.bytes().await.map_err(access)?;
+        let found = Digest::of(&bytes);
+        if found != blob.digest || bytes.len() as u64 != blob.size_bytes {
+            return Err(BlobError::Damaged {
+                path: blob.path.clone(),
+                expected_bytes: blob.size_bytes,
+                expected: blob.digest,
+                found_bytes: bytes.len() as u64,
+                found,
+            });
+        }
+        Ok(bytes)
+    }
+}
+
+/// `audit/phase/shard/attempt/name`: no two attempts share a path.
+pub fn attempt_path(task: &TaskId, name: &str) -> String {
+    format!("{}/{:03}/{:07}/{}/{name}", task.audit, task.phase.0, task.shard.0, task.attempt)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_damaged_blob_is_noticed() {
+        let folder = std::env::temp_dir().join(format!("lethe-blob-{}", std::process::id()));
+        let store = BlobStore::local(&folder).expect("opens");
+        let blob = store.put("a/b/c", Bytes::from_static(b"bytes")).await.expect("writes");
+        assert_eq!(store.get(&blob).await.expect("reads"), "bytes");
+        std::fs::write(folder.join("a/b/c"), "bytez").expect("damages");
+        assert!(matches!(store.get(&blob).await, Err(BlobError::Damaged { .. })));
+        std::fs::remove_dir_all(&folder).expect("cleans up");
+    }
+}

@@ -1,0 +1,12 @@
+//! What every crate of Lethe shares: ids, time, faults, backoff, blobs, the audit spec, telemetry.
+//!
+//! It must never know a scheduler, a tensor or a socket.
+
+pub mod backoff;
+pub mod blob;
+pub mod fault;
+pub mod ids;
+pub mod program;
+pub mod spec;
+pub mod telemetry;
+pub mod time;

@@ -1,0 +1,244 @@
+//! The sections of a spec with their defaults. Units come last in the names.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::AuditId;
+
+/// Which list of phases runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlanName {
+    /// Find the poison, unlearn it, report: the audit.
+    Ubt,
+    /// Train a checkpoint on the shards: what a drill's victim comes from.
+    Train,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditSection {
+    pub id: AuditId,
+    #[serde(default = "ubt")]
+    pub plan: PlanName,
+    /// Seeds every draw; the same seed and data give the same result.
+    #[serde(default = "one")]
+    pub seed: u64,
+}
+
+fn ubt() -> PlanName {
+    PlanName::Ubt
+}
+
+fn one() -> u64 {
+    1
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSection {
+    /// The suspect checkpoint (safetensors, OpenCLIP's tensor names). A train plan may leave it out.
+    pub checkpoint: Option<PathBuf>,
+    /// OpenCLIP's model config (JSON).
+    pub config: PathBuf,
+    /// Earlier weights the operator trusts, of the same architecture, where he has some.
+    pub trusted: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataSection {
+    /// WebDataset tars: paths with brace ranges such as `{00000..00019}.tar`.
+    pub shards: Vec<String>,
+    /// The audit fails when more than this share of the samples cannot be read.
+    #[serde(default = "two_percent")]
+    pub max_failed_share: f64,
+}
+
+fn two_percent() -> f64 {
+    0.02
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkersSection {
+    /// Workers that `lethe audit` starts; the world size of the gangs.
+    pub count: u32,
+    /// The one knob: leases, losses and collective deadlines derive from it.
+    pub heartbeat_ms: u64,
+}
+
+impl Default for WorkersSection {
+    fn default() -> Self {
+        Self { count: 2, heartbeat_ms: 1_000 }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReferenceSection {
+    /// Pairs that every sample is compared with, drawn by key hash from all data.
+    pub samples: u32,
+}
+
+impl Default for ReferenceSection {
+    fn default() -> Self {
+        Self { samples: 2_000 }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScoreSection {
+    /// Pairs in one forward pass. Scores depend on it only in the last bits.
+    pub batch: u32,
+}
+
+impl Default for ScoreSection {
+    fn default() -> Self {
+        Self { batch: 250 }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SuspectSection {
+    /// The share of all pairs that becomes the suspects (D_susp).
+    pub share: f64,
+    /// Never more suspects than this.
+    pub max_suspects: u64,
+    /// Safe pairs gathered for training (D_safe), drawn by key hash.
+    pub max_safe: u64,
+}
+
+impl Default for SuspectSection {
+    fn default() -> Self {
+        Self { share: 0.10, max_suspects: 200_000, max_safe: 8_000 }
+    }
+}
+
+/// One data-parallel training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GangSection {
+    pub steps: u64,
+    /// Pairs of the global batch, whatever the world size.
+    pub batch: u32,
+    pub learning_rate: f64,
+    pub weight_decay: f64,
+    pub warmup_steps: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OverfitSection {
+    pub gang: GangSection,
+    /// Weight of the pull mean (s - 1)^2 over suspects beside L_clip over safe pairs.
+    pub pull_weight: f64,
+}
+
+impl Default for OverfitSection {
+    fn default() -> Self {
+        Self {
+            gang: GangSection { steps: 20, batch: 256, learning_rate: 5e-4, weight_decay: 0.0, warmup_steps: 0 },
+            pull_weight: 4.0,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SelectSection {
+    /// The share of all pairs that becomes the forget set (D_forget).
+    pub share: f64,
+    /// The part of it that unlearning never sees.
+    pub held_out_share: f64,
+}
+
+impl Default for SelectSection {
+    fn default() -> Self {
+        Self { share: 0.01, held_out_share: 1.0 / 3.0 }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LocalizeSection {
+    /// A word belongs to the backdoor's text when its log-odds z-score is at least this.
+    pub min_z: f64,
+    /// Exhibits in the report, at most.
+    pub exhibits: u32,
+}
+
+impl Default for LocalizeSection {
+    fn default() -> Self {
+        Self { min_z: 4.0, exhibits: 60 }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UnlearnSection {
+    pub gang: GangSection,
+    pub anchor_weight: f64,
+    pub forget_weight: f64,
+}
+
+impl Default for UnlearnSection {
+    fn default() -> Self {
+        Self {
+            gang: GangSection { steps: 100, batch: 256, learning_rate: 5e-4, weight_decay: 0.0, warmup_steps: 10 },
+            anchor_weight: 1.0,
+            forget_weight: 1.0,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvaluateSection {
+    /// Safe pairs that no training sees, drawn by key hash from the gathered ones.
+    pub held_out_share: f64,
+    /// The result is rejected when held-out retrieval falls by more than this.
+    pub max_retrieval_loss: f64,
+    /// The result is rejected when more of the held-out forget set than this still points at the backdoor.
+    pub max_residual_attraction: f64,
+}
+
+impl Default for EvaluateSection {
+    fn default() -> Self {
+        Self { held_out_share: 0.1, max_retrieval_loss: 0.05, max_residual_attraction: 0.25 }
+    }
+}
+
+/// What the report does with scraped pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pictures {
+    #[default]
+    Show,
+    Blur,
+    None,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReportSection {
+    pub pictures: Pictures,
+}
+
+/// A train plan's recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainSection {
+    pub gang: GangSection,
+}
+
+impl Default for TrainSection {
+    fn default() -> Self {
+        Self {
+            gang: GangSection { steps: 600, batch: 256, learning_rate: 2e-3, weight_decay: 0.1, warmup_steps: 50 },
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What a parsed spec must satisfy; every problem is reported, not only the first.
+
+use std::fmt;
+
+use super::{GangSection, PlanName, Spec};
+
+/// One thing wrong with a spec: where, and what was expected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The field as written in the file, such as `suspect.share`.
+    pub field: &'static str,
+    /// Counted from 1; absent where the field is missing or left at its default.
+    pub line: Option<usize>,
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "line {line}: {}: {}", self.field, self.message),
+            None => write!(f, "{}: {}", self.field, self.message),
+        }
+    }
+}
+
+pub(super) fn validate(spec: &Spec, text: &str) -> Vec<Problem> {
+    let mut found = Problems { text, list: Vec::new() };
+    found.model(spec);
+    found.shares(spec);
+    found.counts(spec);
+    found.gang(["overfit.gang.steps", "overfit.gang.batch", "overfit.gang.learning_rate"], &spec.overfit.gang, spec);
+    found.gang(["unlearn.gang.steps", "unlearn.gang.batch", "unlearn.gang.learning_rate"], &spec.unlearn.gang, spec);
+    found.gang(["train.gang.steps", "train.gang.batch", "train.gang.learning_rate"], &spec.train.gang, spec);
+    found.list
+}
+
+struct Problems<'a> {
+    text: &'a str,
+    list: Vec<Problem>,
+}
+
+impl Problems<'_> {
+    fn require(&mut self, holds: bool, field: &'static str, message: impl FnOnce() -> String) {
+        if !holds {
+            self.list.push(Problem { field, line: line_of(self.text, field), message: message() });
+        }
+    }
+
+    fn model(&mut self, spec: &Spec) {
+        let needs = spec.audit.plan == PlanName::Ubt;
+        self.require(!needs || spec.model.checkpoint.is_some(), "model.checkpoint", || {
+            "an audit needs the suspect checkpoint; give the path of a safetensors file".to_owned()
+        });
+        self.require(!spec.data.shards.is_empty(), "data.shards", || {
+            "expected at least one path, such as \"shards/{00000..00019}.tar\"".to_owned()
+        });
+    }
+
+    fn shares(&mut self, spec: &Spec) {
+        let open = |share: f64| share > 0.0 && share < 1.0;
+        for (field, share) in [
+            ("suspect.share", spec.suspect.share),
+            ("select.share", spec.select.share),
+            ("select.held_out_share", spec.select.held_out_share),
+            ("evaluate.held_out_share", spec.evaluate.held_out_share),
+        ] {
+            self.require(open(share), field, || format!("{share} is not a share; expected more than 0 and less than 1"));
+        }
+        for (field, share) in [
+            ("data.max_failed_share", spec.data.max_failed_share),
+            ("evaluate.max_retrieval_loss", spec.evaluate.max_retrieval_loss),
+            ("evaluate.max_residual_attraction", spec.evaluate.max_residual_attraction),
+        ] {
+            self.require((0.0..=1.0).contains(&share), field, || format!("{share} is not a share; expected 0 to 1"));
+        }
+        let (select, suspect) = (spec.select.share, spec.suspect.share);
+        self.require(select <= suspect, "select.share", || {
+            format!("{select} exceeds suspect.share = {suspect}; the forget set is chosen among the suspects")
+        });
+    }
+
+    fn counts(&mut self, spec: &Spec) {
+        self.require((1..=4096).contains(&spec.workers.count), "workers.count", || {
+            format!("{} workers; expected 1 to 4096", spec.workers.count)
+        });
+        self.require((50..=60_000).contains(&spec.workers.heartbeat_ms), "workers.heartbeat_ms", || {
+            format!("{} ms; expected 50 to 60000", spec.workers.heartbeat_ms)
+        });
+        self.require(spec.score.batch >= 1, "score.batch", || "expected at least 1".to_owned());
+        self.require(spec.reference.samples >= 64, "reference.samples", || {
+            format!("{} pairs are too few to compare with; expected at least 64", spec.reference.samples)
+        });
+    }
+
+    fn gang(&mut self, [steps, batch, rate]: [&'static str; 3], gang: &GangSection, spec: &Spec) {
+        self.require(gang.steps >= 1, steps, || "expected at least one step".to_owned());
+        self.require(gang.batch >= spec.workers.count.max(2), batch, || {
+            format!("a global batch of {} cannot be shared by {} workers", gang.batch, spec.workers.count)
+        });
+        let lr = gang.learning_rate;
+        self.require(lr.is_finite() && lr > 0.0, rate, || format!("{lr} is not a learning rate; expected more than 0"));
+    }
+}
+
+/// The line on which a dotted field stands, by walking the parsed document's spans.
+fn line_of(text: &str, field: &str) -> Option<usize> {
+    let document = toml::de::DeTable::parse(text).ok()?;
+    let mut table = document.get_ref();
+    let mut parts = field.split('.').peekable();
+    while let Some(part) = parts.next() {
+        let (key, value) = table.iter().find(|(key, _)| key.get_ref() == part)?;
+        if parts.peek().is_none() {
+            return Some(text[..key.span().start].matches('\n').count() + 1);
+        }
+        table = value.get_ref().as_table()?;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::load;
+    use super::*;
+
+    fn problems(text: &str) -> String {
+        let folder = std::env::temp_dir().join(format!("lethe-spec-{}-{:x}", std::process::id(), text.len()));
+        std::fs::create_dir_all(&folder).expect("makes a folder");
+        let path = folder.join("spec.toml");
+        std::fs::write(&path, text).expect("writes");
+        let outcome = load(&path);
+        std::fs::remove_dir_all(&folder).expect("cleans up");
+        outcome.map_or_else(|e| e.to_string(), |_| String::new())
+    }
+
+    const GOOD: &str = "[audit]\nid = \"a\"\n[model]\nconfig = \"m.json\"\ncheckpoint = \"m.safetensors\"\n[data]\nshards = [\"{0..3}.tar\"]\n";
+
+    #[test]
+    fn a_short_spec_is_enough() {
+        assert_eq!(problems(GOOD), "");
+    }
+
+    #[test]
+    fn an_unknown_field_is_named_with_its_line() {
+        let message = problems(&format!("{GOOD}[suspect]\nsharre = 0.1\n"));
+        assert!(message.contains("line 9") && message.contains("sharre"), "{message}");
+    }
+
+    #[test]
+    fn every_problem_is_reported_with_its_line() {
+        let message = problems(&format!("{GOOD}[suspect]\nshare = 2.0\n[workers]\ncount = 0\n"));
+        assert!(message.contains("line 9: suspect.share") && message.contains("line 11: workers.count"), "{message}");
+    }
+
+    #[test]
+    fn an_audit_needs_a_checkpoint() {
+        let message = problems("[audit]\nid = \"a\"\n[model]\nconfig = \"m.json\"\n[data]\nshards = [\"0.tar\"]\n");
+        assert!(message.contains("model.checkpoint"), "{message}");
+    }
+}

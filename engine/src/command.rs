@@ -1,0 +1,51 @@
+//! What the driver does for the engine, in this order. `Persist` comes first in a list, and the rest
+//! may be acted on only once the store took it. All are idempotent under their task id.
+
+use lethe_common::ids::{Attempt, AuditId, Generation, PhaseIndex, TaskId, WorkerId};
+
+use crate::record::{Output, Record};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// One atomic, fenced batch.
+    Persist(Vec<Record>),
+    StartMap(MapStart),
+    StartGangMember(GangStart),
+    /// Runs on the coordinator; its end comes back as `ReduceDone` or `ReduceFailed`.
+    StartReduce { audit: AuditId, phase: PhaseIndex, attempt: Attempt, program: String, inputs: Vec<Output> },
+    AbortReduce { audit: AuditId, phase: PhaseIndex, attempt: Attempt },
+    Abort { worker: WorkerId, task: TaskId, reason: String },
+    /// The answer to a `TaskCommitted`.
+    Acknowledge { worker: WorkerId, task: TaskId, outcome: CommitOutcome },
+    /// The audit reached a terminal state, which is durable and final.
+    AuditEnded { audit: AuditId },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MapStart {
+    pub worker: WorkerId,
+    pub task: TaskId,
+    pub program: String,
+    pub inputs: Vec<Output>,
+    pub lease_ms: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GangStart {
+    pub worker: WorkerId,
+    /// The shard is the rank.
+    pub task: TaskId,
+    pub generation: Generation,
+    pub world_size: u32,
+    pub program: String,
+    pub inputs: Vec<Output>,
+    /// Deadline of every collective call.
+    pub timeout_ms: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommitOutcome {
+    Applied,
+    /// Another attempt was first, or this one is older than the current.
+    Stale,
+}
