@@ -1,0 +1,45 @@
+# Two commands do everything: `make demo` audits a planted backdoor end to end, `make test` checks the project.
+#
+# Nothing is installed and nothing needs root: libtorch and the data set go to a user's cache, outside the checkout.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test build env lint reference
+
+ATTACK ?= badnet
+SEED ?= 1
+OUT ?= out/demo
+export CARGO_TERM_PROGRESS_WHEN ?= auto
+
+# Every recipe that compiles begins with this; where LIBTORCH is set, nothing is fetched.
+USE_LIBTORCH = scripts/prerequisites.sh; LIBTORCH=$$(scripts/libtorch.sh); export LIBTORCH
+BINARIES = $${CARGO_TARGET_DIR:-target}/debug
+
+help: ## what can be made
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: build ## plant a backdoor, train the victim, audit it: ATTACK=badnet|blended SEED=1 OUT=out/demo
+	@DATA=$$(scripts/fashion_mnist.sh); \
+	$(BINARIES)/lethe demo --attack $(ATTACK) --seed $(SEED) --data "$$DATA" --out $(OUT)
+
+test: lint build ## formatter, linter, every test; what CI runs
+	@$(USE_LIBTORCH); FASHION_MNIST=$$(scripts/fashion_mnist.sh); export FASHION_MNIST; \
+	if cargo nextest --version >/dev/null 2>&1; \
+	then cargo nextest run --workspace --locked --no-fail-fast --final-status-level skip; \
+	else cargo test --workspace --locked --no-fail-fast; fi
+	@scripts/skipped.sh
+
+lint: ## formatter and clippy, warnings as errors
+	@scripts/prerequisites.sh
+	@cargo fmt --all --check
+	@$(USE_LIBTORCH); cargo clippy --workspace --all-targets --locked -- -D warnings
+
+build: ## the binaries, in target/debug
+	@$(USE_LIBTORCH); cargo build --workspace --bins --locked
+
+env: ## prints the variable that a plain cargo needs: eval "$(make -s env)"
+	@$(USE_LIBTORCH); echo "export LIBTORCH=$$LIBTORCH"
+
+reference: ## makes the conformance reference again with open_clip (installs the full torch in a venv)
+	@scripts/reference.sh
