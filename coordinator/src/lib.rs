@@ -1,1 +1,9 @@
-//! See ARCHITECTURE.md.
+//! IO around the engine: the driver that persists before it acts, the gRPC api, the store, and the
+//! small folds that run beside them.
+//!
+//! It must never see a tensor, decide what the engine decides, or do work that grows with samples.
+
+pub mod plans;
+pub mod reduce;
+pub mod report;
+pub mod store;

@@ -1,0 +1,49 @@
+//! The small folds of an audit, run on the coordinator: each reads committed blobs and writes its own.
+//!
+//! They must never see a tensor or a ground truth, and never hold more than O(shards) of anything but
+//! the capped suspects.
+
+use std::path::PathBuf;
+
+use lethe_common::blob::{BlobStore, NamedBlob};
+use lethe_common::fault::Fault;
+use lethe_common::ids::{AuditId, TaskId};
+use lethe_common::program::ReduceProgram;
+use lethe_common::spec::Spec;
+use lethe_engine::{AuditView, Outline, Output};
+
+/// All that a reduce may know.
+#[derive(Debug)]
+pub struct ReduceContext {
+    pub audit: AuditId,
+    pub task: TaskId,
+    pub program: ReduceProgram,
+    pub spec: Spec,
+    /// The plan's phases by index, so that a reduce can name one in its outline.
+    pub phase_names: Vec<String>,
+    /// The committed outputs this phase was promised, in any order.
+    pub inputs: Vec<Output>,
+    pub blobs: BlobStore,
+    /// Where `report` and `publish` put what the operator asked for.
+    pub result_folder: PathBuf,
+    /// How the audit went so far; only `report` shows it.
+    pub view: Option<AuditView>,
+}
+
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct ReduceResult {
+    pub outputs: Vec<NamedBlob>,
+    /// Only `plan` gives one.
+    pub outline: Option<Outline>,
+}
+
+/// Runs one reduce to its end. A fault says whether another try may help.
+pub async fn run(ctx: ReduceContext) -> Result<ReduceResult, Fault> {
+    match ctx.program {
+        ReduceProgram::Plan
+        | ReduceProgram::Suspect
+        | ReduceProgram::Select
+        | ReduceProgram::Report
+        | ReduceProgram::Publish => Err(Fault::fatal(format!("the reduce {} is not built yet", ctx.program))),
+    }
+}

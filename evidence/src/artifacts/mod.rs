@@ -1,0 +1,91 @@
+//! What phases hand to each other: the names and the types of every artefact that is not a table.
+//!
+//! It must never compute: a phase fills these in, the next one reads them. Tables (`signals.parquet`,
+//! `pairs.parquet`) have modules of their own.
+
+mod evaluate;
+mod localize;
+mod report;
+mod samples;
+mod select;
+mod shards;
+mod train;
+
+pub use evaluate::Evaluation;
+pub use localize::{Exhibit, Exhibits, Picture, ShadedWord, TokenGrid};
+pub use report::{Histogram, Interval, PhaseSeconds, Report, Verdict};
+pub use samples::{BadSample, BadSamples, MAX_BAD_SAMPLES, SampleCounts};
+pub use select::{DropEntry, DropList, ForgetSet, Member, WordScore};
+pub use shards::{ShardEntry, Shards};
+pub use train::Training;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The names of artefacts, under which a phase's outputs hold them.
+pub mod names {
+    /// [`super::Shards`], by `plan`.
+    pub const SHARDS: &str = "shards.json";
+    /// The signals table of one shard, by `score`.
+    pub const SIGNALS: &str = "signals.parquet";
+    /// [`super::ScoreDigest`] of one shard, by `score`.
+    pub const DIGEST: &str = "digest.json";
+    /// [`super::SuspectCut`], by `suspect`.
+    pub const CUT: &str = "cut.json";
+    /// The pairs table of one shard, by `gather` and `pack`.
+    pub const PAIRS: &str = "pairs.parquet";
+    /// The signals table of one shard's suspects, by `rescore`.
+    pub const RESCORED: &str = "rescored.parquet";
+    /// [`super::ForgetSet`], by `select`.
+    pub const FORGET: &str = "forget.json";
+    /// [`super::DropList`], by `select`.
+    pub const DROP: &str = "drop.json";
+    /// [`super::Exhibits`] of one shard, by `localize`.
+    pub const EXHIBITS: &str = "exhibits.json";
+    /// The throw-away model, by `overfit`.
+    pub const OVERFITTED: &str = "overfitted.safetensors";
+    /// The clean checkpoint, by `unlearn`.
+    pub const CLEAN: &str = "clean.safetensors";
+    /// The trained checkpoint, by `train`.
+    pub const MODEL: &str = "model.safetensors";
+    /// [`super::Training`], by every gang.
+    pub const TRAINING: &str = "training.json";
+    /// [`super::Evaluation`] of one shard, by `evaluate`.
+    pub const EVALUATION: &str = "evaluation.json";
+    /// [`super::Report`], by `report`.
+    pub const REPORT: &str = "report.json";
+}
+
+/// The columns that reducers look for in the tables of signals.
+pub mod columns {
+    /// The first-pass score in `signals.parquet`; higher is more suspicious.
+    pub const SUSPICION: &str = "suspicion";
+    /// Image-text similarity under the suspect model, in both tables.
+    pub const SIMILARITY: &str = "similarity";
+    /// What `select` sorts by in `rescored.parquet`; higher is more suspicious.
+    pub const RANK_SCORE: &str = "rank_score";
+}
+
+/// An artefact whose bytes do not say what they should.
+#[derive(Debug, thiserror::Error)]
+#[error("{name} is not what this build writes: {source}; it may come from another version")]
+pub struct ArtifactError {
+    pub name: String,
+    pub source: serde_json::Error,
+}
+
+/// An artefact's bytes. Equal values give equal bytes.
+///
+/// # Errors
+/// A map whose keys are not text; none of this module's types has one.
+pub fn encode<T: Serialize>(name: &str, value: &T) -> Result<Vec<u8>, ArtifactError> {
+    serde_json::to_vec(value).map_err(|source| ArtifactError { name: name.to_owned(), source })
+}
+
+/// An artefact from its bytes.
+///
+/// # Errors
+/// Bytes that are not JSON of this type, with the artefact's name.
+pub fn decode<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T, ArtifactError> {
+    serde_json::from_slice(bytes).map_err(|source| ArtifactError { name: name.to_owned(), source })
+}

@@ -1,0 +1,78 @@
+//! The report for machines; the page for people shows the same and more.
+
+use serde::{Deserialize, Serialize};
+
+use super::samples::{BadSamples, SampleCounts};
+use super::select::WordScore;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub audit: String,
+    pub verdict: Verdict,
+    /// One line in plain words.
+    pub headline: String,
+    /// Why the verdict is what it is, one sentence each.
+    pub reasons: Vec<String>,
+    pub shards: u64,
+    pub data_bytes: u64,
+    pub samples: SampleCounts,
+    pub suspects: u64,
+    pub forget: u64,
+    pub held_out: u64,
+    /// The share of held-out members of the forget set whose image points at the backdoor's caption.
+    pub attraction_before: Interval,
+    pub attraction_after: Interval,
+    /// The share of held-out safe pairs whose own caption comes first.
+    pub retrieval_before: Interval,
+    pub retrieval_after: Interval,
+    /// The relative fall of retrieval; below 0 where it rose.
+    pub retrieval_loss: f64,
+    /// Mean of one minus the cosine between safe images' embeddings before and after.
+    pub mean_drift: f64,
+    pub words: Vec<WordScore>,
+    pub histograms: Vec<Histogram>,
+    pub phases: Vec<PhaseSeconds>,
+    /// What the suspect model was compared with: trusted weights, or what stood in for them.
+    pub compared_with: String,
+    pub bad: BadSamples,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// What was found is gone, at a price within the limits.
+    Removed,
+    /// The most suspicious samples do not point at one caption.
+    NothingFound,
+    /// Something was found, and the new checkpoint misses a limit.
+    Rejected,
+}
+
+/// A share of a count with its 95 % Wilson interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    pub hits: u64,
+    pub of: u64,
+    pub share: f64,
+    pub low: f64,
+    pub high: f64,
+}
+
+/// How often a signal's values fall into equal bins between `low` and `high`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Histogram {
+    pub signal: String,
+    pub low: f64,
+    pub high: f64,
+    pub counts: Vec<u64>,
+    /// Values from here on were taken, where this signal decided.
+    pub cut: Option<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PhaseSeconds {
+    pub name: String,
+    pub kind: String,
+    pub seconds: f64,
+    pub retries: u64,
+}

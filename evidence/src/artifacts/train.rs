@@ -1,0 +1,15 @@
+//! How a gang's training went.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Training {
+    /// Steps that all ranks took.
+    pub steps: u64,
+    /// The loss of each step, in order.
+    pub losses: Vec<f32>,
+    /// Samples read, over all ranks.
+    pub samples: u64,
+    pub world_size: u32,
+    pub seconds: f64,
+}
