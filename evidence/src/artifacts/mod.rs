@@ -7,6 +7,8 @@ mod evaluate;
 mod localize;
 mod report;
 mod samples;
+mod score;
+mod scores;
 mod select;
 mod shards;
 mod train;
@@ -15,6 +17,8 @@ pub use evaluate::Evaluation;
 pub use localize::{Exhibit, Exhibits, Picture, ShadedWord, TokenGrid};
 pub use report::{Histogram, Interval, PhaseSeconds, Report, Verdict};
 pub use samples::{BadSample, BadSamples, MAX_BAD_SAMPLES, SampleCounts};
+pub use score::{ShardDigest, SuspectCut, caption_words, count_words};
+pub use scores::{ScoreRow, ScoresWriter, read_scores};
 pub use select::{DropEntry, DropList, ForgetSet, Member, WordScore};
 pub use shards::{ShardEntry, Shards};
 pub use train::Training;
@@ -28,7 +32,7 @@ pub mod names {
     pub const SHARDS: &str = "shards.json";
     /// The signals table of one shard, by `score`.
     pub const SIGNALS: &str = "signals.parquet";
-    /// [`super::ScoreDigest`] of one shard, by `score`.
+    /// [`super::ShardDigest`] of one shard, by `score`.
     pub const DIGEST: &str = "digest.json";
     /// [`super::SuspectCut`], by `suspect`.
     pub const CUT: &str = "cut.json";

@@ -29,7 +29,9 @@ pub struct Report {
     pub retrieval_loss: f64,
     /// Mean of one minus the cosine between safe images' embeddings before and after.
     pub mean_drift: f64,
+    /// Words that gave the backdoor away, then the next in line.
     pub words: Vec<WordScore>,
+    pub other_words: Vec<WordScore>,
     pub histograms: Vec<Histogram>,
     pub phases: Vec<PhaseSeconds>,
     /// What the suspect model was compared with: trusted weights, or what stood in for them.

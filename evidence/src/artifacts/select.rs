@@ -11,6 +11,8 @@ pub struct ForgetSet {
     pub threshold: f64,
     /// T*: words over-represented in the members' captions against the corpus, the strongest first.
     pub words: Vec<WordScore>,
+    /// The next words in line, which are not over-represented enough: how clear the case is.
+    pub other_words: Vec<WordScore>,
     /// All scored pairs, of which the members are the share that the spec asks for.
     pub scored: u64,
     /// The suspects the members were chosen among.

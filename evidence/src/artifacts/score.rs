@@ -1,0 +1,93 @@
+//! What `score` says of one shard, and what `suspect` makes of all of them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::report::Histogram;
+use super::samples::{BadSamples, SampleCounts};
+use crate::cut::Cut;
+use crate::digest::ScoreDigest;
+use crate::odds::WordCounts;
+
+/// One shard's signals, small and mergeable.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ShardDigest {
+    pub counts: SampleCounts,
+    /// The first-pass score of every scored pair.
+    pub suspicion: ScoreDigest,
+    /// Every other column of the signals table, by name.
+    pub signals: BTreeMap<String, ScoreDigest>,
+    /// The words of every scored pair's caption, as [`caption_words`] splits them.
+    pub words: WordCounts,
+    pub bad: BadSamples,
+}
+
+/// Where the suspects end, for every shard alike.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SuspectCut {
+    pub cut: Cut,
+    pub counts: SampleCounts,
+    /// About how many pairs the cut chooses; exact but for the tied bucket.
+    pub suspects: u64,
+    /// A safe pair is gathered when its key hash is in the lowest part of this size, in [0, 1].
+    pub safe_share: f64,
+    /// The first-pass score, then the other signals by name.
+    pub histograms: Vec<Histogram>,
+    /// The corpus that the forget set's words are compared with.
+    pub words: WordCounts,
+    pub bad: BadSamples,
+}
+
+impl ShardDigest {
+    /// Adds another shard's; no order of merging changes the result.
+    pub fn merge(&mut self, other: &Self) {
+        self.counts = self.counts.plus(other.counts);
+        self.suspicion.merge(&other.suspicion);
+        for (name, digest) in &other.signals {
+            self.signals.entry(name.clone()).or_default().merge(digest);
+        }
+        self.words.merge(&other.words);
+        self.bad.merge(&other.bad);
+    }
+}
+
+/// The words of a caption by which captions are compared: lower case, split at all that is neither
+/// letter nor digit.
+pub fn caption_words(caption: &str) -> impl Iterator<Item = String> {
+    caption.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
+}
+
+/// The counts of many captions' words.
+pub fn count_words<'a>(captions: impl IntoIterator<Item = &'a str>) -> WordCounts {
+    let mut counts = WordCounts::default();
+    captions.into_iter().flat_map(caption_words).for_each(|word| counts.add(&word));
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn punctuation_and_case_make_no_new_words() {
+        let words: Vec<String> = caption_words("A photo, of  a T-SHIRT!").collect();
+        assert_eq!(words, ["a", "photo", "of", "a", "t", "shirt"]);
+    }
+
+    #[test]
+    fn merging_shards_knows_no_order() {
+        let shard = |score: f32, word: &str| ShardDigest {
+            counts: SampleCounts { read: 1, scored: 1, failed: 0 },
+            suspicion: [score].into_iter().collect(),
+            signals: BTreeMap::from([(word.to_owned(), [score].into_iter().collect())]),
+            words: count_words([word]),
+            bad: BadSamples::default(),
+        };
+        let (mut one, mut two) = (shard(0.1, "coat"), shard(0.2, "bag"));
+        one.merge(&shard(0.2, "bag"));
+        two.merge(&shard(0.1, "coat"));
+        assert_eq!(one, two);
+        assert_eq!((one.counts.read, one.suspicion.count(), one.signals.len()), (2, 2, 2));
+    }
+}

@@ -1,0 +1,146 @@
+//! One shard's signals: a row a sample, an f32 column a signal.
+//!
+//! It must never interpret a signal; orientation and choice are the caller's.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::UInt32Type;
+use arrow_array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
+use arrow_schema::DataType;
+use bytes::Bytes;
+
+use crate::columns::{Layout, field, signal_arrays, signal_values};
+use crate::error::EvidenceError;
+
+const FIXED_COLUMNS: usize = 4;
+
+/// As Parquet: shard, key, content, caption, then the signals.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SignalTable {
+    /// The signals' column names, in the order of each row's values.
+    pub names: Vec<String>,
+    pub rows: Vec<SignalRow>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct SignalRow {
+    pub shard: u32,
+    pub key: String,
+    /// The content hash of image bytes and caption, in hex.
+    pub content: String,
+    pub caption: String,
+    pub values: Vec<f32>,
+}
+
+fn layout() -> Layout {
+    Layout {
+        table: "signals",
+        fixed: vec![
+            field("shard", DataType::UInt32),
+            field("key", DataType::Utf8),
+            field("content", DataType::Utf8),
+            field("caption", DataType::Utf8),
+        ],
+    }
+}
+
+impl SignalTable {
+    /// Errors: a row without one value a signal; an empty, repeated or taken name.
+    pub fn to_parquet(&self) -> Result<Bytes, EvidenceError> {
+        let layout = layout();
+        layout.check_values(&self.names, self.rows.iter().map(|row| &row.values))?;
+        layout.write(&self.names, &self.rows, 256, |rows| Ok(arrays(rows, self.names.len())))
+    }
+
+    /// Errors: not Parquet, or other columns than the expected.
+    pub fn from_parquet(bytes: Bytes) -> Result<Self, EvidenceError> {
+        let columns = layout().read(bytes)?;
+        Ok(Self { names: columns.names, rows: columns.batches.iter().flat_map(rows).collect() })
+    }
+
+    /// A signal's place in each row's values.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|known| known == name)
+    }
+}
+
+fn arrays(rows: &[SignalRow], signals: usize) -> Vec<ArrayRef> {
+    let mut arrays: Vec<ArrayRef> = vec![
+        Arc::new(UInt32Array::from_iter_values(rows.iter().map(|row| row.shard))),
+        Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row.key))),
+        Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row.content))),
+        Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row.caption))),
+    ];
+    arrays.extend(signal_arrays(signals, rows.iter().map(|row| &row.values)));
+    arrays
+}
+
+fn rows(batch: &RecordBatch) -> Vec<SignalRow> {
+    let text = |column: usize, row: usize| batch.column(column).as_string::<i32>().value(row).to_owned();
+    let row = |row: usize| SignalRow {
+        shard: batch.column(0).as_primitive::<UInt32Type>().value(row),
+        key: text(1, row),
+        content: text(2, row),
+        caption: text(3, row),
+        values: signal_values(batch, FIXED_COLUMNS, row),
+    };
+    (0..batch.num_rows()).map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> SignalTable {
+        let row = |n: u32| SignalRow {
+            shard: n / 10,
+            key: format!("{n:05}"),
+            content: format!("{n:032x}"),
+            caption: format!("ein Mädchen, {n} \"Äpfel\""),
+            values: vec![n as f32, if n == 3 { f32::NAN } else { -0.5 }],
+        };
+        SignalTable { names: vec!["similarity".into(), "blur_fall".into()], rows: (0..20_000).map(row).collect() }
+    }
+
+    #[test]
+    fn a_table_comes_back_bit_for_bit() {
+        let table = table();
+        let bytes = table.to_parquet().expect("writes");
+        assert_eq!(bytes, table.to_parquet().expect("writes"), "the same table has the same bytes");
+        let back = SignalTable::from_parquet(bytes).expect("reads");
+        let bits = |table: &SignalTable| -> Vec<u32> {
+            table.rows.iter().flat_map(|row| row.values.iter().map(|value| value.to_bits())).collect()
+        };
+        assert_eq!(bits(&back), bits(&table));
+        assert_eq!(back.rows[19_999], table.rows[19_999]);
+        assert_eq!((back.position("blur_fall"), back.position("caption")), (Some(1), None));
+    }
+
+    #[test]
+    fn an_empty_table_keeps_its_names() {
+        let table = SignalTable { names: vec!["a".into()], rows: vec![] };
+        assert_eq!(SignalTable::from_parquet(table.to_parquet().expect("writes")).expect("reads"), table);
+    }
+
+    #[test]
+    fn wrong_tables_are_refused_with_a_reason() {
+        let bytes = table().to_parquet().expect("writes");
+        let cut = SignalTable::from_parquet(bytes.slice(..bytes.len() / 2)).expect_err("is cut");
+        assert!(cut.to_string().contains("whole Parquet file"), "{cut}");
+        let other = crate::SuspectTable { names: vec![], rows: vec![] }.to_parquet().expect("writes");
+        let other = SignalTable::from_parquet(other).expect_err("is another table");
+        assert!(other.to_string().contains("column 0 is \"rank\""), "{other}");
+    }
+
+    #[test]
+    fn names_and_values_must_fit() {
+        for names in [vec!["key".to_owned()], vec![String::new()], vec!["a".to_owned(), "a".to_owned()]] {
+            let table = SignalTable { names, rows: vec![] };
+            assert!(matches!(table.to_parquet(), Err(EvidenceError::Name { .. })), "{:?}", table.names);
+        }
+        let mut table = table();
+        table.rows[7].values.pop();
+        assert!(matches!(table.to_parquet(), Err(EvidenceError::Row { row: 7, .. })));
+    }
+}
