@@ -1,0 +1,24 @@
+//! Compiles the C++ shim against the libtorch that torch-sys settled on, and gives this crate's own
+//! tests an rpath to it, so that no user sets LD_LIBRARY_PATH.
+
+use std::path::PathBuf;
+
+fn main() {
+    println!("cargo:rerun-if-changed=csrc");
+    let lib = PathBuf::from(std::env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys tells where libtorch is"));
+    let root = lib.parent().expect("libtorch's lib folder has a parent");
+    let mut shim = cc::Build::new();
+    shim.cpp(true).std("c++20").flag("-fvisibility=hidden");
+    shim.define("USE_C10D_GLOO", None).define("_GLIBCXX_USE_CXX11_ABI", "1");
+    shim.include("csrc");
+    // As system headers, so that our own code is compiled with warnings on and theirs stay silent.
+    for headers in [PathBuf::from("csrc/gloo_stub"), root.join("include"), root.join("include/torch/csrc/api/include")]
+    {
+        shim.flag("-isystem").flag(headers);
+    }
+    shim.file("csrc/collective.cpp").compile("lethe_collective");
+    println!("cargo:rustc-link-search=native={}", lib.display());
+    println!("cargo:rustc-link-lib=torch_cpu");
+    println!("cargo:rustc-link-lib=c10");
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
+}

@@ -1,0 +1,25 @@
+//! What can go wrong with a group, as far as a caller acts on it differently.
+//!
+//! It must never hide which operation failed: every variant names it.
+
+use lethe_common::fault::Fault;
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CollectiveError {
+    /// A peer did not do its part within the group's time-out: it hangs, or it never came.
+    #[error("{operation} timed out: {detail}")]
+    TimedOut { operation: &'static str, detail: String },
+    /// A peer's connection is gone; the group is of no more use.
+    #[error("{operation} lost a peer: {detail}")]
+    PeerLost { operation: &'static str, detail: String },
+    /// Anything else that libtorch says, such as a dtype that Gloo cannot add.
+    #[error("{operation} failed: {detail}")]
+    Other { operation: &'static str, detail: String },
+}
+
+impl From<CollectiveError> for Fault {
+    /// Retryable, whichever it is: the next generation has other peers, and attempts are bounded.
+    fn from(error: CollectiveError) -> Self {
+        Self::retryable(error.to_string())
+    }
+}

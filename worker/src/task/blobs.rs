@@ -1,0 +1,68 @@
+//! The blob store for code that is not async: the executor's torch thread.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use lethe_common::blob::{BlobError, BlobRef, BlobStore, NamedBlob, attempt_path};
+use lethe_common::fault::Fault;
+use lethe_common::ids::TaskId;
+use tokio::runtime::Runtime;
+
+/// Reads and writes block the calling thread, which must not be one of a tokio runtime.
+#[derive(Debug)]
+pub struct Blobs {
+    store: BlobStore,
+    runtime: Runtime,
+}
+
+impl Blobs {
+    /// Opens the store at a root as the coordinator's welcome gives it: `file:///…`.
+    pub fn open(root: &str) -> Result<Self, Fault> {
+        let store = BlobStore::local(&folder(root)?).map_err(fault)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|e| Fault::retryable(format!("cannot start a runtime for blobs: {e}")))?;
+        Ok(Self { store, runtime })
+    }
+
+    /// Reads a blob whole; its size and digest are verified.
+    pub fn get(&self, blob: &BlobRef) -> Result<Bytes, Fault> {
+        self.runtime.block_on(self.store.get(blob)).map_err(fault)
+    }
+
+    /// Writes under a path that belongs to this attempt alone.
+    pub fn put(&self, task: &TaskId, name: &str, bytes: Bytes) -> Result<NamedBlob, Fault> {
+        let path = attempt_path(task, name);
+        let blob = self.runtime.block_on(self.store.put(&path, bytes)).map_err(fault)?;
+        Ok(NamedBlob { name: name.to_owned(), blob })
+    }
+}
+
+fn folder(root: &str) -> Result<PathBuf, Fault> {
+    let path = root.strip_prefix("file://").map(Path::new).filter(|path| path.is_absolute());
+    path.map(Path::to_owned)
+        .ok_or_else(|| Fault::fatal(format!("blob root {root:?} is not supported; expected file:///an/absolute/folder")))
+}
+
+/// A store that cannot be reached may come back, and a damaged read may be a torn one; a blob that is too
+/// large stays so.
+fn fault(error: BlobError) -> Fault {
+    match error {
+        BlobError::Open { .. } | BlobError::Access { .. } | BlobError::Damaged { .. } => {
+            Fault::retryable(error.to_string())
+        }
+        BlobError::TooLarge { .. } => Fault::fatal(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_file_urls_with_an_absolute_path_are_roots() {
+        assert_eq!(folder("file:///a/b"), Ok(PathBuf::from("/a/b")));
+        for bad in ["/a/b", "file://a", "s3://bucket", ""] {
+            assert!(folder(bad).is_err_and(|fault| fault.is_fatal()), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What a rank of a gang has beyond a map task: its place, a way to its peers, and a memory.
+
+use std::any::Any;
+use std::time::Duration;
+
+use lethe_collective::{CollectiveError, Group};
+use lethe_common::ids::{AuditId, Generation, PhaseIndex, TaskId};
+
+pub struct GangContext<'a> {
+    pub rank: u32,
+    pub world_size: u32,
+    pub generation: Generation,
+    /// The group's time-out: no collective call waits longer for a peer.
+    pub timeout: Duration,
+    /// Meets the peers of this generation; may be called once. Drop the group before returning an error.
+    pub connect: Box<dyn FnOnce() -> Result<Group, CollectiveError> + 'a>,
+}
+
+/// What a program keeps in the executor from one generation to the next of the same phase of the same
+/// audit (weights, optimiser state, the last applied step). It is dropped when another gang starts.
+#[derive(Default)]
+pub struct GangMemory {
+    owner: Option<(AuditId, PhaseIndex)>,
+    state: Option<Box<dyn Any>>,
+}
+
+impl GangMemory {
+    /// The state that the last generation left, if it left one of this type.
+    pub fn take<T: Any>(&mut self) -> Option<T> {
+        self.state.take()?.downcast().ok().map(|state| *state)
+    }
+
+    /// Leaves a state for the next generation, in place of any other.
+    pub fn keep<T: Any>(&mut self, state: T) {
+        self.state = Some(Box::new(state));
+    }
+
+    /// Forgets what belongs to another audit or phase than this task's.
+    pub(crate) fn enter(&mut self, task: &TaskId) {
+        let owner = Some((task.audit.clone(), task.phase));
+        if self.owner != owner {
+            *self = Self { owner, state: None };
+        }
+    }
+
+    pub(crate) fn forget(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lethe_common::ids::{Attempt, ShardId, Term};
+
+    use super::*;
+
+    fn task(phase: u32, counter: u64) -> TaskId {
+        let audit = AuditId::new("a").expect("is an id");
+        let attempt = Attempt { term: Term(1), counter };
+        TaskId { audit, phase: PhaseIndex(phase), shard: ShardId(0), attempt }
+    }
+
+    #[test]
+    fn a_state_outlives_a_generation_but_not_its_phase() {
+        let mut memory = GangMemory::default();
+        memory.enter(&task(1, 0));
+        memory.keep(7_u64);
+        memory.enter(&task(1, 1));
+        assert_eq!(memory.take::<u64>(), Some(7));
+        memory.keep(8_u64);
+        memory.enter(&task(2, 0));
+        assert_eq!(memory.take::<u64>(), None);
+    }
+}

@@ -1,0 +1,21 @@
+//! The seam between the executor and the programs: what a task is given and what it gives back.
+//!
+//! It must never hold a wire type or a pipe; programs are ordinary functions of these values.
+
+mod blobs;
+mod context;
+mod gang;
+
+pub use blobs::Blobs;
+pub use context::{TaskContext, TaskInput, TaskOutput};
+pub use gang::{GangContext, GangMemory};
+
+use serde::{Deserialize, Serialize};
+
+/// The account of a task: read = scored + failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counts {
+    pub read: u64,
+    pub scored: u64,
+    pub failed: u64,
+}
