@@ -12,13 +12,33 @@ pub enum Command {
     StartMap(MapStart),
     StartGangMember(GangStart),
     /// Runs on the coordinator; its end comes back as `ReduceDone` or `ReduceFailed`.
-    StartReduce { audit: AuditId, phase: PhaseIndex, attempt: Attempt, program: String, inputs: Vec<Output> },
-    AbortReduce { audit: AuditId, phase: PhaseIndex, attempt: Attempt },
-    Abort { worker: WorkerId, task: TaskId, reason: String },
+    StartReduce {
+        audit: AuditId,
+        phase: PhaseIndex,
+        attempt: Attempt,
+        program: String,
+        inputs: Vec<Output>,
+    },
+    AbortReduce {
+        audit: AuditId,
+        phase: PhaseIndex,
+        attempt: Attempt,
+    },
+    Abort {
+        worker: WorkerId,
+        task: TaskId,
+        reason: String,
+    },
     /// The answer to a `TaskCommitted`.
-    Acknowledge { worker: WorkerId, task: TaskId, outcome: CommitOutcome },
+    Acknowledge {
+        worker: WorkerId,
+        task: TaskId,
+        outcome: CommitOutcome,
+    },
     /// The audit reached a terminal state, which is durable and final.
-    AuditEnded { audit: AuditId },
+    AuditEnded {
+        audit: AuditId,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

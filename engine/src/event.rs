@@ -13,17 +13,51 @@ use crate::plan::Plan;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// The spec is opaque JSON, stored with the plan and handed to every program.
-    Submitted { audit: AuditId, plan: Plan, spec_json: String },
-    CancelRequested { audit: AuditId },
-    WorkerJoined { worker: WorkerId },
-    WorkerLost { worker: WorkerId, reason: String },
+    Submitted {
+        audit: AuditId,
+        plan: Plan,
+        spec_json: String,
+    },
+    CancelRequested {
+        audit: AuditId,
+    },
+    WorkerJoined {
+        worker: WorkerId,
+    },
+    WorkerLost {
+        worker: WorkerId,
+        reason: String,
+    },
     /// A sign of life of one task: renews its lease.
-    TaskProgressed { worker: WorkerId, task: TaskId },
+    TaskProgressed {
+        worker: WorkerId,
+        task: TaskId,
+    },
     /// A map task's or a gang rank's outputs are written; they become real if this is accepted.
-    TaskCommitted { worker: WorkerId, task: TaskId, outputs: Vec<NamedBlob>, counts: Counts },
-    TaskFailed { worker: WorkerId, task: TaskId, fault: Fault },
-    ReduceDone { audit: AuditId, phase: PhaseIndex, attempt: Attempt, outputs: Vec<NamedBlob>, outline: Option<Outline> },
-    ReduceFailed { audit: AuditId, phase: PhaseIndex, attempt: Attempt, fault: Fault },
+    TaskCommitted {
+        worker: WorkerId,
+        task: TaskId,
+        outputs: Vec<NamedBlob>,
+        counts: Counts,
+    },
+    TaskFailed {
+        worker: WorkerId,
+        task: TaskId,
+        fault: Fault,
+    },
+    ReduceDone {
+        audit: AuditId,
+        phase: PhaseIndex,
+        attempt: Attempt,
+        outputs: Vec<NamedBlob>,
+        outline: Option<Outline>,
+    },
+    ReduceFailed {
+        audit: AuditId,
+        phase: PhaseIndex,
+        attempt: Attempt,
+        fault: Fault,
+    },
     /// Time passed; leases may have expired.
     Tick,
 }

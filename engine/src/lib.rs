@@ -3,16 +3,37 @@
 //! [`Engine::step`] is a pure function of its state, the time and one event. It must never read a
 //! clock, draw a random number, touch a socket, a file or a tensor, or iterate in hash order.
 
+mod audit;
 mod command;
+mod engine;
 mod event;
+mod gang;
+mod inputs;
+mod knobs;
+mod ledger;
+mod map;
+mod outbox;
+mod outline;
 mod plan;
+mod plan_check;
 mod record;
+mod reduce;
+mod restore;
+mod setback;
+mod turn;
 mod view;
+mod workers;
 
 pub use command::{Command, CommitOutcome, GangStart, MapStart};
+pub use engine::Engine;
 pub use event::{Counts, Event, Outline};
+pub use knobs::{Knobs, KnobsError};
+pub use outline::MAX_SHARDS;
 pub use plan::{InputSpec, PhaseKind, PhaseSpec, Plan, Scope};
+pub use plan_check::{MAX_PHASES, MAX_WORLD_SIZE, PlanError};
 pub use record::{
-    AuditRecord, AuditState, Output, PageRecord, PhaseRecord, PhaseState, Record, RecordKey, SHARDS_PER_PAGE, TaskResult,
+    AuditRecord, AuditState, Output, PageRecord, PhaseRecord, PhaseState, Record, RecordKey, SHARDS_PER_PAGE,
+    TaskResult,
 };
+pub use restore::RestoreError;
 pub use view::{AuditView, PhaseView};

@@ -1,0 +1,192 @@
+//! A running gang phase: when enough workers are idle a generation forms; when one member is lost
+//! the whole generation is aborted and the next one forms.
+//!
+//! It must never take a result from any generation but the current one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lethe_common::ids::{Attempt, Generation, PhaseIndex, ShardId, TaskId, WorkerId};
+
+use crate::command::{Command, CommitOutcome, GangStart};
+use crate::ledger::Ledger;
+use crate::setback::{Setback, Verdict};
+use crate::turn::Turn;
+use crate::workers::Workers;
+
+/// The rank whose outputs are the phase's.
+pub(crate) const LEADING_RANK: ShardId = ShardId(0);
+
+#[derive(Debug, Clone)]
+pub(crate) struct GangWork {
+    phase: PhaseIndex,
+    program: String,
+    world_size: u32,
+    issued: u64,
+    /// Who held which rank in the last generation, so that a restored gang is the same one.
+    seats: BTreeMap<ShardId, WorkerId>,
+    last_setback: String,
+    state: GangState,
+}
+
+/// ```text
+///   Forming --enough idle workers--> Running --rank 0 commits--> (the phase is done)
+///      ^                                |
+///      +---- a member lost or failed ---+--> fatal: the audit fails
+///      +--> generations used up: the audit fails
+/// ```
+#[derive(Debug, Clone)]
+enum GangState {
+    Forming,
+    /// Ranks that have committed are done with; their workers may already do something else.
+    Running {
+        attempt: Attempt,
+        committed: BTreeSet<ShardId>,
+    },
+}
+
+/// What forming came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Formed {
+    Running,
+    /// Not enough idle workers now, but enough have joined: they should be kept for it.
+    Gathering,
+    /// Not enough have joined.
+    TooFew,
+    UsedUp(String),
+}
+
+impl GangWork {
+    pub fn open(phase: PhaseIndex, program: &str, world_size: u32) -> Self {
+        let (program, last_setback) = (program.to_owned(), "a new leader formed it again".to_owned());
+        let seats = BTreeMap::new();
+        Self { phase, program, world_size, issued: 0, seats, last_setback, state: GangState::Forming }
+    }
+
+    pub fn form(&mut self, ledger: &mut Ledger, turn: &mut Turn<'_>) -> Formed {
+        match self.state {
+            GangState::Running { .. } => return Formed::Running,
+            GangState::Forming => {}
+        }
+        let (used, limit) = (ledger.phase(self.phase).generation.0, turn.knobs.max_generations);
+        if used >= limit {
+            let name = &ledger.spec(self.phase).name;
+            return Formed::UsedUp(format!(
+                "phase {name}: {used} of {limit} generations failed, the last: {}",
+                self.last_setback
+            ));
+        }
+        if turn.workers.joined() < self.world_size as usize {
+            return Formed::TooFew;
+        }
+        if turn.idle().len() < self.world_size as usize || self.awaits_member(turn.workers) {
+            return Formed::Gathering;
+        }
+        self.seats = self.seated(turn);
+        self.start(ledger, turn);
+        Formed::Running
+    }
+
+    /// A member of the last generation is still stopping, and should have its rank again.
+    fn awaits_member(&self, workers: &Workers) -> bool {
+        self.seats.values().any(|worker| workers.is_aborting(worker))
+    }
+
+    /// Former members keep their ranks; newcomers take the free ones in worker order.
+    fn seated(&self, turn: &Turn<'_>) -> BTreeMap<ShardId, WorkerId> {
+        let kept = self.seats.iter().filter(|(_, worker)| turn.workers.is_idle(worker));
+        let mut seats: BTreeMap<_, _> = kept.map(|(rank, worker)| (*rank, worker.clone())).collect();
+        let seated: BTreeSet<WorkerId> = seats.values().cloned().collect();
+        let mut newcomers = turn.idle().into_iter().filter(|worker| !seated.contains(worker));
+        for rank in (0..self.world_size).map(ShardId) {
+            seats.entry(rank).or_insert_with(|| newcomers.next().expect("at least world_size workers are idle"));
+        }
+        seats
+    }
+
+    fn start(&mut self, ledger: &mut Ledger, turn: &mut Turn<'_>) {
+        let generation = ledger.next_generation(self.phase, &mut turn.outbox);
+        let attempt = Attempt { term: turn.term, counter: self.issued };
+        self.issued += 1;
+        self.state = GangState::Running { attempt, committed: BTreeSet::new() };
+        for (rank, worker) in &self.seats {
+            let start = self.member(ledger, turn, (*rank, worker), (generation, attempt));
+            turn.workers.lease(worker, start.task.clone(), turn.knobs.gang_lease_ms, turn.now);
+            turn.outbox.push(Command::StartGangMember(start));
+        }
+    }
+
+    fn member(
+        &self,
+        ledger: &Ledger,
+        turn: &Turn<'_>,
+        seat: (ShardId, &WorkerId),
+        try_: (Generation, Attempt),
+    ) -> GangStart {
+        let ((rank, worker), (generation, attempt)) = (seat, try_);
+        GangStart {
+            worker: worker.clone(),
+            task: TaskId { audit: ledger.id.clone(), phase: self.phase, shard: rank, attempt },
+            generation,
+            world_size: self.world_size,
+            program: self.program.clone(),
+            inputs: ledger.inputs(self.phase, rank),
+            timeout_ms: turn.knobs.gang_timeout_ms,
+        }
+    }
+
+    /// Whether a commit is of the current generation, by the worker that holds the rank. The caller
+    /// ends the phase where the rank is the leading one.
+    pub fn commit(&mut self, worker: &WorkerId, task: &TaskId) -> CommitOutcome {
+        match &mut self.state {
+            GangState::Running { attempt, committed }
+                if *attempt == task.attempt && self.seats.get(&task.shard) == Some(worker) =>
+            {
+                committed.insert(task.shard);
+                CommitOutcome::Applied
+            }
+            GangState::Running { .. } | GangState::Forming => CommitOutcome::Stale,
+        }
+    }
+
+    pub fn setback(&mut self, ledger: &mut Ledger, turn: &mut Turn<'_>, setback: &Setback) -> Verdict {
+        let (task, worker) = (&setback.task, &setback.worker);
+        match &self.state {
+            GangState::Running { attempt, committed }
+                if *attempt == task.attempt && !committed.contains(&task.shard) => {}
+            GangState::Running { .. } | GangState::Forming => return Verdict::Ignored,
+        }
+        ledger.count_retry(self.phase, &mut turn.outbox);
+        self.last_setback = format!("rank {} on worker {worker}: {}", task.shard, setback.cause.message());
+        if setback.cause.is_fatal() {
+            return Verdict::Fails(format!("phase {}, {}", ledger.spec(self.phase).name, self.last_setback));
+        }
+        self.abort_generation(turn, task);
+        Verdict::Retried
+    }
+
+    /// The workers that still run a rank of it stop; one that has moved on to other work does not.
+    fn abort_generation(&mut self, turn: &mut Turn<'_>, failed: &TaskId) {
+        let reason = format!("generation aborted: {}", self.last_setback);
+        for worker in self.seats.values() {
+            let member = |t: &TaskId| (&t.audit, t.phase, t.attempt) == (&failed.audit, failed.phase, failed.attempt);
+            if turn.workers.task(worker).is_some_and(member) {
+                turn.abort(worker, &reason);
+            }
+        }
+        self.state = GangState::Forming;
+    }
+
+    /// Why it does not run, where it does not.
+    pub fn reason(&self, workers: &Workers) -> String {
+        match self.state {
+            GangState::Running { .. } => String::new(),
+            GangState::Forming if self.awaits_member(workers) => {
+                "waiting for the aborted generation to stop".to_owned()
+            }
+            GangState::Forming => {
+                let (idle, joined) = (workers.idle().len(), workers.joined());
+                format!("waiting for {} idle workers, {joined} joined and {idle} idle", self.world_size)
+            }
+        }
+    }
+}
