@@ -1,0 +1,140 @@
+//! A CLIP model: its parameters as views into one flat buffer, and its two towers.
+//!
+//! It must never copy a parameter behind the caller's back: writing to the flat buffer changes the model at once.
+
+use std::collections::BTreeMap;
+
+use tch::{Device, Kind, Tensor};
+
+use crate::config::ModelConfig;
+use crate::error::Result;
+use crate::image::ImageTower;
+use crate::init;
+use crate::layout::{Slot, layout};
+use crate::text::TextTower;
+
+/// ln 100, the largest logit scale of CLIP's training.
+pub const MAX_LOGIT_SCALE: f64 = 4.605_170_185_988_092;
+
+/// One named parameter.
+#[derive(Debug)]
+pub struct Param {
+    /// OpenCLIP's state-dict name, such as `visual.transformer.resblocks.0.attn.in_proj_weight`.
+    pub name: String,
+    /// A leaf of the graph that shares storage with the flat buffer.
+    pub tensor: Tensor,
+    /// Whether weight decay applies.
+    pub decay: bool,
+    /// What a checkpoint stores it as; computing is always in f32.
+    pub stored: Kind,
+}
+
+/// A model on one device. Not shared between threads: one thread owns torch.
+#[derive(Debug)]
+pub struct Clip {
+    pub(crate) config: ModelConfig,
+    flat: Tensor,
+    params: Vec<Param>,
+    pub(crate) image: ImageTower,
+    pub(crate) text: TextTower,
+    logit_scale: Tensor,
+}
+
+impl Clip {
+    /// A model with OpenCLIP's first values; the same seed and config give the same bits.
+    pub fn init(config: &ModelConfig, seed: u64) -> Result<Self> {
+        let mut values = Vec::new();
+        for slot in layout(config) {
+            values.extend(init::draw(&slot, seed));
+        }
+        Self::from_flat(config, Tensor::f_from_slice(&values)?)
+    }
+
+    /// A model over `flat`, `[parameter_count]` f32 in the order of [`Clip::params`]; the buffer is used, not copied.
+    pub(crate) fn from_flat(config: &ModelConfig, flat: Tensor) -> Result<Self> {
+        let params = views(&layout(config), &flat)?;
+        let named: BTreeMap<&str, &Tensor> = params.iter().map(|p| (p.name.as_str(), &p.tensor)).collect();
+        let image = ImageTower::bind(config, &named);
+        let text = TextTower::bind(config, &named);
+        let logit_scale = named["logit_scale"].shallow_clone();
+        Ok(Self { config: config.clone(), flat, params, image, text, logit_scale })
+    }
+
+    /// An independent copy: training one leaves the other as it is.
+    pub fn duplicate(&self) -> Result<Self> {
+        self.with_flat(self.flat.f_detach_copy()?)
+    }
+
+    /// The same model on another device, with a buffer of its own.
+    pub fn to_device(&self, device: Device) -> Result<Self> {
+        self.with_flat(self.flat.f_to_device(device)?.f_detach_copy()?)
+    }
+
+    fn with_flat(&self, flat: Tensor) -> Result<Self> {
+        let mut copy = Self::from_flat(&self.config, flat)?;
+        copy.store_as(self);
+        Ok(copy)
+    }
+
+    /// Takes over the dtypes in which `other` is stored; both have the same parameters in the same order.
+    pub(crate) fn store_as(&mut self, other: &Self) {
+        for (mine, theirs) in self.params.iter_mut().zip(&other.params) {
+            mine.stored = theirs.stored;
+        }
+    }
+
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    pub fn device(&self) -> Device {
+        self.flat.device()
+    }
+
+    /// Every parameter, those that decay first; the order of the flat buffer.
+    pub fn params(&self) -> &[Param] {
+        &self.params
+    }
+
+    pub(crate) fn params_mut(&mut self) -> &mut [Param] {
+        &mut self.params
+    }
+
+    /// The buffer under all parameters, `[parameter_count]` f32: a handle, so writing to it in place (all-reduce, broadcast, optimiser) changes the model.
+    pub fn flat(&self) -> Tensor {
+        self.flat.shallow_clone()
+    }
+
+    pub fn parameter_count(&self) -> i64 {
+        self.flat.numel() as i64
+    }
+
+    /// How many of the first numbers of the flat buffer are subject to weight decay.
+    pub fn decayed_count(&self) -> i64 {
+        self.params.iter().filter(|p| p.decay).map(|p| p.tensor.numel() as i64).sum()
+    }
+
+    /// The logarithm of the scale of the logits, a scalar parameter.
+    pub fn logit_scale(&self) -> &Tensor {
+        &self.logit_scale
+    }
+
+    /// Keeps the logit scale within 0 and ln 100, as CLIP's training does after every step.
+    pub fn clamp_logit_scale(&mut self) -> Result<()> {
+        let _guard = tch::no_grad_guard();
+        let _ = self.logit_scale.f_detach()?.f_clamp_(0.0, MAX_LOGIT_SCALE)?;
+        Ok(())
+    }
+}
+
+fn views(slots: &[Slot], flat: &Tensor) -> Result<Vec<Param>> {
+    let mut start = 0;
+    let mut params = Vec::with_capacity(slots.len());
+    for slot in slots {
+        let view = flat.f_narrow(0, start, slot.len())?.f_view(&slot.shape[..])?.f_detach()?;
+        let tensor = view.f_set_requires_grad(true)?;
+        start += slot.len();
+        params.push(Param { name: slot.name.clone(), tensor, decay: slot.decays(), stored: Kind::Float });
+    }
+    Ok(params)
+}

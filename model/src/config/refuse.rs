@@ -1,0 +1,113 @@
+//! Names what OpenCLIP can build and this crate cannot.
+//!
+//! It must never let an option pass whose value would change the embeddings.
+
+use serde_json::{Map, Value, json};
+
+use super::ModelConfig;
+use crate::error::{ModelError, Result};
+
+/// No side, width or vocabulary of a CLIP model comes near it; a larger one is a broken config.
+const MAX_SIZE: i64 = 1 << 20;
+const PLAIN: &str = "Lethe knows the plain ViT image tower with OpenAI's causal text tower";
+
+fn unsupported(what: impl Into<String>, advice: &'static str) -> ModelError {
+    ModelError::Unsupported { what: what.into(), advice }
+}
+
+/// Refuses towers of another kind before their fields confuse the parser.
+pub(super) fn towers(model: &Value) -> Result<()> {
+    let vision = &model["vision_cfg"];
+    let text = &model["text_cfg"];
+    if model.get("multimodal_cfg").is_some() {
+        return Err(unsupported("CoCa (multimodal_cfg)", PLAIN));
+    }
+    if !model["init_logit_bias"].is_null() {
+        return Err(unsupported("SigLIP (init_logit_bias)", "its sigmoid loss is not CLIP's contrastive loss"));
+    }
+    if let Some(name) = vision["timm_model_name"].as_str() {
+        return Err(unsupported(format!("the timm image tower {name:?} (vision_cfg.timm_model_name)"), PLAIN));
+    }
+    if let Some(name) = text["hf_model_name"].as_str() {
+        return Err(unsupported(format!("the Hugging Face text tower {name:?} (text_cfg.hf_model_name)"), PLAIN));
+    }
+    if vision["layers"].is_array() {
+        return Err(unsupported("a ResNet image tower (vision_cfg.layers is a list)", PLAIN));
+    }
+    if vision["image_size"].is_array() {
+        return Err(unsupported("an image_size of two numbers", "only square images are supported, give one number"));
+    }
+    Ok(())
+}
+
+/// Accepts an option only where it has no effect on embeddings, or OpenCLIP's own default value.
+pub(super) fn options(section: &str, other: &Map<String, Value>) -> Result<()> {
+    for (key, value) in other {
+        if !harmless(key) && !default_value(key, value) {
+            return Err(unsupported(format!("{section}{key} = {value}"), PLAIN));
+        }
+    }
+    Ok(())
+}
+
+/// Options that only matter to OpenCLIP's training, its tokenizer's choice of words or its outputs' form.
+fn harmless(key: &str) -> bool {
+    matches!(key, "patch_dropout" | "output_tokens" | "custom_text" | "pad_id" | "eos_id" | "init_logit_scale")
+        || key.starts_with("timm_")
+        || key.starts_with("hf_model_pretrained")
+        || key.starts_with("hf_proj_type")
+        || key.starts_with("hf_pooler_type")
+        || key.starts_with("attn_pooler_")
+}
+
+fn default_value(key: &str, value: &Value) -> bool {
+    match key {
+        "pool_type" => *value == json!("tok") || *value == json!("argmax"),
+        "pos_embed_type" => *value == json!("learnable"),
+        "proj_type" => *value == json!("linear"),
+        "block_type" => value.is_null() || *value == json!("default"),
+        _ => value.is_null() || *value == json!(false),
+    }
+}
+
+/// Refuses sizes that no tower can have.
+pub(super) fn senseless(config: &ModelConfig) -> Result<()> {
+    let (v, t) = (&config.vision, &config.text);
+    size("embed_dim", config.embed_dim)?;
+    size("vision_cfg.image_size", v.image_size)?;
+    size("vision_cfg.patch_size", v.patch_size)?;
+    size("vision_cfg.layers", v.layers as i64)?;
+    size("text_cfg.context_length", t.context_length)?;
+    size("text_cfg.vocab_size", t.vocab_size)?;
+    size("text_cfg.layers", t.layers as i64)?;
+    heads("vision_cfg.width", v.width, v.heads)?;
+    heads("text_cfg.width", t.width, t.heads)?;
+    size("vision_cfg.mlp_ratio times width", v.mlp_width)?;
+    size("text_cfg.mlp_ratio times width", t.mlp_width)?;
+    if v.patch_size > v.image_size {
+        return Err(bad(format!("vision_cfg.patch_size {} exceeds image_size {}", v.patch_size, v.image_size)));
+    }
+    if config.normalization.std.iter().any(|std| *std <= 0.0) {
+        return Err(bad(format!("preprocess_cfg.std is {:?}, expected numbers above 0", config.normalization.std)));
+    }
+    Ok(())
+}
+
+fn bad(message: String) -> ModelError {
+    ModelError::Config(message)
+}
+
+fn size(name: &str, value: i64) -> Result<()> {
+    if (1..=MAX_SIZE).contains(&value) {
+        return Ok(());
+    }
+    Err(bad(format!("{name} is {value}, expected 1 to {MAX_SIZE}")))
+}
+
+fn heads(name: &str, width: i64, heads: i64) -> Result<()> {
+    size(name, width)?;
+    if heads >= 1 && width % heads == 0 {
+        return Ok(());
+    }
+    Err(bad(format!("{name} is {width}, expected a multiple of its {heads} heads")))
+}

@@ -1,0 +1,98 @@
+//! What can go wrong with a model: a bad config, a bad checkpoint, bad input, or libtorch itself.
+//!
+//! It must never hold a tensor or a path: an error is a sentence that can be sent.
+
+use lethe_common::fault::Fault;
+use tch::TchError;
+
+pub type Result<T> = std::result::Result<T, ModelError>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error(
+        "the model config is not valid: {0}; expected OpenCLIP's model config JSON with embed_dim, vision_cfg and text_cfg"
+    )]
+    Config(String),
+    #[error("the model config asks for {what}, which is not supported: {advice}")]
+    Unsupported { what: String, advice: &'static str },
+    #[error(
+        "the checkpoint is a pickle, which can run code when it is loaded; convert it once with: python -c \"import sys, torch, safetensors.torch as s; d = torch.load(sys.argv[1], map_location='cpu', weights_only=True); d = d.get('state_dict', d); s.save_file({{k.removeprefix('module.'): v.contiguous() for k, v in d.items()}}, sys.argv[2])\" IN.pt OUT.safetensors"
+    )]
+    Pickle,
+    #[error(
+        "the checkpoint is truncated: it has {have} bytes where its header promises {want}; copy or download it again"
+    )]
+    Truncated { have: u64, want: u64 },
+    #[error("the checkpoint is not a safetensors file: {0}; export it with safetensors.torch.save_file")]
+    NotSafetensors(String),
+    #[error("the checkpoint lacks {} of {of} tensors, first {:?}; is this the config of this checkpoint", names.len(), first(names))]
+    MissingTensors { names: Vec<String>, of: usize },
+    #[error("tensor {name} has shape {have:?}, the config wants {want:?}; is this the config of this checkpoint")]
+    WrongShape { name: String, have: Vec<i64>, want: Vec<i64> },
+    #[error("the checkpoint has {} tensors that the config does not know, first {:?}{}", names.len(), first(names), hint(names))]
+    UnknownTensors { names: Vec<String> },
+    #[error("tensor {name} has dtype {dtype}, expected F32, F16 or BF16; convert it")]
+    WrongDtype { name: String, dtype: String },
+    #[error("{what} has shape {have:?}, expected {want}")]
+    WrongInput { what: &'static str, have: Vec<i64>, want: String },
+    #[error("{what}: {have} is outside of {want}")]
+    OutOfRange { what: &'static str, have: String, want: String },
+    #[error(
+        "token {token} is not among the {rows} rows of the compacted vocabulary; compact it with every caption of the training"
+    )]
+    NotInVocabulary { token: i64, rows: usize },
+    #[error("libtorch failed: {0}")]
+    Torch(String),
+}
+
+fn first(names: &[String]) -> &str {
+    names.first().map_or("", String::as_str)
+}
+
+/// What the first unknown tensor says about where the checkpoint comes from.
+fn hint(names: &[String]) -> &'static str {
+    let any = |part: &str| names.iter().any(|name| name.contains(part));
+    if any("logit_bias") {
+        "; logit_bias belongs to SigLIP, which is not CLIP's loss"
+    } else if any("text_decoder") {
+        "; text_decoder belongs to CoCa, which is not supported"
+    } else if any("vision_model.") {
+        "; these are Hugging Face's names, save it with OpenCLIP's"
+    } else if any("module.") {
+        "; strip the prefix module. that data-parallel training left"
+    } else if any("visual.trunk.") || any("visual.layer1.") {
+        "; only the plain ViT image tower is supported"
+    } else {
+        "; is this the config of this checkpoint"
+    }
+}
+
+impl From<TchError> for ModelError {
+    /// libtorch appends a C++ backtrace; only the first line tells the caller anything.
+    fn from(error: TchError) -> Self {
+        let text = error.to_string();
+        Self::Torch(text.lines().next().unwrap_or_default().to_owned())
+    }
+}
+
+impl From<ModelError> for Fault {
+    /// The same model and inputs fail again, save where libtorch ran out of something.
+    fn from(error: ModelError) -> Self {
+        match &error {
+            ModelError::Torch(text) if text.contains("memory") => Self::retryable(error.to_string()),
+            ModelError::Torch(_)
+            | ModelError::Config(_)
+            | ModelError::Unsupported { .. }
+            | ModelError::Pickle
+            | ModelError::Truncated { .. }
+            | ModelError::NotSafetensors(_)
+            | ModelError::MissingTensors { .. }
+            | ModelError::WrongShape { .. }
+            | ModelError::UnknownTensors { .. }
+            | ModelError::WrongDtype { .. }
+            | ModelError::WrongInput { .. }
+            | ModelError::OutOfRange { .. }
+            | ModelError::NotInVocabulary { .. } => Self::fatal(error.to_string()),
+        }
+    }
+}
