@@ -1,1 +1,26 @@
-//! See ARCHITECTURE.md.
+//! Shards in, plain buffers out: listing, reading, decoding, hashing and tokenising of image-caption
+//! pairs.
+//!
+//! It must never touch a tensor or a socket, and nothing in the data may name a path to write to or
+//! cause a panic: what cannot be read is a [`BadSample`] with its reason.
+
+mod decode;
+mod entries;
+mod error;
+mod expand;
+mod hash;
+mod prefetch;
+mod reader;
+mod sample;
+pub mod tokenizer;
+mod writer;
+
+pub use decode::{MAX_DECODE_BYTES, MAX_PIXELS, decode};
+pub use error::DataError;
+pub use expand::{MAX_SHARDS, expand};
+pub use hash::{content_hash, key_hash};
+pub use prefetch::{Decoded, Prefetch, decode_shard};
+pub use reader::{ShardReader, open_shard};
+pub use sample::{BadSample, Limits, Sample};
+pub use tokenizer::{Tokenizer, Word};
+pub use writer::ShardWriter;

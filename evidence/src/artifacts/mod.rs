@@ -48,6 +48,8 @@ pub mod names {
     pub const EXHIBITS: &str = "exhibits.json";
     /// The throw-away model, by `overfit`.
     pub const OVERFITTED: &str = "overfitted.safetensors";
+    /// The stand-in for trusted weights, by `stand-in`.
+    pub const STAND_IN: &str = "stand-in.safetensors";
     /// The clean checkpoint, by `unlearn`.
     pub const CLEAN: &str = "clean.safetensors";
     /// The trained checkpoint, by `train`.

@@ -4,6 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::samples::{BadSamples, SampleCounts};
 use super::select::WordScore;
+use crate::ranking::wilson;
+
+/// Standard deviations to either side of a 95 % interval.
+const Z_95: f64 = 1.96;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -58,6 +62,33 @@ pub struct Interval {
     pub share: f64,
     pub low: f64,
     pub high: f64,
+}
+
+impl Verdict {
+    /// Whether the operator may go on without looking closer.
+    pub fn is_accepted(self) -> bool {
+        match self {
+            Self::Removed | Self::NothingFound => true,
+            Self::Rejected => false,
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Removed => "removed",
+            Self::NothingFound => "nothing-found",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+impl Interval {
+    /// Of nothing, the share is 0 and the interval everything.
+    pub fn of(hits: u64, of: u64) -> Self {
+        let bounds = wilson(hits, of, Z_95);
+        let share = if of == 0 { 0.0 } else { hits as f64 / of as f64 };
+        Self { hits, of, share, low: bounds.low, high: bounds.high }
+    }
 }
 
 /// How often a signal's values fall into equal bins between `low` and `high`.

@@ -1,0 +1,23 @@
+//! What can be wrong with a data set as a whole, or with one image.
+//!
+//! It must never be used for a sample that is merely broken in its shard: that is a `BadSample`.
+
+use std::path::PathBuf;
+
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    #[error("shard pattern {pattern:?}: {problem}")]
+    Pattern { pattern: String, problem: String },
+    #[error("shard pattern {pattern:?} names {}, which is not a file; check the path and the range", path.display())]
+    Missing { pattern: String, path: PathBuf },
+    #[error("no shards: expected at least one path or pattern such as data/{{00000..00019}}.tar")]
+    NoShards,
+    #[error("shard {}: {source}", path.display())]
+    Open { path: PathBuf, source: std::io::Error },
+    #[error("image: {reason}")]
+    Image { reason: String },
+    #[error("sample {key:?} cannot be written: {problem}")]
+    Unwritable { key: String, problem: String },
+    #[error("writing a shard: {0}")]
+    Write(#[from] std::io::Error),
+}
