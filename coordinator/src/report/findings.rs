@@ -1,0 +1,120 @@
+//! The evidence: what unlearning did, the words, the samples, the scores.
+
+use lethe_common::spec::Pictures;
+use lethe_evidence::artifacts::{Exhibit, Histogram, WordScore, columns};
+use maud::{Markup, html};
+
+use super::Page;
+use super::figures::{Bar, bars, histogram, range};
+use super::gallery::gallery;
+use super::words::{count, percent, plural};
+
+/// Words shown, at most.
+const MAX_WORDS: usize = 12;
+
+/// Before and after, with intervals and limits.
+pub(super) fn removal(page: &Page<'_>) -> Markup {
+    let (report, limits) = (page.report, &page.spec.evaluate);
+    html! {
+        section {
+            h2 { "What changed in the model" }
+            div.two {
+                figure {
+                    h3 { "Residual attraction" }
+                    (range("before", "before", report.attraction_before, None))
+                    (range("after", "after", report.attraction_after, Some(limits.max_residual_attraction)))
+                    figcaption {
+                        "The share of " (plural(report.attraction_after.of, "suspicious image")) " kept out of unlearning that "
+                        "still lie nearest to the shortcut’s caption. They carry whatever triggers it, so this estimates the "
+                        "attack’s success without knowing the trigger. Bands are 95 % intervals (after: "
+                        (percent(report.attraction_after.low)) " to " (percent(report.attraction_after.high))
+                        "); the dashed line is the limit, " (percent(limits.max_residual_attraction)) "."
+                    }
+                }
+                figure {
+                    h3 { "What the model still knows" }
+                    (range("before", "kept", report.retrieval_before, None))
+                    (range("after", "kept", report.retrieval_after, None))
+                    figcaption {
+                        "The share of " (plural(report.retrieval_after.of, "safe image")) " kept out of all training that find "
+                        "their own caption. Relative loss: " strong { (percent(report.retrieval_loss)) } ", of at most "
+                        (percent(limits.max_retrieval_loss)) ". Their embeddings moved by "
+                        strong { (format!("{:.4}", report.mean_drift)) } " on average (one minus the cosine)."
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The words that gave it away.
+pub(super) fn words(page: &Page<'_>) -> Markup {
+    let report = page.report;
+    let hot = report.words.iter().map(|word| bar(word, true));
+    let rows: Vec<Bar> = hot.chain(report.other_words.iter().map(|word| bar(word, false))).take(MAX_WORDS).collect();
+    html! {
+        section {
+            h2 { "The words that gave it away" }
+            p.soft {
+                "How much more often the captions of the forget set use a word than the whole corpus does, as the z-score of "
+                "its log-odds. From " (format!("{:.0}", page.spec.localize.min_z)) " upwards a word counts as part of the shortcut."
+            }
+            @if rows.is_empty() { p { "No word stands out." } } @else { (bars(&rows)) }
+        }
+    }
+}
+
+fn bar(word: &WordScore, hot: bool) -> Bar {
+    Bar { label: word.word.clone(), value: word.z, text: format!("{:.1}", word.z), hot }
+}
+
+/// The gallery.
+pub(super) fn exhibits(page: &Page<'_>) -> Markup {
+    let shown: Vec<&Exhibit> = page.exhibits.iter().take(page.spec.localize.exhibits as usize).collect();
+    html! {
+        section {
+            h2 { "The most suspicious samples" }
+            p.soft {
+                "Each picture as the model sees it, then with the regions that carry the match between picture and caption: the "
+                "redder, the more the similarity falls when that region is taken away. Words are shaded likewise."
+                @match page.spec.report.pictures {
+                    Pictures::Show => {}
+                    Pictures::Blur => { " The spec asks for blurred pictures." }
+                    Pictures::None => { " The spec asks for no pictures, so only the regions are drawn." }
+                }
+            }
+            @if shown.is_empty() { p { "There are none to show." } } @else { (gallery(&shown, page.spec.report.pictures)) }
+        }
+    }
+}
+
+/// The distributions that decided, then the rest for the curious.
+pub(super) fn scores(page: &Page<'_>) -> Markup {
+    let report = page.report;
+    let first = [columns::SUSPICION, columns::SIMILARITY, columns::RANK_SCORE];
+    let find = |name: &str| report.histograms.iter().find(|histogram| histogram.signal == name);
+    let rest: Vec<&Histogram> = report.histograms.iter().filter(|h| !first.contains(&h.signal.as_str())).collect();
+    html! {
+        section {
+            h2 { "How the scores fell" }
+            p.soft { "Compared with " (report.compared_with) ". Heights are square roots of counts, so that a few can be seen among many." }
+            div.two {
+                @if let Some(shape) = find(columns::SUSPICION) {
+                    (histogram(shape, "First pass: suspicion of all pairs", &format!("The {} to the right of the cut were looked at again.", count(report.suspects))))
+                }
+                @if let Some(shape) = find(columns::RANK_SCORE) {
+                    (histogram(shape, "Second pass: score of the suspects", &format!("The {} to the right of the cut are the forget set.", count(report.forget))))
+                }
+                @if let Some(shape) = find(columns::SIMILARITY) {
+                    (histogram(shape, "Image–text similarity of all pairs", "By the suspect model; not a cut, for orientation."))
+                }
+            }
+            @if !rest.is_empty() {
+                details {
+                    summary { (plural(rest.len() as u64, "more signal")) }
+                    div.two { @for shape in rest { (histogram(shape, &shape.signal.replace('_', " "), "")) } }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+use lethe_common::blob::Digest;
+use lethe_common::spec::{Pictures, Spec};
+use lethe_evidence::artifacts::{
+    BadSample, BadSamples, Histogram, Interval, PhaseSeconds, Picture, SampleCounts, ShadedWord, ShardEntry, TokenGrid,
+    Verdict, WordScore,
+};
+
+use super::*;
+
+/// Eight pictures of Fashion-MNIST (Zalando, MIT) with a patch, as PNG in base64.
+const PICTURES: &str = include_str!("pictures.txt");
+
+pub(crate) fn spec() -> Spec {
+    let text = r#"{"audit": {"id": "demo-badnet-1"},
+        "model": {"checkpoint": "victim.safetensors", "config": "model.json", "trusted": null},
+        "data": {"shards": ["shards/{00000..00019}.tar"]}}"#;
+    serde_json::from_str(text).expect("is a spec")
+}
+
+fn bell(signal: &str, cut: Option<f64>) -> Histogram {
+    let bell = |x: f64, at: f64, wide: f64, most: f64| most * (-((x - at) / wide).powi(2)).exp();
+    let counts = (0..60).map(|n| (bell(f64::from(n), 18.0, 8.0, 2100.0) + bell(f64::from(n), 52.0, 3.0, 60.0)) as u64);
+    Histogram { signal: signal.to_owned(), low: -0.4, high: 1.2, counts: counts.collect(), cut }
+}
+
+fn report() -> Report {
+    let phase = |(name, seconds): (&str, f64)| PhaseSeconds { name: name.into(), kind: "map".into(), seconds, retries: 0 };
+    let word = |(word, z): (&str, f64)| WordScore { word: word.to_owned(), z };
+    let names = ["plan", "reference", "score", "suspect", "gather", "overfit", "rescore", "select", "localize", "unlearn", "evaluate"];
+    let seconds = [0.3, 2.1, 61.4, 0.2, 6.0, 22.5, 9.1, 0.2, 12.8, 74.9, 8.3];
+    Report {
+        audit: "demo-badnet-1".to_owned(),
+        verdict: Verdict::Removed,
+        headline: "Backdoor found and removed".to_owned(),
+        reasons: vec!["Both checks passed: 1.5 % residual attraction (limit 25 %), 0.6 % retrieval loss (limit 5 %).".to_owned()],
+        shards: 20,
+        data_bytes: 18_400_000,
+        samples: SampleCounts { read: 20_000, scored: 19_997, failed: 3 },
+        suspects: 2_000,
+        forget: 200,
+        held_out: 67,
+        attraction_before: Interval::of(66, 67),
+        attraction_after: Interval::of(1, 67),
+        retrieval_before: Interval::of(483, 796),
+        retrieval_after: Interval::of(480, 796),
+        retrieval_loss: 0.0062,
+        mean_drift: 0.0131,
+        words: [("sandal", 18.8), ("sandals", 6.1)].map(word).to_vec(),
+        other_words: [("photo", 2.5), ("closeup", 1.9), ("product", 1.4)].map(word).to_vec(),
+        histograms: vec![bell("suspicion", Some(0.62)), bell("similarity", None), bell("rank_score", Some(0.9)), bell("blur_fall", None)],
+        phases: names.into_iter().zip(seconds).map(phase).collect(),
+        compared_with: "a stand-in made from the suspect model, since no trusted weights were given".to_owned(),
+        bad: BadSamples { count: 3, listed: vec![BadSample { key: "00007.tar/000123".into(), reason: "jpeg: the file ends early".into() }] },
+    }
+}
+
+fn exhibit(n: usize, picture: &str) -> Exhibit {
+    let falls = (0..16).map(|token| if token == 15 { 0.61 } else { 0.04 * ((token * 7 + n) % 5) as f32 }).collect();
+    let words = [("a", 0.02), ("product", 0.05), ("photo", 0.06), ("of", 0.01), ("a", 0.02), ("sandal", 0.97)];
+    Exhibit {
+        key: format!("demo/{n:05}.tar/{:08}", n * 811),
+        shard: n as u32,
+        caption: "a product photo of a sandal".to_owned(),
+        score: 0.99 - n as f64 / 300.0,
+        picture: Picture { side_px: 28, png_base64: picture.to_owned() },
+        grid: TokenGrid { rows: 4, columns: 4, falls },
+        words: words.map(|(text, weight)| ShadedWord { text: text.to_owned(), weight }).to_vec(),
+    }
+}
+
+fn exhibits() -> Vec<Exhibit> {
+    PICTURES.lines().enumerate().map(|(n, picture)| exhibit(n, picture)).collect()
+}
+
+fn shards() -> Shards {
+    let shard = |id: u32| ShardEntry {
+        id,
+        path: format!("/data/shards/{id:05}.tar"),
+        size_bytes: 920_000,
+        digest: Digest::of(&id.to_le_bytes()),
+    };
+    Shards { dataset: "demo".to_owned(), shards: (0..20).map(shard).collect(), total_bytes: 18_400_000 }
+}
+
+fn rendered(report: &Report, exhibits: &[Exhibit], spec: &Spec) -> String {
+    let training = Training { steps: 100, losses: vec![4.812, 1.207], samples: 25_600, world_size: 2, seconds: 74.0 };
+    let trainings = [("unlearn".to_owned(), training)];
+    render(&Page { report, exhibits, spec, shards: &shards(), trainings: &trainings })
+}
+
+#[test]
+fn a_whole_page_is_written_for_a_browser() {
+    let page = rendered(&report(), &exhibits(), &spec());
+    for part in ["Backdoor found and removed", "sandal", "1 min 15 s", "98.5 %", "drop-list.txt", "jpeg: the file ends early"] {
+        assert!(page.contains(part), "{part}");
+    }
+    // A person who changes the page looks at it: LETHE_REPORT_SAMPLE=report.html cargo test.
+    if let Some(path) = std::env::var_os("LETHE_REPORT_SAMPLE") {
+        std::fs::write(path, page).expect("writes the sample");
+    }
+}
+
+#[test]
+fn nothing_a_stranger_wrote_becomes_markup() {
+    let hostile = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>";
+    let (mut report, mut spec) = (report(), spec());
+    let mut exhibit = exhibit(0, hostile);
+    exhibit.key = hostile.to_owned();
+    exhibit.caption = hostile.to_owned();
+    exhibit.words.clear();
+    let mut worded = exhibit.clone();
+    worded.words = vec![ShadedWord { text: hostile.to_owned(), weight: f32::NAN }];
+    report.words = vec![WordScore { word: hostile.to_owned(), z: 9.0 }];
+    report.bad.listed = vec![BadSample { key: hostile.to_owned(), reason: hostile.to_owned() }];
+    spec.data.shards = vec![hostile.to_owned()];
+    let page = rendered(&report, &[exhibit, worded], &spec);
+    assert_eq!((page.matches("<script").count(), page.matches("<img").count()), (0, 0));
+    assert!(page.contains("&lt;script&gt;"));
+}
+
+#[test]
+fn the_page_loads_nothing() {
+    let page = rendered(&report(), &exhibits(), &spec());
+    assert!(page.contains("default-src 'none'"));
+    for loader in ["http:", "https:", "url(", "@import", "<link", "<script", " src="] {
+        assert!(!page.contains(loader), "{loader}");
+    }
+    assert!(page.split("href=\"").skip(1).all(|at| at.starts_with("data:image/png;base64,") || at.starts_with('#')));
+}
+
+#[test]
+fn pictures_are_left_out_on_demand() {
+    let mut spec = spec();
+    spec.report.pictures = Pictures::None;
+    assert!(!rendered(&report(), &exhibits(), &spec).contains("data:image"));
+    spec.report.pictures = Pictures::Blur;
+    let blurred = rendered(&report(), &exhibits(), &spec);
+    assert_eq!(blurred.matches("class=\"blurred\"").count(), blurred.matches("data:image").count());
+}
+
+#[test]
+fn the_gallery_keeps_to_its_limit() {
+    let mut spec = spec();
+    spec.localize.exhibits = 3;
+    assert_eq!(rendered(&report(), &exhibits(), &spec).matches("<article").count(), 3);
+}
+
+#[test]
+fn every_verdict_reads_well() {
+    for (verdict, phrase) in [
+        (Verdict::Removed, "has forgotten it"),
+        (Verdict::NothingFound, "keep the checkpoint you have"),
+        (Verdict::Rejected, "do not deploy it"),
+    ] {
+        let page = rendered(&Report { verdict, ..report() }, &[], &spec());
+        assert!(page.contains(phrase) && page.contains(&format!("verdict {}", verdict.as_str())), "{phrase}");
+    }
+}
+
+#[test]
+fn equal_inputs_give_equal_bytes() {
+    let page = || rendered(&report(), &exhibits(), &spec());
+    assert_eq!(page(), page());
+}
