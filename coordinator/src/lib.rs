@@ -3,7 +3,11 @@
 //!
 //! It must never see a tensor, decide what the engine decides, or do work that grows with samples.
 
+pub mod api;
+pub mod driver;
 pub mod plans;
 pub mod reduce;
+pub mod rendezvous;
 pub mod report;
+pub mod server;
 pub mod store;

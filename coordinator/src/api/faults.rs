@@ -1,0 +1,44 @@
+//! Our errors as gRPC statuses: the code says whether the caller should try again.
+//!
+//! It must never lose the message.
+
+use lethe_proto::WireError;
+use tonic::{Code, Status};
+
+use crate::driver::{AskError, SubmitError};
+use crate::rendezvous::RendezvousError;
+
+pub(super) fn bad_request(error: impl std::fmt::Display) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+pub(super) fn wire(error: WireError) -> Status {
+    bad_request(error)
+}
+
+pub(super) fn ask(error: AskError) -> Status {
+    let code = match error {
+        AskError::Deadline => Code::DeadlineExceeded,
+        AskError::Dropped => Code::Unavailable,
+    };
+    Status::new(code, error.to_string())
+}
+
+pub(super) fn submit(error: SubmitError) -> Status {
+    let code = match error {
+        SubmitError::OtherSpec(_) => Code::AlreadyExists,
+        SubmitError::NotTaken(_) => Code::Unavailable,
+    };
+    Status::new(code, error.to_string())
+}
+
+pub(super) fn rendezvous(error: RendezvousError) -> Status {
+    let code = match error {
+        RendezvousError::Stale { .. } => Code::FailedPrecondition,
+        RendezvousError::Ended(_) => Code::Aborted,
+        RendezvousError::Deadline { .. } => Code::DeadlineExceeded,
+        RendezvousError::Limit { .. } => Code::ResourceExhausted,
+        RendezvousError::NotANumber(_) => Code::InvalidArgument,
+    };
+    Status::new(code, error.to_string())
+}

@@ -1,0 +1,19 @@
+//! The gRPC services of `lethe/v1/lethe.proto`, over the driver and the rendezvous.
+//!
+//! It must never decide or keep state: it checks what came in, asks, and turns the answer back.
+
+mod audits;
+mod faults;
+mod session;
+mod status;
+mod token;
+mod wire;
+mod workers;
+
+pub use audits::AuditsApi;
+pub use token::{Token, TokenError};
+pub use workers::{SessionTerms, WorkersApi};
+
+/// The largest message taken in or sent, in bytes: a task that reads every shard of a large map
+/// names all their outputs.
+pub const MAX_MESSAGE_BYTES: usize = 64 << 20;

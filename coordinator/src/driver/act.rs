@@ -1,0 +1,142 @@
+//! Doing what the engine commands.
+//!
+//! It must never act on a command before the store took the batch ahead of it.
+
+use std::sync::Arc;
+
+use lethe_common::fault::Fault;
+use lethe_common::ids::{AuditId, ShardId, TaskId, WorkerId};
+use lethe_common::program::ReduceProgram;
+use lethe_common::spec::Spec;
+use lethe_engine::{Command, CommitOutcome, GangStart, Output, PhaseState, Record};
+use tokio::sync::watch;
+use tracing::{debug, info};
+
+use super::reduces::ReduceId;
+use super::{Driver, Order, Status};
+use crate::reduce::{self, ReduceContext};
+use crate::rendezvous::GangId;
+use crate::store::Outcome;
+
+impl Driver {
+    /// Acts on commands in order.
+    ///
+    /// # Errors
+    /// Why the store did not take a batch; nothing after it was done.
+    pub(super) fn obey(&mut self, commands: Vec<Command>) -> Result<(), String> {
+        for command in commands {
+            match command {
+                Command::Persist(records) => self.persist(&records)?,
+                Command::StartMap(start) => {
+                    let (worker, spec_json) = (start.worker.clone(), self.spec_json(&start.task.audit));
+                    self.send(&worker, Order::Map { start, spec_json });
+                }
+                Command::StartGangMember(start) => self.start_member(start),
+                Command::StartReduce { audit, phase, attempt, program, inputs } => {
+                    self.start_reduce(ReduceId { audit, phase, attempt }, &program, inputs);
+                }
+                Command::AbortReduce { audit, phase, attempt } => {
+                    self.reduces.abort(&ReduceId { audit, phase, attempt });
+                }
+                Command::Abort { worker, task, reason } => self.abort(&worker, task, reason),
+                Command::Acknowledge { worker, task, outcome } => self.acknowledge(worker, task, outcome),
+                Command::AuditEnded { audit } => self.ended(&audit),
+            }
+        }
+        Ok(())
+    }
+
+    fn persist(&self, records: &[Record]) -> Result<(), String> {
+        match self.store.commit(self.term, records) {
+            Outcome::Applied => Ok(()),
+            Outcome::Conflict { current } => Err(format!("term {current} is current, not {}", self.term)),
+            Outcome::Unknown(error) => Err(error.to_string()),
+        }
+    }
+
+    fn start_member(&mut self, start: GangStart) {
+        self.rendezvous.open((start.task.audit.clone(), start.task.phase), start.generation);
+        let (worker, spec_json) = (start.worker.clone(), self.spec_json(&start.task.audit));
+        self.send(&worker, Order::Gang { start, spec_json });
+    }
+
+    fn abort(&mut self, worker: &WorkerId, task: TaskId, reason: String) {
+        self.progress.forget_task(&task);
+        if self.sessions.contains(worker) {
+            self.send(worker, Order::Abort { task, reason });
+        }
+    }
+
+    fn acknowledge(&mut self, worker: WorkerId, task: TaskId, outcome: CommitOutcome) {
+        debug!(%worker, %task, ?outcome, "commit");
+        for reply in self.commits.remove(&(worker, task)).unwrap_or_default() {
+            reply.send(outcome).ok(); // the caller may be gone
+        }
+    }
+
+    fn ended(&mut self, audit: &AuditId) {
+        info!(%audit, state = ?self.engine.view(audit).map(|view| view.state), "audit ended");
+        self.publish_now();
+        self.progress.forget_audit(audit);
+    }
+
+    fn start_reduce(&mut self, id: ReduceId, program: &str, inputs: Vec<Output>) {
+        debug!(audit = %id.audit, program, "reduce");
+        match self.reduce_context(&id, program, inputs) {
+            Ok(context) => self.reduces.start(id, reduce::run(context)),
+            Err(fault) => self.reduces.start(id, std::future::ready(Err(fault))),
+        }
+    }
+
+    fn reduce_context(&self, id: &ReduceId, program: &str, inputs: Vec<Output>) -> Result<ReduceContext, Fault> {
+        let ReduceId { audit, phase, attempt } = id.clone();
+        let spec: Spec = serde_json::from_str(&self.spec_json(&audit))
+            .map_err(|e| Fault::fatal(format!("the stored spec of audit {audit} is not one this build reads: {e}")))?;
+        let view = self.engine.view(&audit);
+        let phase_names = view.iter().flat_map(|view| &view.phases).map(|phase| phase.name.clone()).collect();
+        Ok(ReduceContext {
+            task: TaskId { audit: audit.clone(), phase, shard: ShardId(0), attempt },
+            audit,
+            program: ReduceProgram::parse(program).map_err(|e| Fault::fatal(e.to_string()))?,
+            spec,
+            phase_names,
+            inputs,
+            blobs: self.config.blobs.clone(),
+            result_folder: self.config.result_folder.clone(),
+            view,
+        })
+    }
+
+    fn spec_json(&self, audit: &AuditId) -> Arc<str> {
+        Arc::from(self.engine.spec_json(audit).unwrap_or_default())
+    }
+
+    fn send(&mut self, worker: &WorkerId, order: Order) {
+        if let Err(reason) = self.sessions.send(worker, order) {
+            self.lose(worker, reason.to_owned());
+        }
+    }
+
+    pub(super) fn watch(&mut self, audit: &AuditId) -> Option<watch::Receiver<Status>> {
+        self.status(audit).map(|status| self.watchers.watch(status))
+    }
+
+    /// Shows what changed, and ends the rooms of gangs that run no more.
+    pub(super) fn publish(&mut self) {
+        if self.watchers.take_change() {
+            self.publish_now();
+            self.rendezvous.retain(|gang| self.is_running(gang));
+        }
+    }
+
+    fn publish_now(&mut self) {
+        let (engine, progress) = (&self.engine, &self.progress);
+        self.watchers.publish(|audit| engine.view(audit).map(|view| Status::new(view, progress)));
+    }
+
+    fn is_running(&self, (audit, phase): &GangId) -> bool {
+        let view = self.engine.view(audit);
+        let state = view.as_ref().and_then(|view| view.phases.get(phase.0 as usize)).map(|phase| &phase.state);
+        state == Some(&PhaseState::Running)
+    }
+}

@@ -1,0 +1,76 @@
+//! How the api reaches the driver: a clone-able sender whose every question has a deadline.
+//!
+//! It must never hold state of its own.
+
+use std::time::Duration;
+
+use lethe_common::ids::{AuditId, WorkerId};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+
+use super::input::{Input, Joined, Submission, SubmitError};
+use super::status::Status;
+
+/// The driver answers in milliseconds; past this it is stuck on its disk.
+const ASK_DEADLINE: Duration = Duration::from_secs(30);
+
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum AskError {
+    #[error("the coordinator did not answer within {} s; try again", ASK_DEADLINE.as_secs())]
+    Deadline,
+    /// It stops, or it rebuilt its engine and forgot the question.
+    #[error("the coordinator stopped or began a new term before it answered; try again")]
+    Dropped,
+}
+
+#[derive(Debug, Clone)]
+pub struct DriverHandle {
+    inputs: mpsc::Sender<Input>,
+}
+
+impl DriverHandle {
+    pub(super) fn new(inputs: mpsc::Sender<Input>) -> Self {
+        Self { inputs }
+    }
+
+    /// Queues an input that has no answer.
+    pub async fn tell(&self, input: Input) -> Result<(), AskError> {
+        match timeout(ASK_DEADLINE, self.inputs.send(input)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_gone)) => Err(AskError::Dropped),
+            Err(_elapsed) => Err(AskError::Deadline),
+        }
+    }
+
+    /// Queues an input and waits for its answer.
+    pub async fn ask<T>(&self, input: impl FnOnce(oneshot::Sender<T>) -> Input) -> Result<T, AskError> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(input(reply)).await?;
+        match timeout(ASK_DEADLINE, answer).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_dropped)) => Err(AskError::Dropped),
+            Err(_elapsed) => Err(AskError::Deadline),
+        }
+    }
+
+    pub async fn join(&self, worker: WorkerId) -> Result<Joined, AskError> {
+        self.ask(|reply| Input::Join { worker, reply }).await
+    }
+
+    pub async fn submit(&self, submission: Submission) -> Result<Result<Status, SubmitError>, AskError> {
+        self.ask(|reply| Input::Submit { submission, reply }).await
+    }
+
+    pub async fn cancel(&self, audit: AuditId) -> Result<Option<Status>, AskError> {
+        self.ask(|reply| Input::Cancel { audit, reply }).await
+    }
+
+    /// The audit's status now and on every change; absent where there is no such audit.
+    pub async fn watch(&self, audit: AuditId) -> Result<Option<watch::Receiver<Status>>, AskError> {
+        self.ask(|reply| Input::Watch { audit, reply }).await
+    }
+
+    pub async fn stop(&self) -> Result<(), AskError> {
+        self.tell(Input::Stop).await
+    }
+}
