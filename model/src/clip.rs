@@ -60,6 +60,12 @@ impl Clip {
         Ok(Self { config: config.clone(), flat, params, image, text, logit_scale })
     }
 
+    /// A model of zeros, to be filled.
+    pub(crate) fn blank(config: &ModelConfig, device: Device) -> Result<Self> {
+        let count = layout(config).iter().map(Slot::len).sum::<i64>();
+        Self::from_flat(config, Tensor::f_zeros(count, (Kind::Float, device))?)
+    }
+
     /// An independent copy: training one leaves the other as it is.
     pub fn duplicate(&self) -> Result<Self> {
         self.with_flat(self.flat.f_detach_copy()?)

@@ -33,6 +33,8 @@ pub enum ModelError {
     UnknownTensors { names: Vec<String> },
     #[error("tensor {name} has dtype {dtype}, expected F32, F16 or BF16; convert it")]
     WrongDtype { name: String, dtype: String },
+    #[error("tensor {name} holds NaN or infinity; this checkpoint is broken, take an earlier one")]
+    NotFinite { name: String },
     #[error("{what} has shape {have:?}, expected {want}")]
     WrongInput { what: &'static str, have: Vec<i64>, want: String },
     #[error("{what}: {have} is outside of {want}")]
@@ -90,6 +92,7 @@ impl From<ModelError> for Fault {
             | ModelError::WrongShape { .. }
             | ModelError::UnknownTensors { .. }
             | ModelError::WrongDtype { .. }
+            | ModelError::NotFinite { .. }
             | ModelError::WrongInput { .. }
             | ModelError::OutOfRange { .. }
             | ModelError::NotInVocabulary { .. } => Self::fatal(error.to_string()),

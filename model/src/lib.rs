@@ -13,6 +13,7 @@ mod init;
 mod layout;
 pub mod loss;
 pub mod pixels;
+pub mod preference;
 pub mod schedule;
 mod text;
 mod transformer;

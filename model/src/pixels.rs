@@ -2,34 +2,76 @@
 //!
 //! It must never decode an image: the data crate hands over bytes of the right side.
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::config::Normalization;
-use crate::error::Result;
+use crate::error::{ModelError, Result};
 
 /// RGB bytes `[B, side, side, 3]` (NHWC) to normalised pixels `[B, 3, side, side]` f32 on the CPU.
 ///
 /// # Errors
 /// `WrongInput` where the length is no multiple of side * side * 3.
 pub fn to_model_input(nhwc: &[u8], side: usize, normalization: &Normalization) -> Result<Tensor> {
-    let _ = (nhwc, side, normalization);
-    todo!()
+    let image_bytes = side * side * 3;
+    if image_bytes == 0 || !nhwc.len().is_multiple_of(image_bytes) {
+        let want = format!("a multiple of {side} * {side} * 3 bytes");
+        return Err(ModelError::WrongInput { what: "the image buffer", have: vec![nhwc.len() as i64], want });
+    }
+    let shape = [(nhwc.len() / image_bytes) as i64, side as i64, side as i64, 3];
+    let bytes = Tensor::f_from_data_size(nhwc, &shape, Kind::Uint8)?;
+    let planes = bytes.f_permute([0, 3, 1, 2])?.f_contiguous()?.f_to_kind(Kind::Float)?.f_div_scalar_(255.0)?;
+    let mean = Tensor::f_from_slice(&normalization.mean)?.f_view([1, 3, 1, 1])?;
+    let std = Tensor::f_from_slice(&normalization.std)?.f_view([1, 3, 1, 1])?;
+    Ok(planes.f_sub(&mean)?.f_div(&std)?)
 }
 
 /// Mean over a square of 2 radius + 1 pixels a side, edges replicated; `[B, C, H, W]`.
-pub fn box_blur(pixels: &Tensor, radius: i64) -> Result<Tensor> {
-    let _ = (pixels, radius);
-    todo!()
+pub fn box_blur(pixels: &Tensor, radius: usize) -> Result<Tensor> {
+    let taps = 2 * radius + 1;
+    smooth(pixels, &vec![1.0 / taps as f32; taps])
 }
 
 /// Gaussian blur with standard deviation `sigma` in pixels, cut at 3 sigma, edges replicated; `[B, C, H, W]`.
+///
+/// # Errors
+/// `OutOfRange` where sigma is not above 0.
 pub fn gaussian_blur(pixels: &Tensor, sigma: f64) -> Result<Tensor> {
-    let _ = (pixels, sigma);
-    todo!()
+    if !(sigma > 0.0 && sigma < 1e3) {
+        return Err(ModelError::OutOfRange { what: "sigma", have: sigma.to_string(), want: "above 0 to 1000".into() });
+    }
+    let radius = (3.0 * sigma).ceil() as i64;
+    let weights: Vec<f64> = (-radius..=radius).map(|x| (-0.5 * (x as f64 / sigma).powi(2)).exp()).collect();
+    let sum: f64 = weights.iter().sum();
+    smooth(pixels, &weights.iter().map(|w| (w / sum) as f32).collect::<Vec<_>>())
 }
 
 /// The centre `share` (0 to 1) of each side, enlarged to the old size (bilinear); `[B, C, H, W]`.
+///
+/// # Errors
+/// `OutOfRange` where share is not above 0 and at most 1.
 pub fn centre_crop(pixels: &Tensor, share: f64) -> Result<Tensor> {
-    let _ = (pixels, share);
-    todo!()
+    if !(share > 0.0 && share <= 1.0) {
+        return Err(ModelError::OutOfRange { what: "share", have: share.to_string(), want: "above 0 to 1".into() });
+    }
+    let (_, _, height, width) = pixels.size4()?;
+    let kept = |side: i64| ((side as f64 * share).round() as i64).max(1);
+    let (rows, columns) = (kept(height), kept(width));
+    let centre = pixels.f_narrow(2, (height - rows) / 2, rows)?.f_narrow(3, (width - columns) / 2, columns)?;
+    Ok(centre.f_upsample_bilinear2d([height, width], false, None, None)?)
+}
+
+/// Convolves rows, then columns, with odd `taps`; each channel by itself.
+fn smooth(pixels: &Tensor, taps: &[f32]) -> Result<Tensor> {
+    let (batch, channels, height, width) = pixels.size4()?;
+    let (length, radius) = (taps.len() as i64, taps.len() as i64 / 2);
+    let taps = Tensor::f_from_slice(taps)?.f_to_device(pixels.device())?;
+    let planes = pixels.f_reshape([batch * channels, 1, height, width])?;
+    let padded = planes.f_replication_pad2d([radius, radius, radius, radius])?;
+    let rows = convolve(&padded, &taps.f_view([1, 1, 1, length])?)?;
+    let both = convolve(&rows, &taps.f_view([1, 1, length, 1])?)?;
+    Ok(both.f_view([batch, channels, height, width])?)
+}
+
+fn convolve(planes: &Tensor, taps: &Tensor) -> Result<Tensor> {
+    Ok(planes.f_conv2d(taps, None::<&Tensor>, [1, 1], [0, 0], [1, 1], 1)?)
 }

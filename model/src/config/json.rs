@@ -153,3 +153,29 @@ fn text(cfg: &Text) -> TextConfig {
         mlp_width: (cfg.width as f64 * cfg.mlp_ratio) as i64,
     }
 }
+
+/// The config in OpenCLIP's open_clip_config.json form, which [`read`] reads back.
+pub(super) fn write(config: &ModelConfig) -> String {
+    let (v, t) = (&config.vision, &config.text);
+    let model = serde_json::json!({
+        "embed_dim": config.embed_dim,
+        "quick_gelu": config.quick_gelu,
+        "vision_cfg": {
+            "image_size": v.image_size, "patch_size": v.patch_size, "width": v.width, "layers": v.layers,
+            "head_width": v.width / v.heads, "mlp_ratio": ratio(v.mlp_width, v.width),
+        },
+        "text_cfg": {
+            "context_length": t.context_length, "vocab_size": t.vocab_size, "width": t.width, "layers": t.layers,
+            "heads": t.heads, "mlp_ratio": ratio(t.mlp_width, t.width),
+        },
+    });
+    let statistics = &config.normalization;
+    let preprocess = serde_json::json!({ "mean": statistics.mean, "std": statistics.std });
+    format!("{:#}\n", serde_json::json!({ "model_cfg": model, "preprocess_cfg": preprocess }))
+}
+
+/// The ratio that gives `mlp_width` back although OpenCLIP cuts off what follows the point.
+fn ratio(mlp_width: i64, width: i64) -> f64 {
+    let exact = mlp_width as f64 / width as f64;
+    if (width as f64 * exact) as i64 == mlp_width { exact } else { (mlp_width as f64 + 0.5) / width as f64 }
+}

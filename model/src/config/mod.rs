@@ -67,6 +67,11 @@ impl ModelConfig {
     pub fn from_json(text: &str) -> Result<Self> {
         json::read(text)
     }
+
+    /// The config as open_clip_config.json, for a checkpoint that is published.
+    pub fn to_json(&self) -> String {
+        json::write(self)
+    }
 }
 
 impl VisionConfig {
