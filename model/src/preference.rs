@@ -19,15 +19,11 @@ pub struct Negatives<'a> {
 /// mean softplus(z) with z = tau <f, q> - ln (1/N sum_j exp(tau <f, g_j>)): the unlikelihood of the words `words`
 /// `[B, D]` given the images `image` `[B, D]`, against the average caption; tau = exp(logit_scale). A scalar,
 /// at least 0; 0 where no image prefers its words.
-pub fn unlikelihood(
-    image: &Tensor,
-    words: &Tensor,
-    negatives: Negatives<'_>,
-    logit_scale: &Tensor,
-) -> Result<Tensor> {
+pub fn unlikelihood(image: &Tensor, words: &Tensor, negatives: Negatives<'_>, logit_scale: &Tensor) -> Result<Tensor> {
     let tau = logit_scale.f_exp()?;
     let image = normalize(image)?;
-    let own = image.f_mul(&normalize(words)?)?.f_sum_dim_intlist([-1].as_slice(), false, image.f_kind()?)?.f_mul(&tau)?;
+    let own =
+        image.f_mul(&normalize(words)?)?.f_sum_dim_intlist([-1].as_slice(), false, image.f_kind()?)?.f_mul(&tau)?;
     let others = image.f_matmul(&normalize(negatives.text)?.f_transpose(0, 1)?)?.f_mul(&tau)?;
     let others = others.f_masked_fill(&negatives.excluded.f_unsqueeze(0)?, f64::NEG_INFINITY)?;
     let count = negatives.text.size()[0] as f64;

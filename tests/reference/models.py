@@ -30,7 +30,7 @@ PATCH8 = {
 FULL_VOCABULARY = {
     "embed_dim": 12,
     "vision_cfg": {"image_size": 30, "layers": 1, "width": 16, "head_width": 8, "patch_size": 8},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 8, "heads": 2, "layers": 1},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 4, "heads": 2, "layers": 1},
 }
 CAPTIONS = ["a photo of a dress", "", "Ankle boot!", "an emoji 😀 caption", "word " * 100, "t-shirt/top, size 42"]
 
