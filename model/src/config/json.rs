@@ -138,7 +138,7 @@ fn vision(cfg: &Vision) -> VisionConfig {
         patch_size: cfg.patch_size,
         width: cfg.width,
         layers: cfg.layers,
-        heads: cfg.width / cfg.head_width.max(1),
+        heads: cfg.width.checked_div(cfg.head_width).unwrap_or(0),
         mlp_width: (cfg.width as f64 * cfg.mlp_ratio) as i64,
     }
 }

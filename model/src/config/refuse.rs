@@ -9,6 +9,8 @@ use crate::error::{ModelError, Result};
 
 /// No side, width or vocabulary of a CLIP model comes near it; a larger one is a broken config.
 const MAX_SIZE: i64 = 1 << 20;
+/// The deepest published CLIP tower has 64 layers.
+const MAX_LAYERS: usize = 1024;
 const PLAIN: &str = "Lethe knows the plain ViT image tower with OpenAI's causal text tower";
 
 fn unsupported(what: impl Into<String>, advice: &'static str) -> ModelError {
@@ -43,7 +45,7 @@ pub(super) fn towers(model: &Value) -> Result<()> {
 /// Accepts an option only where it has no effect on embeddings, or OpenCLIP's own default value.
 pub(super) fn options(section: &str, other: &Map<String, Value>) -> Result<()> {
     for (key, value) in other {
-        if !harmless(key) && !default_value(key, value) {
+        if !harmless(key) && !default_value(section, key, value) {
             return Err(unsupported(format!("{section}{key} = {value}"), PLAIN));
         }
     }
@@ -60,9 +62,10 @@ fn harmless(key: &str) -> bool {
         || key.starts_with("attn_pooler_")
 }
 
-fn default_value(key: &str, value: &Value) -> bool {
+fn default_value(section: &str, key: &str, value: &Value) -> bool {
     match key {
-        "pool_type" => *value == json!("tok") || *value == json!("argmax"),
+        "pool_type" if section == "vision_cfg." => *value == json!("tok"),
+        "pool_type" => *value == json!("argmax"),
         "pos_embed_type" => *value == json!("learnable"),
         "proj_type" => *value == json!("linear"),
         "block_type" => value.is_null() || *value == json!("default"),
@@ -76,10 +79,10 @@ pub(super) fn senseless(config: &ModelConfig) -> Result<()> {
     size("embed_dim", config.embed_dim)?;
     size("vision_cfg.image_size", v.image_size)?;
     size("vision_cfg.patch_size", v.patch_size)?;
-    size("vision_cfg.layers", v.layers as i64)?;
+    layers("vision_cfg.layers", v.layers)?;
     size("text_cfg.context_length", t.context_length)?;
     size("text_cfg.vocab_size", t.vocab_size)?;
-    size("text_cfg.layers", t.layers as i64)?;
+    layers("text_cfg.layers", t.layers)?;
     heads("vision_cfg.width", v.width, v.heads)?;
     heads("text_cfg.width", t.width, t.heads)?;
     size("vision_cfg.mlp_ratio times width", v.mlp_width)?;
@@ -102,6 +105,13 @@ fn size(name: &str, value: i64) -> Result<()> {
         return Ok(());
     }
     Err(bad(format!("{name} is {value}, expected 1 to {MAX_SIZE}")))
+}
+
+fn layers(name: &str, layers: usize) -> Result<()> {
+    if (1..=MAX_LAYERS).contains(&layers) {
+        return Ok(());
+    }
+    Err(bad(format!("{name} is {layers}, expected 1 to {MAX_LAYERS}")))
 }
 
 fn heads(name: &str, width: i64, heads: i64) -> Result<()> {
