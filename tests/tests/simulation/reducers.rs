@@ -1,0 +1,19 @@
+//! The coordinator's folds: each ends some time after it began, well or not.
+//!
+//! It must never know whether the leader that asked is still there; the attempt says that.
+
+use lethe_common::fault::Fault;
+use lethe_common::ids::{Attempt, AuditId, PhaseIndex, ShardId, TaskId};
+use lethe_engine::{Event, Outline};
+
+use crate::jobs::{Job, outputs};
+
+pub fn succeeded(job: &Job, phase: PhaseIndex, attempt: Attempt) -> Event {
+    let task = TaskId { audit: job.id.clone(), phase, shard: ShardId(0), attempt };
+    let outline: Option<Outline> = (phase == PhaseIndex(0)).then(|| job.outline.clone());
+    Event::ReduceDone { audit: job.id.clone(), phase, attempt, outputs: outputs(&task), outline }
+}
+
+pub fn failed(audit: AuditId, phase: PhaseIndex, attempt: Attempt) -> Event {
+    Event::ReduceFailed { audit, phase, attempt, fault: Fault::retryable("the disk is full") }
+}
