@@ -70,11 +70,7 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
 ///
 /// # Errors
 /// What kept it from starting, or the driver's own failure.
-pub async fn run(
-    listener: TcpListener,
-    config: Config,
-    shutdown: impl Future<Output = ()>,
-) -> Result<(), ServerError> {
+pub async fn run(listener: TcpListener, config: Config, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
     let address = listener.local_addr().map_err(|source| ServerError::Work { path: config.work.clone(), source })?;
     if !address.ip().is_loopback() {
         return Err(ServerError::NotLoopback(address));

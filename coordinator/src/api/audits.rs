@@ -27,7 +27,10 @@ type Service = v1::audits_server::AuditsServer<AuditsApi>;
 
 impl AuditsApi {
     /// The service behind its token.
-    pub fn service(driver: DriverHandle, token: Token) -> tonic::service::interceptor::InterceptedService<Service, Token> {
+    pub fn service(
+        driver: DriverHandle,
+        token: Token,
+    ) -> tonic::service::interceptor::InterceptedService<Service, Token> {
         let service = Service::new(Self { driver })
             .max_decoding_message_size(super::MAX_MESSAGE_BYTES)
             .max_encoding_message_size(super::MAX_MESSAGE_BYTES);
@@ -48,7 +51,8 @@ fn submission(request: &v1::SubmitRequest) -> Result<Submission, Status> {
     let spec: Spec = serde_json::from_slice(&request.spec_json)
         .map_err(|e| faults::bad_request(format!("the spec is not one this build reads: {e}")))?;
     if spec.audit.id.as_str() != request.audit {
-        let text = format!("audit {:?} carries the spec of {:?}; expected one id", request.audit, spec.audit.id.as_str());
+        let text =
+            format!("audit {:?} carries the spec of {:?}; expected one id", request.audit, spec.audit.id.as_str());
         return Err(faults::bad_request(text));
     }
     // Written anew, so that the same spec is the same text whatever its client's spaces and order.
@@ -92,7 +96,10 @@ impl v1::audits_server::Audits for AuditsApi {
 }
 
 /// Sends the status at once and on every change, until it is final or the watcher is gone.
-async fn show(mut statuses: watch::Receiver<driver::Status>, replies: mpsc::Sender<Result<v1::WatchAuditReply, Status>>) {
+async fn show(
+    mut statuses: watch::Receiver<driver::Status>,
+    replies: mpsc::Sender<Result<v1::WatchAuditReply, Status>>,
+) {
     loop {
         let status = statuses.borrow_and_update().clone();
         let last = status.is_final();

@@ -45,7 +45,8 @@ pub(super) async fn run(
 
 async fn open(messages: &mut Streaming<v1::WorkerMessage>, driver: &DriverHandle) -> Result<Joined, Status> {
     let first = timeout(HELLO_DEADLINE, messages.message()).await;
-    let first = first.map_err(|_elapsed| Status::deadline_exceeded("no hello came; expected one as the first message"))?;
+    let first =
+        first.map_err(|_elapsed| Status::deadline_exceeded("no hello came; expected one as the first message"))?;
     let Some(Message::Hello(hello)) = first?.and_then(|message| message.kind) else {
         return Err(Status::failed_precondition("the first message is not a hello; expected one"));
     };

@@ -43,11 +43,7 @@ fn phase_view(phase: PhaseView, in_flight: Progress) -> v1::PhaseView {
         started_ms: phase.started.map_or(0, |at| at.0),
         ended_ms: ended.map_or(0, |at| at.0),
         retries: phase.retries,
-        counts: Some(v1::Counts {
-            read: phase.counts.read,
-            scored: phase.counts.scored,
-            failed: phase.counts.failed,
-        }),
+        counts: Some(v1::Counts { read: phase.counts.read, scored: phase.counts.scored, failed: phase.counts.failed }),
         reason: failure.unwrap_or(phase.reason),
         outputs: named(phase.outputs),
     }

@@ -45,11 +45,7 @@ fn gang(start: GangStart, spec_json: &str) -> v1::GangTask {
 }
 
 fn inputs(outputs: Vec<Output>) -> Vec<v1::Input> {
-    let input = |output: Output| v1::Input {
-        phase: output.phase,
-        shard: output.shard.0,
-        outputs: named(output.blobs),
-    };
+    let input = |output: Output| v1::Input { phase: output.phase, shard: output.shard.0, outputs: named(output.blobs) };
     outputs.into_iter().map(input).collect()
 }
 

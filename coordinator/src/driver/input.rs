@@ -23,13 +23,29 @@ pub struct SessionKey {
 
 #[derive(Debug)]
 pub enum Input {
-    Join { worker: WorkerId, reply: oneshot::Sender<Joined> },
+    Join {
+        worker: WorkerId,
+        reply: oneshot::Sender<Joined>,
+    },
     /// The stream closed, or could not be written.
-    Leave { session: SessionKey, reason: String },
+    Leave {
+        session: SessionKey,
+        reason: String,
+    },
     /// A heartbeat.
-    Alive { session: SessionKey },
-    Progress { session: SessionKey, task: TaskId, progress: Progress },
-    Failed { session: SessionKey, task: TaskId, fault: Fault },
+    Alive {
+        session: SessionKey,
+    },
+    Progress {
+        session: SessionKey,
+        task: TaskId,
+        progress: Progress,
+    },
+    Failed {
+        session: SessionKey,
+        task: TaskId,
+        fault: Fault,
+    },
     Commit {
         worker: WorkerId,
         task: TaskId,
@@ -37,10 +53,19 @@ pub enum Input {
         counts: Counts,
         reply: oneshot::Sender<CommitOutcome>,
     },
-    Submit { submission: Submission, reply: oneshot::Sender<Result<Status, SubmitError>> },
+    Submit {
+        submission: Submission,
+        reply: oneshot::Sender<Result<Status, SubmitError>>,
+    },
     /// The answer is absent where there is no such audit.
-    Cancel { audit: AuditId, reply: oneshot::Sender<Option<Status>> },
-    Watch { audit: AuditId, reply: oneshot::Sender<Option<watch::Receiver<Status>>> },
+    Cancel {
+        audit: AuditId,
+        reply: oneshot::Sender<Option<Status>>,
+    },
+    Watch {
+        audit: AuditId,
+        reply: oneshot::Sender<Option<watch::Receiver<Status>>>,
+    },
     Stop,
 }
 

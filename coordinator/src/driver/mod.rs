@@ -232,3 +232,6 @@ fn lead(store: &Store, knobs: Knobs) -> Result<(Term, Engine), DriverError> {
     info!(term = term.0, records = records.len(), "leading");
     Ok((term, Engine::restore(term, knobs, records)?))
 }
+
+#[cfg(test)]
+mod tests;

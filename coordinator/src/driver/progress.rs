@@ -52,10 +52,8 @@ impl ProgressBoard {
 
     /// The sum over the tasks of a map.
     pub fn sum(&self, audit: &AuditId, phase: PhaseIndex) -> Progress {
-        self.of(audit, phase).fold(Progress::default(), |sum, one| Progress {
-            done: sum.done + one.done,
-            total: sum.total + one.total,
-        })
+        self.of(audit, phase)
+            .fold(Progress::default(), |sum, one| Progress { done: sum.done + one.done, total: sum.total + one.total })
     }
 
     /// The furthest rank of a gang; all ranks take the same steps.

@@ -1,0 +1,85 @@
+//! What clients see: submit, look, watch, cancel.
+
+use lethe_common::spec::Spec;
+use lethe_proto::v1;
+use tonic::Code;
+
+use crate::rig::{Rig, audit, soon, spec};
+
+fn submit(spec: &Spec) -> v1::SubmitRequest {
+    v1::SubmitRequest { audit: spec.audit.id.to_string(), spec_json: serde_json::to_vec_pretty(spec).expect("is JSON") }
+}
+
+#[tokio::test]
+async fn the_same_spec_again_is_the_same_audit_and_another_is_refused() {
+    let rig = Rig::calm().await;
+    let mut audits = rig.audits().await;
+    let reply = audits.submit(submit(&spec())).await.expect("is the same").into_inner();
+    let phases = reply.audit.expect("has a view").phases;
+    assert_eq!(phases[0].state(), v1::RunState::Succeeded, "the audit began anew");
+
+    let mut other = spec();
+    other.audit.seed += 1;
+    let refusal = audits.submit(submit(&other)).await.expect_err("is refused");
+    assert_eq!(refusal.code(), Code::AlreadyExists);
+    assert!(refusal.message().contains("drill"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_new_audit_is_stored_before_its_answer() {
+    let rig = Rig::calm().await;
+    let mut spec = spec();
+    spec.audit.id = lethe_common::ids::AuditId::new("second").expect("is an id");
+    let reply = rig.audits().await.submit(submit(&spec)).await.expect("is taken").into_inner();
+    assert_eq!(reply.audit.expect("has a view").phases.len(), 4);
+
+    let rig = rig.restart().await;
+    let request = v1::GetAuditRequest { audit: "second".to_owned() };
+    rig.audits().await.get_audit(request).await.expect("is kept");
+}
+
+#[tokio::test]
+async fn an_unknown_audit_and_a_bad_spec_are_named() {
+    let rig = Rig::calm().await;
+    let mut audits = rig.audits().await;
+    let missing = audits.get_audit(v1::GetAuditRequest { audit: "nobody".to_owned() }).await.expect_err("is unknown");
+    assert_eq!(missing.code(), Code::NotFound);
+
+    let bad = v1::SubmitRequest { audit: "x".to_owned(), spec_json: b"{\"audit\":{}}".to_vec() };
+    let refusal = audits.submit(bad).await.expect_err("is refused");
+    assert_eq!(refusal.code(), Code::InvalidArgument);
+
+    let other_id = v1::SubmitRequest { audit: "x".to_owned(), ..submit(&spec()) };
+    let refusal = audits.submit(other_id).await.expect_err("is refused");
+    assert!(refusal.message().contains("drill"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_watch_shows_the_audit_at_once_and_ends_with_it() {
+    let rig = Rig::calm().await;
+    let mut audits = rig.audits().await;
+    let request = v1::WatchAuditRequest { audit: audit().to_string() };
+    let mut views = audits.watch_audit(request).await.expect("is watched").into_inner();
+    let first = soon("the first view", views.message()).await.expect("streams").expect("comes");
+    assert_eq!(first.audit.expect("is there").state(), v1::RunState::Running);
+
+    let cancel = v1::CancelAuditRequest { audit: audit().to_string() };
+    let reply = audits.cancel_audit(cancel).await.expect("is cancelled").into_inner();
+    assert_eq!(reply.audit.expect("is there").state(), v1::RunState::Cancelled);
+    let mut last = None;
+    while let Some(reply) = soon("the end", views.message()).await.expect("streams") {
+        last = reply.audit;
+    }
+    assert_eq!(last.expect("a view came").state(), v1::RunState::Cancelled);
+}
+
+#[tokio::test]
+async fn a_stopping_coordinator_ends_its_watches() {
+    let rig = Rig::calm().await;
+    let request = v1::WatchAuditRequest { audit: audit().to_string() };
+    let mut views = rig.audits().await.watch_audit(request).await.expect("is watched").into_inner();
+    soon("the first view", views.message()).await.expect("streams");
+    rig.stop().await;
+    let end = soon("the end", views.message()).await.expect_err("is told why");
+    assert_eq!(end.code(), Code::Unavailable);
+}

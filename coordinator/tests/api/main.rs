@@ -1,0 +1,8 @@
+//! The coordinator over real loopback, with the real engine and store; workers are played by hand.
+
+mod audits;
+mod gangs;
+mod process;
+mod rig;
+mod sessions;
+mod token;

@@ -1,0 +1,235 @@
+//! A server on a system-chosen port over a folder whose audit has already been planned, and clients of it.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lethe_common::ids::{AuditId, Generation, PhaseIndex};
+use lethe_common::spec::Spec;
+use lethe_common::time::Millis;
+use lethe_coordinator::api::Token;
+use lethe_coordinator::plans;
+use lethe_coordinator::server::{self, Config, ServerError};
+use lethe_coordinator::store::{Outcome, Store};
+use lethe_engine::{AuditRecord, AuditState, Outline, PhaseRecord, PhaseState, Record};
+use lethe_proto::v1::audits_client::AuditsClient;
+use lethe_proto::v1::coordinator_message::Kind as Order;
+use lethe_proto::v1::worker_message::Kind as Word;
+use lethe_proto::v1::workers_client::WorkersClient;
+use lethe_proto::{WIRE_VERSION, v1};
+use tempfile::TempDir;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::metadata::MetadataValue;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
+use tonic::{Request, Status, Streaming};
+
+pub const TOKEN: &str = "a token for tests only";
+pub const SHARDS: u32 = 3;
+/// Long enough that no worker of a test is lost for silence by chance.
+pub const CALM_HEARTBEAT_MS: u64 = 20_000;
+const DEADLINE: Duration = Duration::from_secs(20);
+
+type Bearer = fn(Request<()>) -> Result<Request<()>, Status>;
+pub type Workers = WorkersClient<InterceptedService<Channel, Bearer>>;
+pub type Audits = AuditsClient<InterceptedService<Channel, Bearer>>;
+
+/// Every wait of a test has this deadline.
+pub async fn soon<T>(what: &str, wait: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("waited {DEADLINE:?} for {what}"))
+}
+
+pub fn audit() -> AuditId {
+    AuditId::new("drill").expect("is an id")
+}
+
+pub fn spec() -> Spec {
+    let json = serde_json::json!({
+        "audit": { "id": "drill", "plan": "train" },
+        "model": { "config": "/nowhere/model.json" },
+        "data": { "shards": ["/nowhere/{0..2}.tar"] },
+    });
+    serde_json::from_value(json).expect("is a spec")
+}
+
+/// Puts an audit into the store as its plan phase would have left it.
+pub fn plan_ahead(work: &Path) {
+    let store = Store::open(work).expect("opens");
+    let term = store.elect().expect("elects");
+    let plan = plans::build(&spec());
+    let phase =
+        |state| PhaseRecord { state, started: None, generation: Generation(0), retries: 0, outputs: Vec::new() };
+    let mut records: Vec<Record> = (0..plan.phases.len() as u32)
+        .map(|index| match index {
+            0 => PhaseState::Done { at: Millis(2) },
+            _ => PhaseState::Waiting,
+        })
+        .zip(0..)
+        .map(|(state, index)| Record::Phase(audit(), PhaseIndex(index), phase(state)))
+        .collect();
+    let record = AuditRecord {
+        plan,
+        spec_json: serde_json::to_string(&spec()).expect("is JSON"),
+        submitted: Millis(1),
+        state: AuditState::Running,
+        outline: Some(Outline { shards: SHARDS, ..Outline::default() }),
+    };
+    records.push(Record::Audit(audit(), record));
+    let outcome = store.commit(term, &records);
+    assert!(matches!(outcome, Outcome::Applied), "{outcome:?}");
+}
+
+pub struct Rig {
+    folder: TempDir,
+    address: String,
+    stop: Option<oneshot::Sender<()>>,
+    server: JoinHandle<Result<(), ServerError>>,
+}
+
+impl Rig {
+    pub async fn calm() -> Self {
+        Self::with_heartbeat(CALM_HEARTBEAT_MS).await
+    }
+
+    pub async fn with_heartbeat(heartbeat_ms: u64) -> Self {
+        let folder = tempfile::tempdir().expect("makes a folder");
+        plan_ahead(&folder.path().join("work"));
+        Self::over(folder, heartbeat_ms).await
+    }
+
+    async fn over(folder: TempDir, heartbeat_ms: u64) -> Self {
+        let listener = server::listen("127.0.0.1:0".parse().expect("is an address")).await.expect("listens");
+        let address = format!("http://{}", listener.local_addr().expect("has an address"));
+        let config = Config {
+            work: folder.path().join("work"),
+            result: folder.path().join("result"),
+            heartbeat_ms,
+            token: Token::new(TOKEN).expect("is long enough"),
+        };
+        let (stop, stopped) = oneshot::channel();
+        let server = tokio::spawn(server::run(listener, config, async { drop(stopped.await) }));
+        Self { folder, address, stop: Some(stop), server }
+    }
+
+    /// Stops the server and starts another on the same folder.
+    pub async fn restart(self) -> Self {
+        let folder = self.stop().await;
+        Self::over(folder, CALM_HEARTBEAT_MS).await
+    }
+
+    pub async fn stop(mut self) -> TempDir {
+        drop(self.stop.take());
+        soon("the server's end", self.server).await.expect("does not panic").expect("ends well");
+        self.folder
+    }
+
+    pub fn work(&self) -> PathBuf {
+        self.folder.path().join("work")
+    }
+
+    pub async fn channel(&self) -> Channel {
+        connect(&self.address).await
+    }
+
+    pub async fn workers(&self) -> Workers {
+        WorkersClient::with_interceptor(self.channel().await, bearer)
+    }
+
+    pub async fn audits(&self) -> Audits {
+        AuditsClient::with_interceptor(self.channel().await, bearer)
+    }
+
+    pub async fn worker(&self, name: &str) -> Worker {
+        Worker::join(self.workers().await, name).await
+    }
+}
+
+pub async fn connect(address: &str) -> Channel {
+    let endpoint = Channel::from_shared(address.to_owned()).expect("is a URL");
+    soon("a connection", endpoint.connect()).await.expect("connects")
+}
+
+pub fn bearer(mut request: Request<()>) -> Result<Request<()>, Status> {
+    let value = MetadataValue::try_from(format!("Bearer {TOKEN}")).expect("is ascii");
+    request.metadata_mut().insert("authorization", value);
+    Ok(request)
+}
+
+/// A worker's side of a session.
+pub struct Worker {
+    pub name: String,
+    pub client: Workers,
+    pub welcome: v1::Welcome,
+    words: mpsc::Sender<v1::WorkerMessage>,
+    orders: Streaming<v1::CoordinatorMessage>,
+}
+
+impl Worker {
+    pub async fn join(client: Workers, name: &str) -> Self {
+        Self::hello(client, name, WIRE_VERSION).await.expect("is welcome")
+    }
+
+    pub async fn hello(mut client: Workers, name: &str, version: u32) -> Result<Self, Status> {
+        let (words, stream) = mpsc::channel(16);
+        let hello =
+            v1::WorkerHello { worker: name.to_owned(), version, host: "here".to_owned(), device: "cpu".to_owned() };
+        words.send(v1::WorkerMessage { kind: Some(Word::Hello(hello)) }).await.expect("has room");
+        let mut orders = soon("a session", client.session(ReceiverStream::new(stream))).await?.into_inner();
+        let first = soon("a welcome", orders.message()).await?;
+        let Some(Order::Welcome(welcome)) = first.and_then(|m| m.kind) else { panic!("no welcome came first") };
+        Ok(Self { name: name.to_owned(), client, welcome, words, orders })
+    }
+
+    pub async fn say(&self, word: Word) {
+        self.words.send(v1::WorkerMessage { kind: Some(word) }).await.expect("the session is open");
+    }
+
+    /// The next order, or none when the coordinator ended the session.
+    pub async fn order(&mut self) -> Option<Order> {
+        soon("an order", self.orders.message()).await.ok().flatten().and_then(|message| message.kind)
+    }
+
+    pub async fn map(&mut self) -> v1::MapTask {
+        match self.order().await {
+            Some(Order::Map(task)) => task,
+            other => panic!("expected a map task, got {other:?}"),
+        }
+    }
+
+    pub async fn gang(&mut self) -> v1::GangTask {
+        match self.order().await {
+            Some(Order::Gang(task)) => task,
+            other => panic!("expected a gang task, got {other:?}"),
+        }
+    }
+
+    pub async fn commit(&mut self, task: v1::TaskId) -> v1::CommitOutcome {
+        let request = v1::CommitRequest {
+            worker: self.name.clone(),
+            task: Some(task),
+            outputs: Vec::new(),
+            counts: Some(v1::Counts { read: 10, scored: 9, failed: 1 }),
+        };
+        soon("a commit", self.client.commit(request)).await.expect("is answered").into_inner().outcome()
+    }
+}
+
+/// The first view that satisfies a condition.
+pub async fn view_where(audits: &mut Audits, holds: impl Fn(&v1::AuditView) -> bool) -> v1::AuditView {
+    let request = v1::WatchAuditRequest { audit: audit().to_string() };
+    let mut views = audits.watch_audit(request).await.expect("is watched").into_inner();
+    let mut last = None;
+    let found = tokio::time::timeout(DEADLINE, async {
+        while let Some(reply) = views.message().await.expect("streams") {
+            let view = reply.audit.expect("has a view");
+            if holds(&view) {
+                return Some(view);
+            }
+            last = Some(view);
+        }
+        None
+    });
+    found.await.ok().flatten().unwrap_or_else(|| panic!("no such view came; the last was {last:?}"))
+}
