@@ -81,6 +81,8 @@ programs! {
         Train = "train",
         /// A throw-away model with an exaggerated backdoor.
         Overfit = "overfit",
+        /// A stand-in for trusted weights, where none are given: the first pass's strongest suspects, unlearned.
+        StandIn = "stand-in",
         /// The clean checkpoint.
         Unlearn = "unlearn",
     }

@@ -9,6 +9,7 @@ pub mod cut;
 pub mod digest;
 mod error;
 pub mod odds;
+pub mod otsu;
 pub mod pairs;
 pub mod ranking;
 pub mod ranks;

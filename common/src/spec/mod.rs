@@ -9,7 +9,7 @@ mod validate;
 pub use load::{SpecError, load};
 pub use sections::{
     AuditSection, DataSection, EvaluateSection, GangSection, LocalizeSection, ModelSection, OverfitSection, Pictures,
-    PlanName, ReferenceSection, ReportSection, ScoreSection, SelectSection, SuspectSection, TrainSection,
+    PlanName, ReferenceSection, ReportSection, ScoreSection, SelectSection, StandInSection, SuspectSection, TrainSection,
     UnlearnSection, WorkersSection,
 };
 pub use validate::Problem;
@@ -33,6 +33,8 @@ pub struct Spec {
     pub suspect: SuspectSection,
     #[serde(default)]
     pub overfit: OverfitSection,
+    #[serde(default)]
+    pub stand_in: StandInSection,
     #[serde(default)]
     pub select: SelectSection,
     #[serde(default)]

@@ -141,8 +141,30 @@ pub struct OverfitSection {
 impl Default for OverfitSection {
     fn default() -> Self {
         Self {
-            gang: GangSection { steps: 20, batch: 256, learning_rate: 5e-4, weight_decay: 0.0, warmup_steps: 0 },
-            pull_weight: 4.0,
+            gang: GangSection { steps: 20, batch: 256, learning_rate: 5e-4, weight_decay: 0.0, warmup_steps: 5 },
+            pull_weight: 1.0,
+        }
+    }
+}
+
+/// The stand-in for trusted weights, where none are given.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StandInSection {
+    pub gang: GangSection,
+    /// The share of all pairs, the strongest of the first pass, that it unlearns.
+    pub share: f64,
+    pub anchor_weight: f64,
+    pub forget_weight: f64,
+}
+
+impl Default for StandInSection {
+    fn default() -> Self {
+        Self {
+            gang: GangSection { steps: 30, batch: 256, learning_rate: 1e-3, weight_decay: 0.0, warmup_steps: 5 },
+            share: 0.01,
+            anchor_weight: 1.0,
+            forget_weight: 1.0,
         }
     }
 }
@@ -150,15 +172,16 @@ impl Default for OverfitSection {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SelectSection {
-    /// The share of all pairs that becomes the forget set (D_forget).
-    pub share: f64,
+    /// The forget set (D_forget) lies above the widest gap in the suspects' second scores, and is at most this
+    /// share of all pairs.
+    pub max_share: f64,
     /// The part of it that unlearning never sees.
     pub held_out_share: f64,
 }
 
 impl Default for SelectSection {
     fn default() -> Self {
-        Self { share: 0.01, held_out_share: 1.0 / 3.0 }
+        Self { max_share: 0.05, held_out_share: 1.0 / 3.0 }
     }
 }
 
@@ -188,9 +211,9 @@ pub struct UnlearnSection {
 impl Default for UnlearnSection {
     fn default() -> Self {
         Self {
-            gang: GangSection { steps: 100, batch: 256, learning_rate: 5e-4, weight_decay: 0.0, warmup_steps: 10 },
+            gang: GangSection { steps: 80, batch: 256, learning_rate: 5e-4, weight_decay: 0.0, warmup_steps: 5 },
             anchor_weight: 1.0,
-            forget_weight: 1.0,
+            forget_weight: 0.1,
         }
     }
 }
@@ -238,7 +261,7 @@ pub struct TrainSection {
 impl Default for TrainSection {
     fn default() -> Self {
         Self {
-            gang: GangSection { steps: 600, batch: 256, learning_rate: 2e-3, weight_decay: 0.1, warmup_steps: 50 },
+            gang: GangSection { steps: 312, batch: 256, learning_rate: 2e-3, weight_decay: 0.1, warmup_steps: 100 },
         }
     }
 }

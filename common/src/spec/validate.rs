@@ -29,6 +29,7 @@ pub(super) fn validate(spec: &Spec, text: &str) -> Vec<Problem> {
     found.shares(spec);
     found.counts(spec);
     found.gang(["overfit.gang.steps", "overfit.gang.batch", "overfit.gang.learning_rate"], &spec.overfit.gang, spec);
+    found.gang(["stand_in.gang.steps", "stand_in.gang.batch", "stand_in.gang.learning_rate"], &spec.stand_in.gang, spec);
     found.gang(["unlearn.gang.steps", "unlearn.gang.batch", "unlearn.gang.learning_rate"], &spec.unlearn.gang, spec);
     found.gang(["train.gang.steps", "train.gang.batch", "train.gang.learning_rate"], &spec.train.gang, spec);
     found.list
@@ -60,7 +61,8 @@ impl Problems<'_> {
         let open = |share: f64| share > 0.0 && share < 1.0;
         for (field, share) in [
             ("suspect.share", spec.suspect.share),
-            ("select.share", spec.select.share),
+            ("stand_in.share", spec.stand_in.share),
+            ("select.max_share", spec.select.max_share),
             ("select.held_out_share", spec.select.held_out_share),
             ("evaluate.held_out_share", spec.evaluate.held_out_share),
         ] {
@@ -73,8 +75,8 @@ impl Problems<'_> {
         ] {
             self.require((0.0..=1.0).contains(&share), field, || format!("{share} is not a share; expected 0 to 1"));
         }
-        let (select, suspect) = (spec.select.share, spec.suspect.share);
-        self.require(select <= suspect, "select.share", || {
+        let (select, suspect) = (spec.select.max_share, spec.suspect.share);
+        self.require(select <= suspect, "select.max_share", || {
             format!("{select} exceeds suspect.share = {suspect}; the forget set is chosen among the suspects")
         });
     }

@@ -16,16 +16,20 @@ pub(super) const UBT: &[Row] = &[
     Row { program: Reduce(ReduceProgram::Suspect), inputs: &[("plan", All), ("score", All), ("reference", All)] },
     Row { program: Map(MapProgram::Gather), inputs: &[("plan", All), ("score", SameShard), ("suspect", All)] },
     Row { program: Gang(GangProgram::Overfit), inputs: &[("plan", All), ("gather", All), ("suspect", All)] },
-    Row { program: Map(MapProgram::Rescore), inputs: &[("plan", All), ("gather", SameShard), ("overfit", All)] },
+    Row { program: Gang(GangProgram::StandIn), inputs: &[("plan", All), ("gather", All), ("suspect", All)] },
+    Row {
+        program: Map(MapProgram::Rescore),
+        inputs: &[("plan", All), ("gather", SameShard), ("overfit", All), ("stand-in", All)],
+    },
     Row { program: Reduce(ReduceProgram::Select), inputs: &[("plan", All), ("rescore", All), ("suspect", All)] },
     Row { program: Map(MapProgram::Localize), inputs: &[("plan", All), ("gather", SameShard), ("select", All)] },
     Row {
         program: Gang(GangProgram::Unlearn),
-        inputs: &[("plan", All), ("gather", All), ("select", All), ("localize", All)],
+        inputs: &[("plan", All), ("gather", All), ("rescore", All), ("select", All)],
     },
     Row {
         program: Map(MapProgram::Evaluate),
-        inputs: &[("plan", All), ("gather", SameShard), ("select", All), ("localize", All), ("unlearn", All)],
+        inputs: &[("plan", All), ("gather", SameShard), ("select", All), ("unlearn", All)],
     },
     Row {
         program: Reduce(ReduceProgram::Report),
@@ -34,6 +38,7 @@ pub(super) const UBT: &[Row] = &[
             ("score", All),
             ("suspect", All),
             ("overfit", All),
+            ("stand-in", All),
             ("rescore", All),
             ("select", All),
             ("localize", All),

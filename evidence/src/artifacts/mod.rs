@@ -32,6 +32,8 @@ pub mod names {
     pub const SHARDS: &str = "shards.json";
     /// The signals table of one shard, by `score`.
     pub const SIGNALS: &str = "signals.parquet";
+    /// Embeddings and signals of one shard's part of the reference set, by `reference`.
+    pub const REFERENCE: &str = "reference.safetensors";
     /// [`super::ShardDigest`] of one shard, by `score`.
     pub const DIGEST: &str = "digest.json";
     /// [`super::SuspectCut`], by `suspect`.

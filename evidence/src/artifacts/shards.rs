@@ -16,6 +16,9 @@ pub struct Shards {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardEntry {
     pub id: u32,
+    /// The path below the folder that holds all shards: the part of a sample's full key that says which
+    /// shard it lies in.
+    pub name: String,
     pub path: String,
     pub size_bytes: u64,
     /// BLAKE3 of the whole file: a source that changes under the audit is noticed.
@@ -23,8 +26,12 @@ pub struct ShardEntry {
 }
 
 impl ShardEntry {
-    /// The file's name, the part of a sample's key that says which shard it lies in.
     pub fn name(&self) -> &str {
-        self.path.rsplit('/').next().unwrap_or(&self.path)
+        &self.name
+    }
+
+    /// A sample's name in the whole data set: unique, where the key alone need not be.
+    pub fn full_key(&self, key: &str) -> String {
+        format!("{}/{key}", self.name)
     }
 }

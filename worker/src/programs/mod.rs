@@ -2,23 +2,42 @@
 //!
 //! A program must never talk to the coordinator or start a process: it sees its context only.
 
-use lethe_common::fault::Fault;
-use lethe_common::program::{GangProgram, MapProgram};
+mod backdoor;
+mod captions;
+mod checkpoint;
+mod evaluate;
+mod fault;
+mod gang;
+mod gather;
+mod held_out;
+mod inputs;
+mod localize;
+mod observe;
+mod pack;
+mod reference;
+mod rescore;
+mod score;
+mod shard;
+mod suspicion;
+mod tensors;
+mod trusted;
 
-use crate::task::{GangContext, GangMemory, TaskContext, TaskOutput};
+pub use gang::run_gang;
+
+use lethe_common::fault::Fault;
+use lethe_common::program::MapProgram;
+
+use crate::task::{TaskContext, TaskOutput};
 
 /// Runs one map task.
 pub fn run_map(program: MapProgram, ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
-    Err(Fault::fatal(format!("{}: program {program} is not built yet", ctx.task)))
-}
-
-/// Runs one rank of one generation of a gang; `memory` is what the last generation here left.
-pub fn run_gang(
-    program: GangProgram,
-    ctx: &TaskContext<'_>,
-    gang: GangContext<'_>,
-    memory: &mut GangMemory,
-) -> Result<TaskOutput, Fault> {
-    let _ = (gang, memory);
-    Err(Fault::fatal(format!("{}: program {program} is not built yet", ctx.task)))
+    match program {
+        MapProgram::Reference => reference::run(ctx),
+        MapProgram::Score => score::run(ctx),
+        MapProgram::Gather => gather::run(ctx),
+        MapProgram::Pack => pack::run(ctx),
+        MapProgram::Rescore => rescore::run(ctx),
+        MapProgram::Localize => localize::run(ctx),
+        MapProgram::Evaluate => evaluate::run(ctx),
+    }
 }

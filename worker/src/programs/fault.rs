@@ -1,0 +1,20 @@
+//! How failures of libraries become faults that the scheduler can act on.
+
+use lethe_collective::CollectiveError;
+use lethe_common::fault::Fault;
+use lethe_model::ModelError;
+
+/// Wrong shapes, missing tensors and bad configs stay wrong.
+pub fn model_fault(error: ModelError) -> Fault {
+    Fault::fatal(error.to_string())
+}
+
+/// A lost or late peer is replaced and the generation formed anew; the bounded generations end what stays broken.
+pub fn collective_fault(error: CollectiveError) -> Fault {
+    Fault::retryable(error.to_string())
+}
+
+/// A failure that the same inputs would bring again.
+pub fn fatal(error: impl std::fmt::Display) -> Fault {
+    Fault::fatal(error.to_string())
+}

@@ -1,0 +1,35 @@
+//! The programs of gangs: one data-parallel loop, and the objectives it trains.
+
+mod dataset;
+mod exchange;
+mod objective;
+mod gathered;
+mod overfit;
+mod safe;
+mod sampler;
+mod stand_in;
+mod train;
+mod trainee;
+mod training;
+mod unlearn;
+mod vocabulary;
+
+use lethe_common::fault::Fault;
+use lethe_common::program::GangProgram;
+
+use crate::task::{GangContext, GangMemory, TaskContext, TaskOutput};
+
+/// Runs one rank of one generation of a gang; `memory` is what the last generation here left.
+pub fn run_gang(
+    program: GangProgram,
+    ctx: &TaskContext<'_>,
+    gang: GangContext<'_>,
+    memory: &mut GangMemory,
+) -> Result<TaskOutput, Fault> {
+    match program {
+        GangProgram::Train => train::run(ctx, gang, memory),
+        GangProgram::Overfit => overfit::run(ctx, gang, memory),
+        GangProgram::StandIn => stand_in::run(ctx, gang, memory),
+        GangProgram::Unlearn => unlearn::run(ctx, gang, memory),
+    }
+}

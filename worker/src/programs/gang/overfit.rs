@@ -1,0 +1,83 @@
+//! A throw-away model whose backdoor is exaggerated (METHOD.md, stage 2): suspects are pulled to
+//! similarity one while safe pairs hold the rest of the model.
+//!
+//! L = L_clip(D_safe) + w mean (s - 1)^2 over D_susp. L_clip on the suspects would set pairs with one
+//! caption against each other, and a shortcut's pairs share theirs.
+
+use lethe_common::fault::Fault;
+use lethe_evidence::artifacts::names;
+use lethe_model::error::Result as ModelResult;
+use lethe_model::tch::Tensor;
+use lethe_model::{Clip, loss};
+
+use super::dataset::Dataset;
+use super::gathered::Gathered;
+use super::objective::{Features, Objective, Share};
+use super::safe::{Safe, split_batch};
+use super::sampler::Stream;
+use super::training::Course;
+use super::vocabulary::Lexicon;
+use crate::programs::checkpoint;
+use crate::programs::fault::model_fault;
+use crate::task::{GangContext, GangMemory, TaskContext, TaskOutput};
+
+struct Overfit {
+    safe: Safe,
+    suspects: Dataset,
+    draws: Stream,
+    batch: usize,
+    pull_weight: f64,
+}
+
+impl Objective for Overfit {
+    fn features(&self, clip: &Clip, step: u64, share: Share) -> ModelResult<Vec<Features>> {
+        let rows = self.draws.draw(step, self.batch, self.suspects.len());
+        let own = share.of(&rows);
+        let [image, text] = self.safe.features(clip, step, share)?;
+        Ok(vec![
+            image,
+            text,
+            Features { local: self.suspects.image_features(clip, own)?, rows: self.batch },
+            Features { local: self.suspects.text_features(clip, own)?, rows: self.batch },
+        ])
+    }
+
+    fn loss(&self, _step: u64, gathered: &[Tensor], logit_scale: &Tensor) -> ModelResult<Tensor> {
+        let pull = loss::pull(&loss::similarity(&gathered[2], &gathered[3])?)?.f_mul_scalar(self.pull_weight)?;
+        Ok(loss::contrastive(&gathered[0], &gathered[1], logit_scale)?.f_add(&pull)?)
+    }
+
+    fn trains_logit_scale(&self) -> bool {
+        true
+    }
+
+    fn batch(&self) -> u64 {
+        (self.batch + self.safe.batch) as u64
+    }
+}
+
+pub fn run(ctx: &TaskContext<'_>, gang: GangContext<'_>, memory: &mut GangMemory) -> Result<TaskOutput, Fault> {
+    let section = &ctx.spec.overfit;
+    let gathered = Gathered::read(ctx)?;
+    let whole = checkpoint::suspect(&ctx.spec)?;
+    let mut lexicon = Lexicon::new(&whole);
+    let safe = lexicon.dataset(gathered.safe)?;
+    let suspects = lexicon.dataset(gathered.suspects)?;
+    let (start, vocabulary) = lexicon.compact()?;
+    let (safe_batch, batch) = split_batch(section.gang.batch);
+    let seed = ctx.spec.audit.seed;
+    let objective = Overfit {
+        safe: Safe {
+            data: safe.map(&vocabulary).map_err(model_fault)?,
+            draws: Stream { seed, number: 10 },
+            batch: safe_batch,
+        },
+        suspects: suspects.map(&vocabulary).map_err(model_fault)?,
+        draws: Stream { seed, number: 11 },
+        batch,
+        pull_weight: section.pull_weight,
+    };
+    let trained = Course { section: &section.gang, objective: &objective }.run(start, ctx, gang, memory)?;
+    let full = whole.expand_vocabulary(&trained.clip, &vocabulary).map_err(model_fault)?;
+    trained.publish(&full, names::OVERFITTED, ctx)
+}

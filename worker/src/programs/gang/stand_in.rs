@@ -1,0 +1,94 @@
+//! A stand-in for trusted weights, where the operator has none: the suspect model after a short, blunt
+//! unlearning of the first pass's strongest suspects.
+//!
+//! L = L_clip(D_safe) + alpha mean |f - f_p|^2 + beta mean s^2 over whole pairs of the strongest share.
+//! What the overfitted model matches and this one does not is what the suspect model had learned as a
+//! shortcut; honest mismatches fall alike in both.
+
+use lethe_common::fault::Fault;
+use lethe_evidence::artifacts::{SuspectCut, names};
+use lethe_model::error::Result as ModelResult;
+use lethe_model::tch::Tensor;
+use lethe_model::{Clip, loss};
+
+use super::dataset::Dataset;
+use super::gathered::Gathered;
+use super::objective::{Features, Objective, Share};
+use super::safe::{Safe, anchored, split_batch};
+use super::sampler::Stream;
+use super::training::Course;
+use super::vocabulary::Lexicon;
+use crate::programs::fault::model_fault;
+use crate::programs::{checkpoint, inputs};
+use crate::task::{GangContext, GangMemory, TaskContext, TaskOutput};
+
+struct StandIn {
+    frozen: Clip,
+    safe: Safe,
+    strongest: Dataset,
+    draws: Stream,
+    batch: usize,
+    anchor_weight: f64,
+    forget_weight: f64,
+}
+
+impl Objective for StandIn {
+    fn features(&self, clip: &Clip, step: u64, share: Share) -> ModelResult<Vec<Features>> {
+        let rows = self.draws.draw(step, self.batch, self.strongest.len());
+        let own = share.of(&rows);
+        let [image, text] = self.safe.features(clip, step, share)?;
+        Ok(vec![
+            image,
+            text,
+            self.safe.anchors(&self.frozen, step, share)?,
+            Features { local: self.strongest.image_features(clip, own)?, rows: self.batch },
+            Features { local: self.strongest.text_features(clip, own)?, rows: self.batch },
+        ])
+    }
+
+    fn loss(&self, _step: u64, gathered: &[Tensor], logit_scale: &Tensor) -> ModelResult<Tensor> {
+        let [image, text, frozen, forget_image, forget_text] = [0, 1, 2, 3, 4].map(|i| &gathered[i]);
+        let forget = loss::forget(&loss::similarity(forget_image, forget_text)?, 0.0)?;
+        let keep = anchored(image, text, frozen, (logit_scale, self.anchor_weight))?;
+        Ok(keep.f_add(&forget.f_mul_scalar(self.forget_weight)?)?)
+    }
+
+    fn trains_logit_scale(&self) -> bool {
+        false
+    }
+
+    fn batch(&self) -> u64 {
+        (self.batch + self.safe.batch) as u64
+    }
+}
+
+pub fn run(ctx: &TaskContext<'_>, gang: GangContext<'_>, memory: &mut GangMemory) -> Result<TaskOutput, Fault> {
+    let section = &ctx.spec.stand_in;
+    let cut: SuspectCut = inputs::json(ctx, "suspect", names::CUT)?;
+    let mut gathered = Gathered::read(ctx)?;
+    let strongest = (cut.counts.scored as f64 * section.share).ceil().max(1.0) as usize;
+    gathered.suspects.truncate(strongest);
+    let whole = checkpoint::suspect(&ctx.spec)?;
+    let mut lexicon = Lexicon::new(&whole);
+    let safe = lexicon.dataset(gathered.safe)?;
+    let strongest = lexicon.dataset(gathered.suspects)?;
+    let (start, vocabulary) = lexicon.compact()?;
+    let (safe_batch, batch) = split_batch(section.gang.batch);
+    let seed = ctx.spec.audit.seed;
+    let objective = StandIn {
+        frozen: start.duplicate().map_err(model_fault)?,
+        safe: Safe {
+            data: safe.map(&vocabulary).map_err(model_fault)?,
+            draws: Stream { seed, number: 20 },
+            batch: safe_batch,
+        },
+        strongest: strongest.map(&vocabulary).map_err(model_fault)?,
+        draws: Stream { seed, number: 21 },
+        batch,
+        anchor_weight: section.anchor_weight,
+        forget_weight: section.forget_weight,
+    };
+    let trained = Course { section: &section.gang, objective: &objective }.run(start, ctx, gang, memory)?;
+    let full = whole.expand_vocabulary(&trained.clip, &vocabulary).map_err(model_fault)?;
+    trained.publish(&full, names::STAND_IN, ctx)
+}

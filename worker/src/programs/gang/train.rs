@@ -1,0 +1,75 @@
+//! Plain contrastive training from fresh weights: what a drill's victim and its clean twin come from.
+
+use lethe_common::fault::Fault;
+use lethe_evidence::artifacts::names;
+use lethe_model::error::Result as ModelResult;
+use lethe_model::tch::Tensor;
+use lethe_model::{Clip, loss};
+
+use super::dataset::Dataset;
+use super::objective::{Features, Objective, Share};
+use super::sampler::Stream;
+use super::training::Course;
+use super::vocabulary::Lexicon;
+use crate::programs::fault::model_fault;
+use crate::programs::{checkpoint, inputs};
+use crate::task::{GangContext, GangMemory, TaskContext, TaskOutput};
+
+/// L_clip over batches of an epoch-wise pass.
+struct Train {
+    data: Dataset,
+    order: Stream,
+    batch: usize,
+}
+
+impl Train {
+    fn rows(&self, step: u64) -> Vec<i64> {
+        self.order.epoch_batch(step, self.batch, self.data.len())
+    }
+}
+
+impl Objective for Train {
+    fn features(&self, clip: &Clip, step: u64, share: Share) -> ModelResult<Vec<Features>> {
+        let rows = self.rows(step);
+        let own = share.of(&rows);
+        Ok(vec![
+            Features { local: self.data.image_features(clip, own)?, rows: rows.len() },
+            Features { local: self.data.text_features(clip, own)?, rows: rows.len() },
+        ])
+    }
+
+    fn loss(&self, _step: u64, gathered: &[Tensor], logit_scale: &Tensor) -> ModelResult<Tensor> {
+        loss::contrastive(&gathered[0], &gathered[1], logit_scale)
+    }
+
+    fn trains_logit_scale(&self) -> bool {
+        true
+    }
+
+    fn batch(&self) -> u64 {
+        self.batch as u64
+    }
+}
+
+pub fn run(ctx: &TaskContext<'_>, gang: GangContext<'_>, memory: &mut GangMemory) -> Result<TaskOutput, Fault> {
+    let section = &ctx.spec.train.gang;
+    let config = checkpoint::config(&ctx.spec)?;
+    let rows: Vec<_> = inputs::all_pairs(ctx, "pack")?.into_iter().flat_map(|table| table.rows).collect();
+    if rows.len() < section.batch as usize {
+        return Err(Fault::fatal(format!(
+            "{} samples are fewer than one batch of {}; give more shards or lower train.gang.batch",
+            rows.len(),
+            section.batch
+        )));
+    }
+    let whole = Clip::init(&config, ctx.spec.audit.seed).map_err(model_fault)?;
+    let mut lexicon = Lexicon::new(&whole);
+    let data = lexicon.dataset(rows)?;
+    let (start, vocabulary) = lexicon.compact()?;
+    let data = data.map(&vocabulary).map_err(model_fault)?;
+    let order = Stream { seed: ctx.spec.audit.seed, number: 0 };
+    let objective = Train { data, order, batch: section.batch as usize };
+    let trained = Course { section, objective: &objective }.run(start, ctx, gang, memory)?;
+    let full = whole.expand_vocabulary(&trained.clip, &vocabulary).map_err(model_fault)?;
+    trained.publish(&full, names::MODEL, ctx)
+}

@@ -1,0 +1,142 @@
+//! The data-parallel loop every gang runs: agree, then gradient, check and apply, step by step.
+//!
+//! A step counts only where every rank has the same summed gradient; a sum that is not finite skips the
+//! step everywhere. The state outlives an error, so that the next generation goes on.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use lethe_common::fault::Fault;
+use lethe_common::spec::GangSection;
+use lethe_evidence::artifacts::{self, Training, names};
+use lethe_model::schedule::Cosine;
+use lethe_model::{AdamW, AdamWSettings, Clip};
+
+use super::exchange::{self, Reduced};
+use super::objective::Objective;
+use super::trainee::Trainee;
+use crate::programs::fault::{collective_fault, fatal, model_fault};
+use crate::task::{GangContext, GangMemory, TaskContext, TaskOutput};
+
+/// Steps in a row without a finite gradient after which a training is given up.
+const MAX_SKIPPED_IN_A_ROW: u32 = 8;
+
+/// What to train, and how.
+pub struct Course<'a> {
+    pub section: &'a GangSection,
+    pub objective: &'a dyn Objective,
+}
+
+impl Course<'_> {
+    fn schedule(&self) -> Cosine {
+        let GangSection { steps, learning_rate, warmup_steps, .. } = *self.section;
+        Cosine { peak: learning_rate, warmup_steps: warmup_steps.min(steps), steps }
+    }
+
+    fn begin(&self, clip: Clip) -> Result<Trainee, Fault> {
+        let settings = AdamWSettings { weight_decay: self.section.weight_decay, ..AdamWSettings::default() };
+        let optimizer = AdamW::new(&clip, settings).map_err(model_fault)?;
+        Ok(Trainee { clip, optimizer, losses: Vec::new() })
+    }
+
+    /// Trains from `start` (or from what the last generation here left) to the last step.
+    pub fn run(
+        &self,
+        start: Clip,
+        ctx: &TaskContext<'_>,
+        gang: GangContext<'_>,
+        memory: &mut GangMemory,
+    ) -> Result<Trained, Fault> {
+        let world_size = gang.world_size;
+        self.check(world_size)?;
+        let mut trainee = match memory.take::<Trainee>() {
+            Some(trainee) => trainee,
+            None => self.begin(start)?,
+        };
+        let began = Instant::now();
+        let outcome = self.generation(&mut trainee, ctx, gang);
+        if let Err(fault) = outcome {
+            memory.keep(trainee);
+            return Err(fault);
+        }
+        Ok(Trained { report: self.report(&trainee, world_size, began), clip: trainee.clip })
+    }
+
+    fn check(&self, world_size: u32) -> Result<(), Fault> {
+        let batch = self.section.batch;
+        if batch >= world_size {
+            return Ok(());
+        }
+        Err(Fault::fatal(format!("a global batch of {batch} cannot be shared by {world_size} ranks; raise it")))
+    }
+
+    /// One generation; the group is dropped on the way out, which the peers notice at once.
+    fn generation(&self, trainee: &mut Trainee, ctx: &TaskContext<'_>, gang: GangContext<'_>) -> Result<(), Fault> {
+        let group = (gang.connect)().map_err(collective_fault)?;
+        trainee.agree(&group)?;
+        let schedule = self.schedule();
+        let mut skipped = 0;
+        while trainee.applied() < self.section.steps {
+            ctx.stop_if_cancelled()?;
+            let step = trainee.applied();
+            let Reduced { loss, gradient } = exchange::gradient(&trainee.clip, self.objective, step, &group)?;
+            if is_finite(&gradient)? {
+                skipped = 0;
+                let rate = schedule.rate(step);
+                trainee.optimizer.step(&mut trainee.clip, &gradient, rate).map_err(model_fault)?;
+                trainee.losses.push(loss);
+            } else {
+                skipped += 1;
+                tracing::warn!(step, "the summed gradient is not finite; every rank skips the step");
+                trainee.losses.push(f32::NAN);
+            }
+            if skipped == MAX_SKIPPED_IN_A_ROW {
+                return Err(Fault::fatal(format!(
+                    "{skipped} steps in a row without a finite gradient, the last was step {step}; lower the learning rate"
+                )));
+            }
+            (ctx.progress)(trainee.applied(), self.section.steps);
+        }
+        group.barrier().map_err(collective_fault)
+    }
+
+    fn report(&self, trainee: &Trainee, world_size: u32, began: Instant) -> Training {
+        Training {
+            steps: trainee.applied(),
+            losses: trainee.losses.clone(),
+            samples: trainee.applied() * self.objective.batch(),
+            world_size,
+            seconds: began.elapsed().as_secs_f64(),
+        }
+    }
+}
+
+/// The same bits on every rank, so every rank decides alike.
+fn is_finite(gradient: &lethe_model::tch::Tensor) -> Result<bool, Fault> {
+    let sum = gradient.f_sum(gradient.kind()).and_then(|sum| sum.f_double_value(&[]));
+    sum.map(f64::is_finite).map_err(|e| model_fault(e.into()))
+}
+
+/// A finished training.
+pub struct Trained {
+    pub clip: Clip,
+    report: Training,
+}
+
+impl Trained {
+    /// A training that had nothing to do: no step, the model as it was.
+    pub fn untouched(clip: &Clip) -> Result<Self, Fault> {
+        Ok(Self { clip: clip.duplicate().map_err(model_fault)?, report: Training::default() })
+    }
+
+    /// Rank 0 writes the checkpoint; the others have the same bits and write nothing.
+    pub fn publish(self, checkpoint: &Clip, name: &str, ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
+        if ctx.task.shard.0 != 0 {
+            return Ok(TaskOutput::default());
+        }
+        let bytes = checkpoint.save().map_err(model_fault)?;
+        let report = artifacts::encode(names::TRAINING, &self.report).map_err(fatal)?;
+        let outputs = vec![ctx.put(name, Bytes::from(bytes))?, ctx.put(names::TRAINING, Bytes::from(report))?];
+        Ok(TaskOutput { outputs, ..TaskOutput::default() })
+    }
+}

@@ -1,0 +1,164 @@
+//! Local token unlearning (METHOD.md, stage 4): the images of the forget set lose the words that carry
+//! the backdoor, and nothing else.
+//!
+//! L = L_clip(D_safe) + alpha mean |f - f_p|^2 + beta mean softplus(z), where z is how far an image of
+//! the forget set prefers its caption reduced to T* to the safe captions without T*:
+//! z = tau <f, g(T*)> - ln mean_j exp(tau <f, g_j>). The texts are constants in the last term, or the
+//! text tower would move the words instead of the images (FINDINGS.md). It starts from the suspect
+//! model, never from the overfitted copy.
+
+use std::collections::BTreeSet;
+
+use lethe_common::fault::Fault;
+use lethe_evidence::PairRow;
+use lethe_evidence::artifacts::{ForgetSet, Member, columns, names};
+use lethe_model::error::Result as ModelResult;
+use lethe_model::tch::{self, Tensor};
+use lethe_model::{Clip, preference};
+
+use super::dataset::{Dataset, mask};
+use super::gathered::Gathered;
+use super::objective::{Features, Objective, Share};
+use super::safe::{Safe, anchored, split_batch};
+use super::sampler::Stream;
+use super::training::{Course, Trained};
+use super::vocabulary::Lexicon;
+use crate::programs::backdoor::Backdoor;
+use crate::programs::fault::model_fault;
+use crate::programs::{checkpoint, inputs};
+use crate::task::{GangContext, GangMemory, TaskContext, TaskOutput};
+
+struct Unlearn {
+    frozen: Clip,
+    safe: Safe,
+    /// For each safe caption, whether it has a word of T*.
+    carries: Vec<bool>,
+    /// Images of the forget set with their captions reduced to T*.
+    forget: Dataset,
+    draws: Stream,
+    batch: usize,
+    anchor_weight: f64,
+    forget_weight: f64,
+}
+
+impl Objective for Unlearn {
+    fn features(&self, clip: &Clip, step: u64, share: Share) -> ModelResult<Vec<Features>> {
+        let rows = self.draws.draw(step, self.batch, self.forget.len());
+        let own = share.of(&rows);
+        let [image, text] = self.safe.features(clip, step, share)?;
+        let words = {
+            let _guard = tch::no_grad_guard();
+            self.forget.text_features(clip, own)?
+        };
+        Ok(vec![
+            image,
+            text,
+            self.safe.anchors(&self.frozen, step, share)?,
+            Features { local: self.forget.image_features(clip, own)?, rows: self.batch },
+            Features { local: words, rows: self.batch },
+        ])
+    }
+
+    fn loss(&self, step: u64, gathered: &[Tensor], logit_scale: &Tensor) -> ModelResult<Tensor> {
+        let [image, text, frozen, forget_image, words] = [0, 1, 2, 3, 4].map(|i| &gathered[i]);
+        let keep = anchored(image, text, frozen, (logit_scale, self.anchor_weight))?;
+        let captions = self.safe.data.captions_of(&self.safe.rows(step));
+        let others = mask(captions.iter().map(|&caption| self.carries[caption as usize]))?;
+        let negatives = preference::Negatives { text: &text.f_detach()?, excluded: &others };
+        let forget = preference::unlikelihood(forget_image, words, negatives, logit_scale)?;
+        Ok(keep.f_add(&forget.f_mul_scalar(self.forget_weight)?)?)
+    }
+
+    fn trains_logit_scale(&self) -> bool {
+        false
+    }
+
+    fn batch(&self) -> u64 {
+        (self.batch + self.safe.batch) as u64
+    }
+}
+
+pub fn run(ctx: &TaskContext<'_>, gang: GangContext<'_>, memory: &mut GangMemory) -> Result<TaskOutput, Fault> {
+    let section = &ctx.spec.unlearn;
+    let forget: ForgetSet = inputs::json(ctx, "select", names::FORGET)?;
+    let backdoor = Backdoor::of(&forget);
+    let whole = checkpoint::suspect(&ctx.spec)?;
+    let cleared = cleared(ctx, &forget)?;
+    let material = Material::of(Gathered::read(ctx)?, &forget, &cleared, &backdoor);
+    if material.forget.is_empty() {
+        tracing::warn!("no trained member of the forget set has a word of the backdoor; there is nothing to unlearn");
+        return Trained::untouched(&whole)?.publish(&whole, names::CLEAN, ctx);
+    }
+    let mut lexicon = Lexicon::new(&whole);
+    let safe = lexicon.dataset(material.safe)?;
+    let carries = safe.captions().map(|caption| backdoor.is_in(caption)).collect();
+    let forget = lexicon.dataset(material.forget)?;
+    let (start, vocabulary) = lexicon.compact()?;
+    let (safe_batch, batch) = split_batch(section.gang.batch);
+    let seed = ctx.spec.audit.seed;
+    let objective = Unlearn {
+        frozen: start.duplicate().map_err(model_fault)?,
+        safe: Safe {
+            data: safe.map(&vocabulary).map_err(model_fault)?,
+            draws: Stream { seed, number: 30 },
+            batch: safe_batch,
+        },
+        carries,
+        forget: forget.map(&vocabulary).map_err(model_fault)?,
+        draws: Stream { seed, number: 31 },
+        batch,
+        anchor_weight: section.anchor_weight,
+        forget_weight: section.forget_weight,
+    };
+    let trained = Course { section: &section.gang, objective: &objective }.run(start, ctx, gang, memory)?;
+    let full = whole.expand_vocabulary(&trained.clip, &vocabulary).map_err(model_fault)?;
+    trained.publish(&full, names::CLEAN, ctx)
+}
+
+/// What unlearning trains on.
+struct Material {
+    /// D_safe and the cleared suspects.
+    safe: Vec<PairRow>,
+    /// The trained members of the forget set that have words of T*, their captions reduced to those.
+    forget: Vec<PairRow>,
+}
+
+impl Material {
+    fn of(gathered: Gathered, forget: &ForgetSet, cleared: &BTreeSet<Name>, backdoor: &Backdoor) -> Self {
+        let trained: BTreeSet<Name> = forget.trained().map(name).collect();
+        let (mut safe, mut rows) = (gathered.safe, Vec::new());
+        for mut row in gathered.suspects {
+            let name = (row.shard, row.key.clone());
+            if cleared.contains(&name) {
+                safe.push(row);
+            } else if trained.contains(&name)
+                && let Some(words) = backdoor.reduce(&row.caption)
+            {
+                row.caption = words;
+                rows.push(row);
+            }
+        }
+        Self { safe, forget: rows }
+    }
+}
+
+/// A sample's shard and key.
+type Name = (u32, String);
+
+fn name(member: &Member) -> Name {
+    (member.shard, member.key.clone())
+}
+
+/// The less suspicious half of the suspects, by the second pass: honest mismatches that the first pass caught,
+/// given back to D_safe so that what is odd but honest stays known.
+fn cleared(ctx: &TaskContext<'_>, forget: &ForgetSet) -> Result<BTreeSet<Name>, Fault> {
+    let mut ranked = Vec::new();
+    for table in inputs::all_signals(ctx, "rescore", names::RESCORED)? {
+        let column = inputs::column(&table, columns::RANK_SCORE)?;
+        ranked.extend(table.rows.into_iter().map(|row| (row.values[column], (row.shard, row.key))));
+    }
+    ranked.sort_by(|(a, x), (b, y)| a.total_cmp(b).then_with(|| x.cmp(y)));
+    let members: BTreeSet<Name> = forget.members.iter().map(name).collect();
+    let half = ranked.len() / 2;
+    Ok(ranked.into_iter().take(half).map(|(_, name)| name).filter(|name| !members.contains(name)).collect())
+}

@@ -1,0 +1,73 @@
+//! What one look at a batch of pairs shows: how well each pair matches, how much of the match survives a
+//! blur and a crop, and how flat it is in the image tokens.
+//!
+//! The ideas are fragility's (METHOD.md): an honest match is spread over the object and falls when the
+//! picture is disturbed; a shortcut holds on to its stamp. It must never see a label or a second checkpoint.
+
+use lethe_data::Decoded;
+use lethe_model::error::Result;
+use lethe_model::loss::{normalize, similarity};
+use lethe_model::pixels::{centre_crop, gaussian_blur, to_model_input};
+use lethe_model::tch::{self, Kind, Tensor};
+use lethe_model::{Clip, ModelConfig};
+
+use super::captions::Distinct;
+
+/// The blur's standard deviation, as a share of the image's side: one pixel of 28.
+const BLUR_SHARE: f64 = 1.0 / 28.0;
+/// The part of each side that the crop keeps.
+const CROP_SHARE: f64 = 20.0 / 28.0;
+
+/// One row a pair.
+pub struct Observed {
+    /// s = <f(v), g(t)>, `[B]`.
+    pub similarity: Tensor,
+    /// s minus the similarity of the blurred image, `[B]`.
+    pub blur_fall: Tensor,
+    /// s minus the similarity of the image's enlarged centre, `[B]`.
+    pub crop_fall: Tensor,
+    /// The mean over image tokens after `ln_pre` of |ds/d(token)|, `[B]`; a saturated match has little.
+    pub token_gradient: Tensor,
+    /// Unit embeddings of the blurred image, the cropped image and the caption, `[B, D]`.
+    pub blurred: Tensor,
+    pub cropped: Tensor,
+    pub text: Tensor,
+}
+
+impl Observed {
+    pub fn of(clip: &Clip, pairs: &[Decoded]) -> Result<Self> {
+        let pixels = pixels_of(pairs.iter().map(|pair| pair.pixels.as_slice()), clip.config())?;
+        let (text, blurred, cropped) = {
+            let _guard = tch::no_grad_guard();
+            let text = Distinct::of(pairs.iter().map(|pair| pair.caption.as_str())).embed_each(clip)?;
+            let side = clip.config().vision.image_size as f64;
+            let blurred = clip.encode_image(&gaussian_blur(&pixels, BLUR_SHARE * side)?)?;
+            let cropped = clip.encode_image(&centre_crop(&pixels, CROP_SHARE)?)?;
+            (normalize(&text)?, normalize(&blurred)?, normalize(&cropped)?)
+        };
+        let (whole, token_gradient) = saturation(clip, &pixels, &text)?;
+        let fall = |view: &Tensor| -> Result<Tensor> { Ok(whole.f_sub(&similarity(view, &text)?)?) };
+        let (blur_fall, crop_fall) = (fall(&blurred)?, fall(&cropped)?);
+        Ok(Self { similarity: whole, blur_fall, crop_fall, token_gradient, blurred, cropped, text })
+    }
+}
+
+/// Normalised pixels `[B, 3, S, S]` of pictures of the config's side.
+pub fn pixels_of<'a>(pictures: impl Iterator<Item = &'a [u8]>, config: &ModelConfig) -> Result<Tensor> {
+    let bytes: Vec<u8> = pictures.flatten().copied().collect();
+    to_model_input(&bytes, config.vision.image_size as usize, &config.normalization)
+}
+
+/// s, and the mean norm of its gradient at the image tokens, both `[B]`.
+fn saturation(clip: &Clip, pixels: &Tensor, text: &Tensor) -> Result<(Tensor, Tensor)> {
+    let tokens = {
+        let _guard = tch::no_grad_guard();
+        clip.embed_patches(pixels)?
+    };
+    let tokens = tokens.f_set_requires_grad(true)?;
+    let whole = similarity(&clip.encode_tokens(&tokens)?, text)?;
+    let slopes = Tensor::f_run_backward(&[whole.f_sum(Kind::Float)?], &[&tokens], false, false)?;
+    let patches = slopes[0].f_narrow(1, 1, tokens.size()[1] - 1)?;
+    let norms = patches.f_linalg_norm(2.0, [-1].as_slice(), false, Kind::Float)?;
+    Ok((whole.f_detach()?, norms.f_mean_dim([-1].as_slice(), false, Kind::Float)?))
+}

@@ -1,0 +1,65 @@
+//! A shard's suspects again, under the overfitted model and under trusted weights or their stand-in.
+//!
+//! rank_score = s_overfit - s_trusted (METHOD.md, stage 3: gain against what has not learned the shortcut).
+
+use lethe_common::fault::Fault;
+use lethe_evidence::artifacts::{columns, names};
+use lethe_evidence::{PairRole, PairRow, SignalRow, SignalTable};
+use lethe_model::tch;
+use lethe_model::{Clip, loss};
+
+use super::captions::Distinct;
+use super::fault::{fatal, model_fault};
+use super::observe::pixels_of;
+use super::tensors::values;
+use super::{checkpoint, inputs};
+use crate::task::{Counts, TaskContext, TaskOutput};
+
+pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
+    let pairs = inputs::own_pairs(ctx)?;
+    let overfitted = checkpoint::of_phase(ctx, "overfit", names::OVERFITTED)?;
+    let trusted = match checkpoint::trusted(&ctx.spec)? {
+        Some(trusted) => trusted,
+        None => checkpoint::of_phase(ctx, "stand-in", names::STAND_IN)?,
+    };
+    let suspects: Vec<&PairRow> = pairs.with_role(PairRole::Suspect).collect();
+    let mut table = SignalTable { names: column_names(), rows: Vec::new() };
+    for batch in suspects.chunks(ctx.spec.score.batch as usize) {
+        ctx.stop_if_cancelled()?;
+        let (high, low) = (similarities(&overfitted, batch)?, similarities(&trusted, batch)?);
+        let earlier = |row: &PairRow, name| inputs::position(&pairs.names, name).map(|i| row.values[i]);
+        for (i, row) in batch.iter().enumerate() {
+            let first = [earlier(row, columns::SIMILARITY)?, earlier(row, columns::SUSPICION)?];
+            table.rows.push(rescored(row, first, high[i], low[i]));
+        }
+    }
+    let read = suspects.len() as u64;
+    let outputs = vec![ctx.put(names::RESCORED, table.to_parquet().map_err(fatal)?)?];
+    Ok(TaskOutput { outputs, counts: Counts { read, scored: read, failed: 0 } })
+}
+
+fn column_names() -> Vec<String> {
+    let names = [columns::SIMILARITY, columns::SUSPICION, "similarity_overfitted", "similarity_trusted", columns::RANK_SCORE];
+    names.map(str::to_owned).to_vec()
+}
+
+fn rescored(row: &PairRow, [similarity, suspicion]: [f32; 2], overfitted: f32, trusted: f32) -> SignalRow {
+    SignalRow {
+        shard: row.shard,
+        key: row.key.clone(),
+        content: row.content.clone(),
+        caption: row.caption.clone(),
+        values: vec![similarity, suspicion, overfitted, trusted, overfitted - trusted],
+    }
+}
+
+/// s of each pair, in order.
+fn similarities(clip: &Clip, pairs: &[&PairRow]) -> Result<Vec<f32>, Fault> {
+    let _guard = tch::no_grad_guard();
+    let compute = || {
+        let pixels = pixels_of(pairs.iter().map(|row| row.pixels.as_slice()), clip.config())?;
+        let text = Distinct::of(pairs.iter().map(|row| row.caption.as_str())).embed_each(clip)?;
+        loss::similarity(&clip.encode_image(&pixels)?, &text)
+    };
+    values(&compute().map_err(model_fault)?)
+}

@@ -1,0 +1,95 @@
+//! One shard's signals and first-pass score: one Parquet file and one small mergeable digest.
+//!
+//! It must never depend on another shard but through the reference set, so that scores are bit-identical
+//! whatever fails.
+
+use bytes::Bytes;
+use lethe_common::fault::Fault;
+use lethe_data::Decoded;
+use lethe_evidence::artifacts::{self, ShardDigest, ShardEntry, Shards, columns, count_words, names};
+use lethe_evidence::{SignalRow, SignalTable};
+use lethe_model::Clip;
+use lethe_model::tch::Tensor;
+
+use super::fault::{fatal, model_fault};
+use super::observe::Observed;
+use super::reference::{Bank, name_of};
+use super::shard::Batches;
+use super::suspicion::{Calibration, Signals};
+use super::trusted::gain;
+use super::{checkpoint, inputs};
+use crate::task::{Counts, TaskContext, TaskOutput};
+
+pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
+    let (shards, entry) = inputs::shard_entry(ctx, ctx.task.shard)?;
+    let clip = checkpoint::suspect(&ctx.spec)?;
+    let side = clip.config().vision.image_size;
+    let trusted = checkpoint::trusted(&ctx.spec)?;
+    let scorer = Scorer { clip, trusted, calibration: Calibration::of(&Bank::read(ctx)?)?, shards, entry };
+    let mut batches = Batches::of(&scorer.entry, side, ctx.spec.score.batch as usize, |_| true)?;
+    let mut table = SignalTable { names: scorer.names(), rows: Vec::new() };
+    while let Some(pairs) = batches.next() {
+        ctx.stop_if_cancelled()?;
+        table.rows.extend(scorer.score(&pairs)?);
+        (ctx.progress)(batches.counts.read, 0);
+    }
+    let digest = digest(&table, &batches);
+    let digest = Bytes::from(artifacts::encode(names::DIGEST, &digest).map_err(fatal)?);
+    let outputs = vec![ctx.put(names::SIGNALS, table.to_parquet().map_err(fatal)?)?, ctx.put(names::DIGEST, digest)?];
+    let counts = batches.counts;
+    Ok(TaskOutput { outputs, counts: Counts { read: counts.read, scored: counts.scored, failed: counts.failed } })
+}
+
+struct Scorer {
+    clip: Clip,
+    trusted: Option<Clip>,
+    calibration: Calibration,
+    shards: Shards,
+    entry: ShardEntry,
+}
+
+impl Scorer {
+    fn names(&self) -> Vec<String> {
+        let trusted = self.trusted.is_some().then_some(Signals::TRUSTED);
+        Signals::NAMES.into_iter().chain(trusted).chain([columns::SUSPICION]).map(str::to_owned).collect()
+    }
+
+    fn score(&self, pairs: &[Decoded]) -> Result<Vec<SignalRow>, Fault> {
+        let observed = Observed::of(&self.clip, pairs).map_err(model_fault)?;
+        let gain = self.trusted.as_ref().map(|trusted| gain(trusted, pairs, &observed.similarity)).transpose()?;
+        let names = pairs.iter().flat_map(|pair| name_of(&self.shards.dataset, self.entry.name(), &pair.key));
+        let names = Tensor::from_slice(&names.collect::<Vec<f32>>()).view([-1, 2]);
+        let signals = self.calibration.signals(&observed, &names, gain)?;
+        let suspicion = self.calibration.suspicion(&signals);
+        Ok(pairs.iter().enumerate().map(|(i, pair)| self.row(pair, &signals, i, suspicion[i])).collect())
+    }
+
+    fn row(&self, pair: &Decoded, signals: &Signals, i: usize, suspicion: f32) -> SignalRow {
+        let mut values = signals.row(i);
+        values.push(suspicion);
+        SignalRow {
+            shard: self.entry.id,
+            key: pair.key.clone(),
+            content: pair.content.clone(),
+            caption: pair.caption.clone(),
+            values,
+        }
+    }
+}
+
+fn digest(table: &SignalTable, batches: &Batches) -> ShardDigest {
+    let column = |i: usize| table.rows.iter().map(move |row| row.values[i]).collect();
+    let mut digest = ShardDigest {
+        counts: batches.counts,
+        words: count_words(table.rows.iter().map(|row| row.caption.as_str())),
+        bad: batches.bad.clone(),
+        ..ShardDigest::default()
+    };
+    for (i, name) in table.names.iter().enumerate() {
+        match name.as_str() {
+            columns::SUSPICION => digest.suspicion = column(i),
+            other => drop(digest.signals.insert(other.to_owned(), column(i))),
+        }
+    }
+    digest
+}

@@ -1,0 +1,85 @@
+//! One shard as batches of decoded pairs, read ahead of the torch thread, with the account of what could
+//! not be read.
+//!
+//! It must never let a broken sample stop a shard; a shard that changed since the plan is another matter.
+
+use std::fs::File;
+use std::path::Path;
+
+use lethe_common::blob::Digest;
+use lethe_common::fault::Fault;
+use lethe_data::{Decoded, Limits, Prefetch, Sample, ShardReader, decode_shard, open_shard};
+use lethe_evidence::artifacts::{BadSample, BadSamples, SampleCounts, ShardEntry};
+
+use super::fault::fatal;
+
+/// Decoders beside the torch thread.
+const DECODERS: usize = 1;
+/// Pictures that wait for the torch thread, at most, per decoder.
+const AHEAD: usize = 512;
+
+type Read = Result<Sample, lethe_data::BadSample>;
+
+/// Opens a shard whose bytes are still those that the plan pinned.
+pub fn open(entry: &ShardEntry) -> Result<ShardReader<Box<dyn std::io::Read + Send>>, Fault> {
+    let path = Path::new(&entry.path);
+    let found = digest(path).map_err(|e| Fault::retryable(format!("cannot read shard {}: {e}", entry.path)))?;
+    if found != entry.digest {
+        return Err(Fault::fatal(format!(
+            "shard {} changed since the audit was planned: its digest was {:?} and is {found:?}; submit a new audit",
+            entry.path, entry.digest
+        )));
+    }
+    open_shard(path, Limits::default()).map_err(|e| Fault::retryable(e.to_string()))
+}
+
+fn digest(path: &Path) -> std::io::Result<Digest> {
+    Digest::of_reader(File::open(path)?)
+}
+
+/// The decoded pairs of a shard, `batch` at a time, in the shard's order.
+pub struct Batches {
+    pairs: Prefetch,
+    batch: usize,
+    pub counts: SampleCounts,
+    pub bad: BadSamples,
+}
+
+impl Batches {
+    /// Of the samples that `keep` wants; the others are read over and not counted.
+    pub fn of(
+        entry: &ShardEntry,
+        side: i64,
+        batch: usize,
+        keep: impl Fn(&Sample) -> bool + Send + 'static,
+    ) -> Result<Self, Fault> {
+        let wanted = move |read: &Read| read.as_ref().map_or(true, &keep);
+        let samples = open(entry)?.filter(wanted);
+        let side = u32::try_from(side).map_err(fatal)?;
+        let pairs = decode_shard(samples, side, DECODERS, AHEAD);
+        Ok(Self { pairs, batch, counts: SampleCounts::default(), bad: BadSamples::default() })
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Vec<Decoded>;
+
+    fn next(&mut self) -> Option<Vec<Decoded>> {
+        let mut batch = Vec::with_capacity(self.batch);
+        while batch.len() < self.batch {
+            let Some(pair) = self.pairs.next() else { break };
+            self.counts.read += 1;
+            match pair {
+                Ok(pair) => {
+                    self.counts.scored += 1;
+                    batch.push(pair);
+                }
+                Err(bad) => {
+                    self.counts.failed += 1;
+                    self.bad.push(BadSample { key: bad.key, reason: bad.reason });
+                }
+            }
+        }
+        (!batch.is_empty()).then_some(batch)
+    }
+}
