@@ -9,7 +9,7 @@ use crate::error::Result;
 
 /// OpenAI CLIP's pixel statistics, OpenCLIP's default.
 const OPENAI_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const OPENAI_STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+const OPENAI_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 /// A ViT image tower and a causal text tower with one embedding space.
 #[derive(Debug, Clone, PartialEq)]
