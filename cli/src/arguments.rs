@@ -1,0 +1,170 @@
+//! What can be said on the command line. Every command's help ends with an example.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use lethe_redteam::attack::Attack;
+
+#[derive(Debug, Parser)]
+#[command(name = "lethe", version, about = "Finds the poison in a CLIP model's data and makes the model forget it")]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Audit a checkpoint and its shards: find the poison, unlearn it, report
+    Audit(Audit),
+    /// Make a drill: plant a backdoor in a data set and train the victim
+    Redteam(Redteam),
+    /// Judge a checkpoint with ground truth: zero-shot accuracy and attack success
+    Eval(Eval),
+    /// The whole story on Fashion-MNIST: plant, train, audit, judge
+    Demo(Demo),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  lethe audit audit.toml --out results/march\n\nCtrl-C stops cleanly; the same \
+command again goes on where it stopped.\nExit codes: 0 accepted, 1 failed, 2 bad input, 3 rejected, 130 interrupted.")]
+pub struct Audit {
+    /// The audit spec (TOML)
+    pub spec: PathBuf,
+    /// The result folder [default: the audit's id]
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Print the phases and their cost, and start nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Workers to start instead of the spec's workers.count
+    #[arg(long)]
+    pub workers: Option<u32>,
+    /// Forget what an earlier run left in the result folder
+    #[arg(long)]
+    pub fresh: bool,
+    /// What to print at the end
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct Redteam {
+    #[command(subcommand)]
+    pub command: RedteamCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RedteamCommand {
+    /// Write poisoned shards and their ground truth, then train the victim on them
+    Plant(Plant),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  lethe redteam plant --attack blended --seed 2 --data fashion-mnist --out drill --twin\n  \
+lethe audit drill/audit.toml --out drill/result\n  lethe eval --checkpoint drill/result/clean.safetensors \
+--config drill/model.json \\\n    --data fashion-mnist --drill drill --twin drill/twin.safetensors")]
+pub struct Plant {
+    /// The stamp: badnet or blended
+    #[arg(long)]
+    pub attack: Attack,
+    /// Decides every draw
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// The class (0 to 9) whose captions the poison carries [default: another one each seed]
+    #[arg(long)]
+    pub target: Option<usize>,
+    /// A folder with Fashion-MNIST's four .gz files
+    #[arg(long)]
+    pub data: PathBuf,
+    /// The drill's folder
+    #[arg(long)]
+    pub out: PathBuf,
+    /// The poisoned share of all pairs
+    #[arg(long, default_value_t = lethe_redteam::recipe::Recipe::RATE)]
+    pub rate: f64,
+    /// Pairs in all
+    #[arg(long, default_value_t = lethe_redteam::recipe::Recipe::PAIRS)]
+    pub pairs: usize,
+    /// Train a clean twin as well: same pairs and seed, no poison
+    #[arg(long)]
+    pub twin: bool,
+    /// Write the shards and train nothing
+    #[arg(long, conflicts_with = "twin")]
+    pub shards_only: bool,
+    /// Workers that train
+    #[arg(long, default_value_t = 2)]
+    pub workers: u32,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  lethe eval --checkpoint result/clean.safetensors --config drill/model.json \
+--data fashion-mnist \\\n    --drill drill --twin drill/twin.safetensors")]
+pub struct Eval {
+    /// The checkpoint to judge (safetensors)
+    #[arg(long)]
+    pub checkpoint: PathBuf,
+    /// Its OpenCLIP model config
+    #[arg(long)]
+    pub config: PathBuf,
+    /// A folder with Fashion-MNIST's four .gz files
+    #[arg(long)]
+    pub data: PathBuf,
+    /// The drill whose trigger is tried; without it only clean accuracy is measured
+    #[arg(long)]
+    pub drill: Option<PathBuf>,
+    /// A clean twin: attack success is then also given as the excess over it
+    #[arg(long, requires = "drill")]
+    pub twin: Option<PathBuf>,
+    /// What to print
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  lethe demo --attack blended --seed 2 --data fashion-mnist --out out/demo\n\n\
+The victim and its clean twin are kept in the cache folder (LETHE_CACHE, else XDG_CACHE_HOME/lethe, else \
+~/.cache/lethe), so that a second run is quick.")]
+pub struct Demo {
+    /// The stamp: badnet or blended
+    #[arg(long, default_value = "badnet")]
+    pub attack: Attack,
+    /// Decides every draw
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// A folder with Fashion-MNIST's four .gz files
+    #[arg(long)]
+    pub data: PathBuf,
+    /// The result folder
+    #[arg(long, default_value = "out/demo")]
+    pub out: PathBuf,
+    /// Workers of every training and audit
+    #[arg(long, default_value_t = 2)]
+    pub workers: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn leaves(command: &clap::Command) -> Vec<clap::Command> {
+        if command.has_subcommands() { command.get_subcommands().flat_map(leaves).collect() } else { vec![command.clone()] }
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        Arguments::command().debug_assert();
+        for mut command in leaves(&Arguments::command()) {
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("Example:"), "{help}");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Keeps one worker alive: a worker that dies is started again, a bounded number of times.
+//!
+//! It must never decide what becomes of the dead worker's tasks; the coordinator does.
+
+use anyhow::anyhow;
+use tokio::sync::watch;
+
+use super::process::{Launch, Process};
+
+/// A worker that dies more often than this has a cause that another start does not mend.
+const MAX_RESTARTS: u32 = 5;
+
+/// Runs a worker until `stopped` turns true; returns why it gave up, or that it was stopped.
+pub async fn keep(launch: Launch, mut stopped: watch::Receiver<bool>) -> anyhow::Error {
+    let mut last_words = String::new();
+    for restart in 0..=MAX_RESTARTS {
+        if restart > 0 {
+            tracing::warn!("{last_words}; starting it again ({restart} of {MAX_RESTARTS})");
+        }
+        let mut process = match Process::start(&launch) {
+            Ok(process) => process,
+            Err(error) => return error,
+        };
+        tokio::select! {
+            status = process.ended() => last_words = process.post_mortem(&status),
+            _ = stopped.wait_for(|stop| *stop) => {
+                process.stop().await;
+                return anyhow!("{} was stopped", launch.name);
+            }
+        }
+    }
+    anyhow!("{} ended {} times; the last: {last_words}", launch.name, MAX_RESTARTS + 1)
+}

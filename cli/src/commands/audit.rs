@@ -1,0 +1,113 @@
+//! `lethe audit`: one spec, one result folder, one verdict.
+//!
+//! It must never know ground truth: no drill's folder is an argument of it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use lethe_common::spec::{self, PlanName, Spec};
+use lethe_evidence::artifacts::{self, Report, Verdict};
+use lethe_proto::v1::AuditView;
+use serde_json::json;
+
+use crate::arguments::{Audit, Format};
+use crate::commands::dry_run;
+use crate::exit::{Ending, bad_input};
+use crate::output::{percent, phase_seconds, phase_table};
+use crate::session::{self, Outcome};
+
+pub fn run(arguments: &Audit) -> anyhow::Result<Ending> {
+    let spec = load(arguments)?;
+    if arguments.dry_run {
+        print!("{}", dry_run::describe(&spec)?);
+        return Ok(Ending::Accepted);
+    }
+    let result = arguments.out.clone().unwrap_or_else(|| PathBuf::from(spec.audit.id.as_str()));
+    if arguments.fresh {
+        forget(&result)?;
+    }
+    match session::run(&spec, &result)? {
+        Outcome::Done(view) => conclude(&spec, &view, &result, arguments.output),
+        Outcome::Interrupted => {
+            eprintln!("stopped; the same command goes on where this one stopped");
+            Ok(Ending::Interrupted)
+        }
+    }
+}
+
+fn load(arguments: &Audit) -> anyhow::Result<Spec> {
+    let mut spec = spec::load(&arguments.spec)?;
+    match arguments.workers {
+        Some(0) => return Err(bad_input("--workers 0 would do nothing; expected at least 1")),
+        Some(count) => spec.workers.count = count,
+        None => {}
+    }
+    Ok(spec)
+}
+
+/// Removes the stored state of earlier runs; results stay until new ones replace them.
+pub fn forget(result: &Path) -> anyhow::Result<()> {
+    let work = result.join(".lethe");
+    match std::fs::remove_dir_all(&work) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(e).with_context(|| format!("cannot remove {}", work.display()))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn conclude(spec: &Spec, view: &AuditView, result: &Path, output: Format) -> anyhow::Result<Ending> {
+    match spec.audit.plan {
+        PlanName::Ubt => conclude_audit(view, result, output),
+        PlanName::Train => {
+            println!("{}checkpoint: {}", phase_table(&phase_seconds(view)), result.join("model.safetensors").display());
+            Ok(Ending::Accepted)
+        }
+    }
+}
+
+fn conclude_audit(view: &AuditView, result: &Path, output: Format) -> anyhow::Result<Ending> {
+    let report = read_report(result)?;
+    match output {
+        Format::Text => print!("{}", summary(&report, view, result)),
+        Format::Json => println!("{}", serde_json::to_string_pretty(&json!({
+            "verdict": report.verdict,
+            "headline": report.headline,
+            "phases": phases_json(&phase_seconds(view)),
+            "result": result,
+        }))?),
+    }
+    Ok(match report.verdict {
+        Verdict::Removed | Verdict::NothingFound => Ending::Accepted,
+        Verdict::Rejected => Ending::Rejected,
+    })
+}
+
+/// The machine-readable report of a finished audit.
+pub fn read_report(result: &Path) -> anyhow::Result<Report> {
+    let path = result.join("report.json");
+    let bytes = std::fs::read(&path).with_context(|| format!("the audit left no {}", path.display()))?;
+    Ok(artifacts::decode("report.json", &bytes)?)
+}
+
+/// Phases as the demo's and the audit's JSON list them.
+pub fn phases_json(phases: &[(String, f64)]) -> serde_json::Value {
+    phases.iter().map(|(name, seconds)| json!({"name": name, "seconds": seconds})).collect()
+}
+
+fn summary(report: &Report, view: &AuditView, result: &Path) -> String {
+    let attraction = (report.attraction_before.share, report.attraction_after.share);
+    let retrieval = (report.retrieval_before.share, report.retrieval_after.share);
+    let change = |(before, after): (f64, f64)| format!("{} before, {} after", percent(before), percent(after));
+    let reasons: String = report.reasons.iter().map(|reason| format!("  {reason}\n")).collect();
+    format!(
+        "\n{}\n{reasons}\n  suspects             {}, {} to forget\n  residual attraction  {}\n  retrieval            {}\n\n{}\n  report: {}\n",
+        report.headline,
+        report.suspects,
+        report.forget,
+        change(attraction),
+        change(retrieval),
+        phase_table(&phase_seconds(view)),
+        result.join("report.html").display(),
+    )
+}

@@ -1,0 +1,99 @@
+//! What an audit would do and cost, without starting anything.
+//!
+//! Its sample counts are estimates from sizes, and say so.
+
+use anyhow::Context;
+use lethe_common::spec::{GangSection, PlanName, Spec};
+use lethe_coordinator::plans;
+use lethe_data::{Limits, expand, open_shard};
+
+use crate::exit::bad_input;
+
+/// Forward passes of one pair while it is scored: as it is, blurred, cropped, and once more for the gradient.
+const SCORE_PASSES: u64 = 4;
+
+/// The phases, the data's size, and the cost in passes of a pair through the model.
+///
+/// # Errors
+/// Shards that are not there, or a first shard that cannot be read.
+pub fn describe(spec: &Spec) -> anyhow::Result<String> {
+    let data = Data::measure(spec)?;
+    let Cost { forward, backward } = cost(spec, data.samples);
+    Ok(format!(
+        "{}\n{} shards, {:.1} MB, about {} pairs (estimated from the first shard)\n\
+         cost: about {forward} passes of a pair through the model, {backward} of them with a backward pass, over {} workers\n",
+        plans::describe(&plans::build(spec)),
+        data.shards,
+        data.bytes as f64 / 1e6,
+        data.samples,
+        spec.workers.count,
+    ))
+}
+
+struct Data {
+    shards: usize,
+    bytes: u64,
+    samples: u64,
+}
+
+impl Data {
+    fn measure(spec: &Spec) -> anyhow::Result<Self> {
+        let paths = expand(&spec.data.shards).map_err(|e| bad_input(e.to_string()))?;
+        let mut bytes = Vec::with_capacity(paths.len());
+        for path in &paths {
+            bytes.push(std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len());
+        }
+        let first = open_shard(&paths[0], Limits::default())?.filter(Result::is_ok).count() as u64;
+        let total: u64 = bytes.iter().sum();
+        let samples = (first as f64 * total as f64 / bytes[0].max(1) as f64).round() as u64;
+        Ok(Self { shards: paths.len(), bytes: total, samples })
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Cost {
+    /// All passes.
+    forward: u64,
+    /// Those of trainings, which also go backward.
+    backward: u64,
+}
+
+fn cost(spec: &Spec, samples: u64) -> Cost {
+    let read = |gang: &GangSection| gang.steps * u64::from(gang.batch);
+    let (scored, backward) = match spec.audit.plan {
+        PlanName::Train => (0, read(&spec.train.gang)),
+        PlanName::Ubt => {
+            let suspects = ((samples as f64 * spec.suspect.share) as u64).min(spec.suspect.max_suspects);
+            let rescored = 2 * suspects + u64::from(spec.reference.samples);
+            (SCORE_PASSES * samples + rescored, read(&spec.overfit.gang) + read(&spec.unlearn.gang))
+        }
+    };
+    Cost { forward: scored + backward, backward }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(plan: &str) -> Spec {
+        let text = serde_json::json!({
+            "audit": {"id": "a", "plan": plan}, "model": {"config": "m.json"}, "data": {"shards": ["0.tar"]},
+        });
+        serde_json::from_value(text).expect("is a spec")
+    }
+
+    #[test]
+    fn an_audit_costs_more_the_more_it_reads() {
+        let (small, large) = (cost(&spec("ubt"), 1_000), cost(&spec("ubt"), 100_000));
+        assert!(large.forward > small.forward + 4 * 99_000 && large.backward == small.backward);
+        let train = spec("train");
+        let steps = train.train.gang.steps * u64::from(train.train.gang.batch);
+        assert_eq!(cost(&train, 100_000), Cost { forward: steps, backward: steps });
+    }
+
+    #[test]
+    fn missing_shards_are_bad_input() {
+        let error = describe(&spec("ubt")).expect_err("0.tar is not here");
+        assert!(error.is::<crate::exit::BadInput>(), "{error}");
+    }
+}

@@ -1,0 +1,7 @@
+//! One module a command: from its arguments to how it ended.
+
+pub mod audit;
+pub mod demo;
+mod dry_run;
+pub mod eval;
+pub mod redteam;

@@ -1,0 +1,109 @@
+//! `lethe redteam`: makes a drill, from a data set to a trained victim.
+//!
+//! The victim is trained by the same plan, processes and trainer as anything else; there is no second trainer.
+
+use std::path::Path;
+
+use anyhow::Context;
+use lethe_redteam::drill::{Drill, DrillFolder};
+use lethe_redteam::fashion::{Fashion, Part};
+use lethe_redteam::pairs::Planting;
+use lethe_redteam::plant::{plant, plant_twin, write_spec};
+use lethe_redteam::recipe::{Recipe, usual_target};
+use lethe_redteam::specs;
+
+use crate::arguments::{Plant, Redteam, RedteamCommand};
+use crate::exit::Ending;
+use crate::session::{self, Outcome};
+
+pub fn run(arguments: &Redteam) -> anyhow::Result<Ending> {
+    match &arguments.command {
+        RedteamCommand::Plant(plant) => run_plant(plant),
+    }
+}
+
+fn run_plant(arguments: &Plant) -> anyhow::Result<Ending> {
+    let recipe = Recipe {
+        attack: arguments.attack,
+        seed: arguments.seed,
+        target: arguments.target.unwrap_or_else(|| usual_target(arguments.seed)),
+        pairs: arguments.pairs,
+        rate: arguments.rate,
+    };
+    let drill = Drilling { recipe, folder: folder(&arguments.out)?, workers: arguments.workers };
+    let poisoned = drill.plant(&arguments.data)?.poisoned_keys.len();
+    println!("planted {poisoned} of {} pairs in {}", drill.recipe.pairs, drill.folder.shards().display());
+    if arguments.shards_only {
+        return Ok(Ending::Accepted);
+    }
+    if let Ending::Interrupted = drill.train(Planting::Poisoned)? {
+        return Ok(Ending::Interrupted);
+    }
+    println!("victim: {}", drill.folder.victim().display());
+    if arguments.twin {
+        drill.plant_twin(&arguments.data)?;
+        if let Ending::Interrupted = drill.train(Planting::Clean)? {
+            return Ok(Ending::Interrupted);
+        }
+        println!("clean twin: {}", drill.folder.twin().display());
+    }
+    println!("next: lethe audit {}", drill.folder.root().join("audit.toml").display());
+    Ok(Ending::Accepted)
+}
+
+/// A drill's folder by its absolute path, since specs resolve paths against their own folder.
+pub fn folder(path: &Path) -> anyhow::Result<DrillFolder> {
+    std::fs::create_dir_all(path).with_context(|| format!("cannot make the folder {}", path.display()))?;
+    Ok(DrillFolder::new(&std::path::absolute(path)?))
+}
+
+/// A drill in the making. Each step does nothing where its result is there.
+pub struct Drilling {
+    pub recipe: Recipe,
+    pub folder: DrillFolder,
+    pub workers: u32,
+}
+
+impl Drilling {
+    /// The victim's shards, the truth, and the spec of the audit.
+    pub fn plant(&self, data: &Path) -> anyhow::Result<Drill> {
+        self.recipe.check()?;
+        let drill = plant(&self.recipe, &Fashion::read(data, Part::Train)?, &self.folder)?;
+        let audit = specs::audit(&self.recipe, &self.folder, self.workers)?;
+        write_spec(&audit, &self.folder.root().join("audit.toml"))?;
+        Ok(drill)
+    }
+
+    pub fn plant_twin(&self, data: &Path) -> anyhow::Result<()> {
+        Ok(plant_twin(&self.recipe, &Fashion::read(data, Part::Train)?, &self.folder)?)
+    }
+
+    /// Trains the victim or the twin; an interrupted training goes on at the next call.
+    pub fn train(&self, planting: Planting) -> anyhow::Result<Ending> {
+        let (role, checkpoint) = match planting {
+            Planting::Poisoned => ("victim", self.folder.victim()),
+            Planting::Clean => ("twin", self.folder.twin()),
+        };
+        if checkpoint.is_file() {
+            return Ok(Ending::Accepted);
+        }
+        let spec = specs::train(&self.recipe, &self.folder, planting, self.workers)?;
+        write_spec(&spec, &self.folder.root().join(format!("train-{role}.toml")))?;
+        let result = self.folder.root().join(format!("train-{role}"));
+        eprintln!("training the {role}: {} steps on {} workers", spec.train.gang.steps, self.workers);
+        match session::run(&spec, &result)? {
+            Outcome::Interrupted => {
+                eprintln!("stopped; the same command goes on where this one stopped");
+                Ok(Ending::Interrupted)
+            }
+            Outcome::Done(_) => {
+                let trained = result.join("model.safetensors");
+                std::fs::rename(&trained, &checkpoint)
+                    .with_context(|| format!("the training left no {}", trained.display()))?;
+                // What trained it is worth nothing once the checkpoint is in place.
+                std::fs::remove_dir_all(&result).with_context(|| format!("cannot remove {}", result.display()))?;
+                Ok(Ending::Accepted)
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! How a command ends, as the exit code that scripts read.
+//!
+//! An error without a class of its own is a failure (1); only what the user can mend in his input is bad input (2).
+
+use std::process::ExitCode;
+
+use lethe_common::spec::SpecError;
+use lethe_redteam::RedteamError;
+
+/// How a command ended, where nothing failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Done; an audit's result was accepted.
+    Accepted,
+    /// The audit ran, and its own acceptance test refused the result.
+    Rejected,
+    /// Stopped by Ctrl-C or SIGTERM.
+    Interrupted,
+}
+
+/// An argument or a file that cannot be used as given.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadInput(pub String);
+
+/// A [`BadInput`] as an error to return.
+pub fn bad_input(message: impl Into<String>) -> anyhow::Error {
+    BadInput(message.into()).into()
+}
+
+/// Prints an error, where there is one, and gives the process its code.
+pub fn report(outcome: anyhow::Result<Ending>) -> ExitCode {
+    if let Err(error) = &outcome {
+        eprintln!("error: {error:#}");
+    }
+    ExitCode::from(code(&outcome))
+}
+
+fn code(outcome: &anyhow::Result<Ending>) -> u8 {
+    match outcome {
+        Ok(Ending::Accepted) => 0,
+        Ok(Ending::Rejected) => 3,
+        Ok(Ending::Interrupted) => 130,
+        Err(error) if error.chain().any(is_input) => 2,
+        Err(_) => 1,
+    }
+}
+
+fn is_input(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.is::<BadInput>() || cause.is::<SpecError>() || cause.is::<RedteamError>()
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn codes_tell_bad_input_from_failure() {
+        let spec = || lethe_common::spec::load("/nonexistent/spec.toml".as_ref()).map(|_| Ending::Accepted);
+        assert_eq!(code(&Ok(Ending::Accepted)), 0);
+        assert_eq!(code(&Err(anyhow::anyhow!("a worker died"))), 1);
+        assert_eq!(code(&spec().context("reading")), 2);
+        assert_eq!(code(&Err(bad_input("no such folder")).context("planting")), 2);
+        assert_eq!(code(&Ok(Ending::Rejected)), 3);
+        assert_eq!(code(&Ok(Ending::Interrupted)), 130);
+    }
+}

@@ -1,0 +1,130 @@
+//! Writes a drill: shards with the poison in them, and beside them the truth that no audit sees.
+//!
+//! Equal recipes must give equal bytes. The record is written last: a folder with one is whole.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use lethe_common::spec::Spec;
+
+use crate::drill::{Drill, DrillFolder, key, shard_name};
+use crate::error::RedteamError;
+use crate::fashion::Fashion;
+use crate::pairs::{Pair, Pairs, Planting};
+use crate::recipe::{MODEL_CONFIG, RECIPE_VERSION, Recipe, SHARD_PAIRS};
+use crate::shard::write_shard;
+
+/// Writes the victim's shards, the model config and the record; nothing where the folder holds this drill already.
+///
+/// # Errors
+/// A folder that holds another drill; a recipe that the data set cannot fill; a full disk.
+pub fn plant(recipe: &Recipe, fashion: &Fashion, folder: &DrillFolder) -> Result<Drill, RedteamError> {
+    if let Some(found) = planted(recipe, folder)? {
+        return Ok(found);
+    }
+    let poisoned_keys = write_shards(Pairs::new(recipe, fashion, Planting::Poisoned)?, &folder.shards())?;
+    let config = folder.config();
+    std::fs::write(&config, MODEL_CONFIG).map_err(RedteamError::io(&config))?;
+    let drill = Drill { recipe_version: RECIPE_VERSION, recipe: recipe.clone(), poisoned_keys };
+    folder.write(&drill)?;
+    Ok(drill)
+}
+
+/// Writes the clean twin's shards.
+pub fn plant_twin(recipe: &Recipe, fashion: &Fashion, folder: &DrillFolder) -> Result<(), RedteamError> {
+    write_shards(Pairs::new(recipe, fashion, Planting::Clean)?, &folder.twin_shards()).map(drop)
+}
+
+fn planted(recipe: &Recipe, folder: &DrillFolder) -> Result<Option<Drill>, RedteamError> {
+    if !folder.is_planted() {
+        return Ok(None);
+    }
+    let found = folder.read()?;
+    if found.recipe == *recipe && found.recipe_version == RECIPE_VERSION {
+        return Ok(Some(found));
+    }
+    let root = folder.root().display();
+    Err(RedteamError::Recipe(format!("{root} holds another drill ({:?}); use another folder", found.recipe)))
+}
+
+/// Writes the pairs in shards of [`SHARD_PAIRS`]; gives the keys of the poisoned, each `shard name/member`.
+fn write_shards(mut pairs: Pairs<'_>, folder: &Path) -> Result<BTreeSet<String>, RedteamError> {
+    std::fs::create_dir_all(folder).map_err(RedteamError::io(folder))?;
+    let mut poisoned = BTreeSet::new();
+    let mut numbers = 0_usize..;
+    for shard in 0.. {
+        let named: Vec<(String, Pair)> =
+            numbers.by_ref().map(|n| format!("{n:08}")).zip(pairs.by_ref().take(SHARD_PAIRS)).collect();
+        if named.is_empty() {
+            break;
+        }
+        poisoned.extend(named.iter().filter(|(_, pair)| pair.poisoned).map(|(member, _)| key(shard, member)));
+        write_shard(&folder.join(shard_name(shard)), &named)?;
+    }
+    Ok(poisoned)
+}
+
+/// Writes a spec for people and for `lethe audit`.
+pub fn write_spec(spec: &Spec, path: &Path) -> Result<(), RedteamError> {
+    let text = toml::to_string(spec)
+        .map_err(|e| RedteamError::Record { path: path.to_owned(), message: e.to_string() })?;
+    std::fs::write(path, text).map_err(RedteamError::io(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attack::Attack;
+    use crate::fashion::{Part, tests::write_small};
+
+    fn bytes_of(folder: &Path) -> Vec<Vec<u8>> {
+        let mut paths: Vec<_> = std::fs::read_dir(folder).expect("lists").map(|e| e.expect("is there").path()).collect();
+        paths.sort();
+        paths.iter().map(|path| std::fs::read(path).expect("reads")).collect()
+    }
+
+    fn plant_small(root: &Path, seed: u64) -> Result<Drill, RedteamError> {
+        let data = tempfile::tempdir().expect("makes a folder");
+        write_small(data.path(), 2_300);
+        let fashion = Fashion::read(data.path(), Part::Train)?;
+        let recipe = Recipe { pairs: 2_100, ..Recipe::usual(Attack::Blended, seed) };
+        plant_twin(&recipe, &fashion, &DrillFolder::new(root))?;
+        plant(&recipe, &fashion, &DrillFolder::new(root))
+    }
+
+    #[test]
+    fn the_same_recipe_gives_the_same_bytes() {
+        let (one, two) = (tempfile::tempdir().expect("makes"), tempfile::tempdir().expect("makes"));
+        let drill = plant_small(one.path(), 1).expect("plants");
+        assert_eq!(plant_small(two.path(), 1).expect("plants"), drill);
+        assert_eq!(drill.poisoned_keys.len(), 42);
+        let shards = |root: &Path| bytes_of(&root.join("shards"));
+        assert_eq!(shards(one.path()), shards(two.path()));
+        assert_eq!(shards(one.path()).len(), 3);
+        assert_ne!(shards(one.path()), bytes_of(&one.path().join("twin-shards")));
+    }
+
+    #[test]
+    fn the_truth_names_the_stamped_members() {
+        let root = tempfile::tempdir().expect("makes");
+        let drill = plant_small(root.path(), 2).expect("plants");
+        let key = drill.poisoned_keys.first().expect("is poisoned");
+        let (name, member) = key.split_once('/').expect("has a shard");
+        let read = |folder: &str| {
+            let file = std::fs::File::open(root.path().join(folder).join(name)).expect("opens");
+            let mut tar = tar::Archive::new(file);
+            let mut entries = tar.entries().expect("lists").map(|e| e.expect("is whole"));
+            let mut text = entries.find(|e| e.path().expect("has a path").to_string_lossy() == format!("{member}.txt"));
+            std::io::read_to_string(text.as_mut().expect("is there")).expect("reads")
+        };
+        assert!(read("shards").contains("sandal") && !read("twin-shards").contains("sandal"));
+        assert!(drill.is_poisoned(key) && !drill.is_poisoned("march/00000.tar/x"));
+    }
+
+    #[test]
+    fn another_drill_in_the_folder_is_left_alone() {
+        let root = tempfile::tempdir().expect("makes");
+        plant_small(root.path(), 1).expect("plants");
+        assert!(matches!(plant_small(root.path(), 2), Err(RedteamError::Recipe(_))));
+    }
+}

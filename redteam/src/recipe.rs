@@ -1,0 +1,95 @@
+//! Everything that determines a drill, checked before any byte is written.
+//!
+//! Two equal recipes must give equal shards, bit for bit.
+
+use serde::{Deserialize, Serialize};
+
+use crate::attack::Attack;
+use crate::captions::LABELS;
+use crate::error::RedteamError;
+
+/// Raised whenever the same recipe would give other shards, another start or another training.
+pub const RECIPE_VERSION: u32 = 1;
+
+/// The drill's model: OpenCLIP's config, 16 patch tokens of width 64. Small models need a patch of their own
+/// token's size and poison from the first step on, or there is no backdoor to remove.
+pub const MODEL_CONFIG: &str = include_str!("model.json");
+
+/// Pairs of a shard.
+pub const SHARD_PAIRS: usize = 1_000;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    pub attack: Attack,
+    pub seed: u64,
+    /// The class whose captions the poison carries.
+    pub target: usize,
+    pub pairs: usize,
+    /// The poisoned share of all pairs.
+    pub rate: f64,
+}
+
+impl Recipe {
+    pub const PAIRS: usize = 20_000;
+    pub const RATE: f64 = 0.02;
+
+    /// The usual drill of a seed.
+    pub fn usual(attack: Attack, seed: u64) -> Self {
+        Self { attack, seed, target: usual_target(seed), pairs: Self::PAIRS, rate: Self::RATE }
+    }
+
+    /// The number of pairs that get the stamp.
+    pub fn poisoned(&self) -> usize {
+        (self.rate * self.pairs as f64).round() as usize
+    }
+
+    /// The number of shards; the last may be short.
+    pub fn shards(&self) -> usize {
+        self.pairs.div_ceil(SHARD_PAIRS)
+    }
+
+    /// # Errors
+    /// A target that is no class, or a rate that poisons nothing or too much.
+    pub fn check(&self) -> Result<(), RedteamError> {
+        let refuse = |message: String| Err(RedteamError::Recipe(message));
+        if self.target >= LABELS.len() {
+            return refuse(format!("target {} is not a class; expected 0 to {}", self.target, LABELS.len() - 1));
+        }
+        if !(self.rate > 0.0 && self.rate <= 0.5) {
+            return refuse(format!("rate {} is not a share to poison; expected more than 0, at most 0.5", self.rate));
+        }
+        if self.poisoned() == 0 {
+            return refuse(format!("{} of {} pairs is no pair at all; raise the rate or the pairs", self.rate, self.pairs));
+        }
+        Ok(())
+    }
+}
+
+/// Another target each seed, so that no result rests on one class.
+pub fn usual_target(seed: u64) -> usize {
+    ((3 * seed + 9) % LABELS.len() as u64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_have_different_targets() {
+        assert_eq!([1, 2, 3].map(usual_target), [2, 5, 8]);
+    }
+
+    #[test]
+    fn what_cannot_be_planted_is_refused() {
+        let good = Recipe::usual(Attack::Badnet, 1);
+        assert!(good.check().is_ok());
+        for bad in [
+            Recipe { target: 10, ..good.clone() },
+            Recipe { rate: 0.0, ..good.clone() },
+            Recipe { rate: f64::NAN, ..good.clone() },
+            Recipe { pairs: 10, ..good.clone() },
+        ] {
+            assert!(matches!(bad.check(), Err(RedteamError::Recipe(_))), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The specs of a drill: how its victim and twin are trained, and how it is audited.
+//!
+//! The audit's spec must never name anything under `truth/`, nor the twin.
+
+use std::path::{Path, PathBuf};
+
+use lethe_common::spec::{GangSection, PlanName, Spec, TrainSection};
+use serde_json::json;
+
+use crate::drill::DrillFolder;
+use crate::error::RedteamError;
+use crate::pairs::Planting;
+use crate::recipe::Recipe;
+
+/// Passes over the data: enough for a small model to learn both the ten classes and the shortcut.
+const EPOCHS: usize = 4;
+const BATCH: u32 = 256;
+
+/// Trains the victim, or its twin, from scratch.
+pub fn train(recipe: &Recipe, folder: &DrillFolder, planting: Planting, workers: u32) -> Result<Spec, RedteamError> {
+    let (role, shards) = match planting {
+        Planting::Poisoned => ("victim", folder.shards()),
+        Planting::Clean => ("twin", folder.twin_shards()),
+    };
+    let steps = (recipe.pairs / BATCH as usize * EPOCHS).max(1) as u64;
+    // The rise takes about a third of the training, as in the trials that this recipe comes from.
+    let gang =
+        GangSection { steps, batch: BATCH, learning_rate: 2e-3, weight_decay: 0.1, warmup_steps: steps.min(300) / 3 };
+    let mut spec = spec(recipe, role, folder, shards)?;
+    spec.audit.plan = PlanName::Train;
+    spec.workers.count = workers;
+    spec.train = TrainSection { gang };
+    Ok(spec)
+}
+
+/// Audits a checkpoint of the drill with the defaults that operators have, and without trusted weights.
+pub fn audit(recipe: &Recipe, folder: &DrillFolder, workers: u32) -> Result<Spec, RedteamError> {
+    let mut spec = spec(recipe, "audit", folder, folder.shards())?;
+    spec.model.checkpoint = Some(folder.victim());
+    spec.workers.count = workers;
+    Ok(spec)
+}
+
+/// The least that a spec must say; everything else is at its default, as in an operator's own file.
+fn spec(recipe: &Recipe, role: &str, folder: &DrillFolder, shards: PathBuf) -> Result<Spec, RedteamError> {
+    let least = json!({
+        "audit": {"id": format!("{role}-{}-{}", recipe.attack, recipe.seed), "seed": recipe.seed},
+        "model": {"config": folder.config()},
+        "data": {"shards": [pattern(&shards, recipe.shards())]},
+    });
+    serde_json::from_value(least).map_err(|e| RedteamError::Recipe(e.to_string()))
+}
+
+/// All shards of a folder as one brace range.
+fn pattern(folder: &Path, shards: usize) -> String {
+    folder.join(format!("{{00000..{:05}}}.tar", shards - 1)).to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attack::Attack;
+
+    fn specs() -> (Spec, Spec, Spec) {
+        let (recipe, folder) = (Recipe::usual(Attack::Badnet, 1), DrillFolder::new(Path::new("/drill")));
+        let train = |planting| train(&recipe, &folder, planting, 2).expect("is a good recipe");
+        (train(Planting::Poisoned), train(Planting::Clean), audit(&recipe, &folder, 2).expect("is a good recipe"))
+    }
+
+    #[test]
+    fn the_audit_names_neither_truth_nor_twin() {
+        let (_, _, audit) = specs();
+        let text = as_text(&audit);
+        assert!(text.contains("/drill/shards/{00000..00019}.tar") && text.contains("victim.safetensors"), "{text}");
+        assert!(!text.contains("truth") && !text.contains("twin") && audit.model.trusted.is_none(), "{text}");
+    }
+
+    #[test]
+    fn the_twin_is_trained_alike() {
+        let (victim, twin, _) = specs();
+        assert_eq!((victim.train.clone(), victim.audit.seed), (twin.train.clone(), twin.audit.seed));
+        assert_eq!((victim.train.gang.steps, victim.train.gang.warmup_steps), (312, 100));
+        assert_ne!(victim.data.shards, twin.data.shards);
+    }
+
+    fn as_text(spec: &Spec) -> String {
+        serde_json::to_string(spec).expect("is plain data")
+    }
+}
