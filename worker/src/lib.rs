@@ -1,7 +1,10 @@
 //! A worker: an agent that speaks with the coordinator, and an executor that owns the device.
 //!
 //! The agent must never call torch, and the executor must never open a socket of ours: what one needs
-//! from the other crosses the executor's pipes as [`frame`]s.
+//! from the other crosses a socket pair as [`frame`]s.
 
+pub mod agent;
+pub mod executor;
+pub mod frame;
 pub mod programs;
 pub mod task;

@@ -39,8 +39,9 @@ impl Blobs {
 
 fn folder(root: &str) -> Result<PathBuf, Fault> {
     let path = root.strip_prefix("file://").map(Path::new).filter(|path| path.is_absolute());
-    path.map(Path::to_owned)
-        .ok_or_else(|| Fault::fatal(format!("blob root {root:?} is not supported; expected file:///an/absolute/folder")))
+    path.map(Path::to_owned).ok_or_else(|| {
+        Fault::fatal(format!("blob root {root:?} is not supported; expected file:///an/absolute/folder"))
+    })
 }
 
 /// A store that cannot be reached may come back, and a damaged read may be a torn one; a blob that is too

@@ -50,25 +50,19 @@ impl GangMemory {
 
 #[cfg(test)]
 mod tests {
-    use lethe_common::ids::{Attempt, ShardId, Term};
-
     use super::*;
-
-    fn task(phase: u32, counter: u64) -> TaskId {
-        let audit = AuditId::new("a").expect("is an id");
-        let attempt = Attempt { term: Term(1), counter };
-        TaskId { audit, phase: PhaseIndex(phase), shard: ShardId(0), attempt }
-    }
+    use crate::task::sample_id;
 
     #[test]
     fn a_state_outlives_a_generation_but_not_its_phase() {
+        let other_phase = TaskId { phase: PhaseIndex(3), ..sample_id(2) };
         let mut memory = GangMemory::default();
-        memory.enter(&task(1, 0));
+        memory.enter(&sample_id(0));
         memory.keep(7_u64);
-        memory.enter(&task(1, 1));
+        memory.enter(&sample_id(1));
         assert_eq!(memory.take::<u64>(), Some(7));
         memory.keep(8_u64);
-        memory.enter(&task(2, 0));
+        memory.enter(&other_phase);
         assert_eq!(memory.take::<u64>(), None);
     }
 }

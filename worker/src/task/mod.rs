@@ -19,3 +19,11 @@ pub struct Counts {
     pub scored: u64,
     pub failed: u64,
 }
+
+/// A task id for unit tests.
+#[cfg(test)]
+pub(crate) fn sample_id(counter: u64) -> lethe_common::ids::TaskId {
+    use lethe_common::ids::{Attempt, AuditId, PhaseIndex, ShardId, TaskId, Term};
+    let audit = AuditId::new("audit").expect("is an id");
+    TaskId { audit, phase: PhaseIndex(2), shard: ShardId(0), attempt: Attempt { term: Term(1), counter } }
+}

@@ -1,0 +1,46 @@
+//! What goes to the coordinator on the open session, apart from hello and heartbeats.
+//!
+//! It must never wait: a coordinator that does not read is noticed by the session, not here.
+
+use lethe_common::fault::Fault;
+use lethe_common::ids::TaskId;
+use lethe_proto::v1;
+use tokio::sync::mpsc;
+use tracing::warn;
+use v1::worker_message::Kind;
+
+/// Places in the outbox that progress leaves to what matters.
+const KEPT_FOR_FAILURES: usize = 16;
+
+/// The open session's outbox; dropping it closes the session.
+#[derive(Debug)]
+pub(super) struct Post {
+    outbox: mpsc::Sender<v1::WorkerMessage>,
+    blob_root: String,
+}
+
+impl Post {
+    pub(super) fn new(outbox: mpsc::Sender<v1::WorkerMessage>, blob_root: String) -> Self {
+        Self { outbox, blob_root }
+    }
+
+    pub(super) fn blob_root(&self) -> &str {
+        &self.blob_root
+    }
+
+    /// Dropped where the network is behind: the next report says more.
+    pub(super) fn progress(&self, task: TaskId, done: u64, total: u64) {
+        if self.outbox.capacity() > KEPT_FOR_FAILURES {
+            let progress = v1::TaskProgress { task: Some(task.into()), done, total };
+            drop(self.outbox.try_send(v1::WorkerMessage { kind: Some(Kind::Progress(progress)) }));
+        }
+    }
+
+    /// Where even the kept places are full, the coordinator has stopped reading and will lose this worker.
+    pub(super) fn failed(&self, task: TaskId, fault: Fault) {
+        let failed = v1::TaskFailed { task: Some(task.into()), fault: Some(fault.into()) };
+        if let Err(error) = self.outbox.try_send(v1::WorkerMessage { kind: Some(Kind::Failed(failed)) }) {
+            warn!(%error, "a failure could not be reported");
+        }
+    }
+}

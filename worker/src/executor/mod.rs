@@ -1,0 +1,63 @@
+//! The process that owns the device: one thread runs tasks and calls torch, another listens to the
+//! agent. It ends with its agent.
+//!
+//! It must never open a connection of its own to the coordinator, and never start torch threads beyond
+//! those set once at its start.
+
+mod link;
+mod listen;
+mod rendezvous;
+mod run;
+
+use std::sync::mpsc;
+
+use anyhow::Context;
+use lethe_common::fault::Fault;
+use lethe_common::program::{GangProgram, MapProgram};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+
+use crate::frame::FromExecutor;
+use crate::task::{GangContext, GangMemory, TaskContext, TaskOutput};
+use link::Link;
+use run::Runner;
+
+/// What an executor can run; tests bring their own.
+#[derive(Clone, Copy)]
+pub struct Programs {
+    pub map: fn(MapProgram, &TaskContext<'_>) -> Result<TaskOutput, Fault>,
+    pub gang: fn(GangProgram, &TaskContext<'_>, GangContext<'_>, &mut GangMemory) -> Result<TaskOutput, Fault>,
+}
+
+/// Threads of torch's own pool, from `LETHE_THREADS`; one by default, since ranks share a machine.
+const THREADS_VARIABLE: &str = "LETHE_THREADS";
+
+/// Serves the agent at the other end of standard input (a socket) until it closes.
+///
+/// # Errors
+/// Where standard input is not the agent's socket, or the thread count is no number.
+pub fn run(programs: Programs) -> anyhow::Result<()> {
+    // The signal follows the agent's thread that started this process: its only one.
+    prctl::set_pdeathsig(Signal::SIGKILL).context("cannot ask to end with the agent")?;
+    let link = Link::from_stdin().context("standard input is not an agent's socket; the agent starts executors")?;
+    tch::set_num_threads(threads()?);
+    let (tasks, assigned) = mpsc::channel();
+    listen::start(&link, tasks)?;
+    link.send(&FromExecutor::Ready)?;
+    let mut runner = Runner::new(programs, link);
+    for assignment in assigned {
+        runner.run(assignment)?;
+    }
+    Ok(())
+}
+
+fn threads() -> anyhow::Result<i32> {
+    match std::env::var(THREADS_VARIABLE) {
+        Err(_) => Ok(1),
+        Ok(text) => text
+            .parse()
+            .ok()
+            .filter(|&n| n >= 1)
+            .with_context(|| format!("{THREADS_VARIABLE}={text:?}; expected a number of threads, at least 1")),
+    }
+}

@@ -1,0 +1,117 @@
+//! The thread that owns torch: one task after another, each ending in `Done` or `Failed`.
+//!
+//! It must never end because a task failed: a panic of a program (tch panics on bad shapes) is that
+//! task's fault.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lethe_collective::{Group, GroupOptions};
+use lethe_common::fault::Fault;
+use lethe_common::ids::TaskId;
+use lethe_common::spec::Spec;
+
+use super::Programs;
+use super::link::Link;
+use super::listen::Assignment;
+use super::rendezvous::AgentStore;
+use crate::frame::{FromExecutor, Place, RunTask, Work};
+use crate::task::{Blobs, GangContext, GangMemory, TaskContext, TaskOutput};
+
+/// The shortest time between two progress reports of a task; the last unit is always reported.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The address that gang peers reach this machine under, where they are not all on one.
+const HOST_VARIABLE: &str = "LETHE_GANG_HOST";
+
+pub(super) struct Runner {
+    programs: Programs,
+    link: Link,
+    memory: GangMemory,
+    /// The store that the last task used, under its root.
+    blobs: Option<(String, Blobs)>,
+}
+
+impl Runner {
+    pub(super) fn new(programs: Programs, link: Link) -> Self {
+        Self { programs, link, memory: GangMemory::default(), blobs: None }
+    }
+
+    /// Runs one task and reports its end; an error means that the agent is gone.
+    pub(super) fn run(&mut self, assignment: Assignment) -> std::io::Result<()> {
+        let task = assignment.run.task.clone();
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.attempt(assignment)));
+        let outcome = outcome.unwrap_or_else(|payload| {
+            // What a panic left half-done is not a state to train on.
+            self.memory.forget();
+            Err(Fault::retryable(format!("{task}: panicked: {}", first_line(payload.as_ref()))))
+        });
+        self.link.send(&match outcome {
+            Ok(output) => FromExecutor::Done { task, output },
+            Err(fault) => FromExecutor::Failed { task, fault },
+        })
+    }
+
+    fn attempt(&mut self, assignment: Assignment) -> Result<TaskOutput, Fault> {
+        let Assignment { run, cancelled } = assignment;
+        let RunTask { task, work, spec_json, inputs, blob_root } = run;
+        let spec: Spec = serde_json::from_str(&spec_json)
+            .map_err(|e| Fault::fatal(format!("{task}: this worker cannot read the audit's spec: {e}")))?;
+        let blobs = blobs(&mut self.blobs, blob_root)?;
+        let progress = reporter(&self.link, &task);
+        let ctx = TaskContext { task: task.clone(), spec, inputs, blobs, progress: &progress, cancelled: &cancelled };
+        ctx.stop_if_cancelled()?;
+        match work {
+            Work::Map { program } => (self.programs.map)(program, &ctx),
+            Work::Gang { program, place } => {
+                let store = AgentStore {
+                    link: self.link.clone(),
+                    task: task.clone(),
+                    generation: place.generation,
+                    cancelled: cancelled.clone(),
+                };
+                self.memory.enter(&task);
+                (self.programs.gang)(program, &ctx, gang(place, store), &mut self.memory)
+            }
+        }
+    }
+}
+
+/// The store at a root, opened only when the root is not the last task's.
+fn blobs(open: &mut Option<(String, Blobs)>, root: String) -> Result<&Blobs, Fault> {
+    let store = match open.take() {
+        Some((last, store)) if last == root => store,
+        Some(_) | None => Blobs::open(&root)?,
+    };
+    Ok(&open.insert((root, store)).1)
+}
+
+fn gang<'a>(place: Place, store: AgentStore) -> GangContext<'a> {
+    let Place { generation, rank, world_size, timeout_ms } = place;
+    let timeout = Duration::from_millis(timeout_ms);
+    let host = std::env::var(HOST_VARIABLE).unwrap_or_else(|_| "127.0.0.1".to_owned());
+    let options = GroupOptions { rank, world_size, host, timeout };
+    let connect = Box::new(move || Group::connect(Arc::new(store), &options));
+    GangContext { rank, world_size, generation, timeout, connect }
+}
+
+/// Reports progress at most once an interval. A lost agent is noticed by the listener.
+fn reporter<'a>(link: &'a Link, task: &'a TaskId) -> impl Fn(u64, u64) + 'a {
+    let last = Cell::new(None::<Instant>);
+    move |done, total| {
+        let due = last.get().is_none_or(|at| at.elapsed() >= PROGRESS_INTERVAL);
+        if due || done == total {
+            last.set(Some(Instant::now()));
+            drop(link.send(&FromExecutor::Progress { task: task.clone(), done, total }));
+        }
+    }
+}
+
+/// tch panics with a C++ backtrace, of which only the first line is of use.
+fn first_line(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<String>().map(String::as_str).or_else(|| payload.downcast_ref::<&str>().copied());
+    text.and_then(|text| text.lines().next()).unwrap_or("with a payload that is no text")
+}
