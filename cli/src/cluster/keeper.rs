@@ -21,13 +21,20 @@ pub async fn keep(launch: Launch, mut stopped: watch::Receiver<bool>) -> anyhow:
             Ok(process) => process,
             Err(error) => return error,
         };
-        tokio::select! {
-            status = process.ended() => last_words = process.post_mortem(&status),
-            _ = stopped.wait_for(|stop| *stop) => {
-                process.stop().await;
-                return anyhow!("{} was stopped", launch.name);
-            }
-        }
+        let ended = tokio::select! {
+            status = process.ended() => Some(status),
+            () = until(&mut stopped) => None,
+        };
+        let Some(status) = ended else {
+            process.stop().await;
+            return anyhow!("{} was stopped", launch.name);
+        };
+        last_words = process.post_mortem(&status);
     }
     anyhow!("{} ended {} times; the last: {last_words}", launch.name, MAX_RESTARTS + 1)
+}
+
+/// Returns when the flag is true, or when nobody can raise it any more.
+async fn until(stopped: &mut watch::Receiver<bool>) {
+    drop(stopped.wait_for(|stop| *stop).await);
 }

@@ -172,7 +172,7 @@ impl Default for StandInSection {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SelectSection {
-    /// The forget set (D_forget) lies above the widest gap in the suspects' second scores, and is at most this
+    /// The forget set (D_forget) lies above Otsu's threshold on the suspects' second scores, and is at most this
     /// share of all pairs.
     pub max_share: f64,
     /// The part of it that unlearning never sees.
