@@ -15,6 +15,7 @@ pub enum FaultKind {
     SessionBreak,
     TaskFault,
     TaskHang,
+    AbortIgnored,
     ReduceFault,
     Duplicate,
     StoreConflict,
@@ -28,6 +29,7 @@ impl FaultKind {
         Self::SessionBreak,
         Self::TaskFault,
         Self::TaskHang,
+        Self::AbortIgnored,
         Self::ReduceFault,
         Self::Duplicate,
         Self::StoreConflict,
@@ -40,7 +42,7 @@ impl FaultKind {
         match self {
             Self::WorkerCrash | Self::SessionBreak => 0.002,
             Self::TaskFault | Self::TaskHang => 0.03,
-            Self::ReduceFault | Self::Duplicate => 0.2,
+            Self::AbortIgnored | Self::ReduceFault | Self::Duplicate => 0.2,
             Self::StoreConflict | Self::StoreUnknown => 0.01,
             Self::LeaderCrash => 0.002,
         }
@@ -50,7 +52,7 @@ impl FaultKind {
         match self {
             Self::Duplicate => true,
             Self::WorkerCrash | Self::SessionBreak | Self::TaskFault | Self::TaskHang | Self::ReduceFault => false,
-            Self::StoreConflict | Self::StoreUnknown | Self::LeaderCrash => false,
+            Self::AbortIgnored | Self::StoreConflict | Self::StoreUnknown | Self::LeaderCrash => false,
         }
     }
 }

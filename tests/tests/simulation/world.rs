@@ -244,7 +244,8 @@ impl World {
                 self.worker(name).running = Some(run(start.task, Some(start.world_size), ends));
             }
             Command::Abort { task, .. } => {
-                if self.workers[name].is_running(&task) {
+                let deaf = self.faults.strikes(&mut self.rng, FaultKind::AbortIgnored);
+                if !deaf && self.workers[name].is_running(&task) {
                     self.worker(name).running = None;
                     self.send(Event::TaskFailed { worker: name.clone(), task, fault: Fault::retryable("aborted") });
                 }

@@ -1,5 +1,5 @@
 //! No result of an old attempt: what is stored was issued by this leader, a done phase is closed, and a
-//! gang's result is of its last generation.
+//! gang's or reduce's result is of its last try.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use super::{Records, Seen};
 
 #[derive(Default)]
 pub struct OldAttempts {
-    /// Rank 0 of the generation that each gang formed last.
+    /// The last try of each reduce, and rank 0 of the last generation of each gang.
     leading: BTreeMap<(AuditId, PhaseIndex), TaskId>,
     /// Where the tries of this term write.
     issued: BTreeSet<String>,
@@ -28,7 +28,7 @@ impl OldAttempts {
                 }
                 Record::Phase(audit, phase, _) if before != Some(after) => {
                     closed(seen.before, audit, *phase)?;
-                    self.of_last_generation(after)?;
+                    self.of_last_try(after)?;
                 }
                 Record::Phase(..) => {}
             }
@@ -36,7 +36,7 @@ impl OldAttempts {
         Ok(())
     }
 
-    fn of_last_generation(&self, record: &Record) -> Result<(), String> {
+    fn of_last_try(&self, record: &Record) -> Result<(), String> {
         let Record::Phase(audit, phase, record) = record else { return Ok(()) };
         let (Some(leading), Some(output)) = (self.leading.get(&(audit.clone(), *phase)), record.outputs.first()) else {
             return Ok(());
@@ -59,14 +59,20 @@ impl OldAttempts {
     }
 
     pub fn check_act(&mut self, command: &Command) -> Result<(), String> {
-        if let Command::StartMap(start) = command {
-            self.issued.insert(attempt_path(&start.task, "out"));
-        }
-        let Command::StartGangMember(start) = command else { return Ok(()) };
-        if start.task.shard == ShardId(0) {
-            self.leading.insert((start.task.audit.clone(), start.task.phase), start.task.clone());
+        match command {
+            Command::StartMap(start) => drop(self.issued.insert(attempt_path(&start.task, "out"))),
+            Command::StartGangMember(start) if start.task.shard == ShardId(0) => self.lead(start.task.clone()),
+            Command::StartReduce { audit, phase, attempt, .. } => {
+                self.lead(TaskId { audit: audit.clone(), phase: *phase, shard: ShardId(0), attempt: *attempt });
+            }
+            Command::StartGangMember(_) | Command::Persist(_) | Command::AbortReduce { .. } => {}
+            Command::Abort { .. } | Command::Acknowledge { .. } | Command::AuditEnded { .. } => {}
         }
         Ok(())
+    }
+
+    fn lead(&mut self, task: TaskId) {
+        self.leading.insert((task.audit.clone(), task.phase), task);
     }
 }
 

@@ -1,0 +1,123 @@
+//! Gang phases: all ranks or none, one generation at a time, and rank 0's result is the phase's.
+
+use lethe_common::fault::Fault;
+use lethe_common::ids::Generation;
+use lethe_common::time::Millis;
+use lethe_engine::{AuditState, Command, CommitOutcome, PhaseRecord, PhaseState};
+
+use crate::bench::{
+    Bench, abort, acknowledge, audit_record, ended, gang, outputs, phase_record, running, start_member, task, worker,
+};
+
+fn generation(number: u64, retries: u64) -> Command {
+    let record = PhaseRecord { generation: Generation(number), retries, ..running() };
+    Command::Persist(vec![phase_record(0, record)])
+}
+
+fn formed(workers: u32, world_size: u32) -> Bench {
+    let mut bench = Bench::with_workers(workers);
+    bench.submit(vec![gang("train", world_size)]);
+    bench
+}
+
+#[test]
+fn a_gang_forms_when_enough_workers_are_there() {
+    let mut bench = formed(1, 2);
+    let view = bench.engine.view(&crate::bench::audit()).expect("was submitted");
+    assert_eq!(view.phases[0].reason, "waiting for 2 idle workers, 1 joined and 1 idle");
+    let expected = vec![generation(1, 0), start_member(0, task(0, 0, 0), 1, 2), start_member(1, task(0, 1, 0), 1, 2)];
+    assert_eq!(bench.join(1), expected);
+}
+
+#[test]
+fn rank_0_ends_the_phase_and_the_others_leave_nothing() {
+    let mut bench = formed(2, 2);
+    assert_eq!(bench.commit(1, task(0, 1, 0)), vec![acknowledge(1, task(0, 1, 0), CommitOutcome::Applied)]);
+    let phase = PhaseRecord {
+        state: PhaseState::Done { at: Millis(0) },
+        generation: Generation(1),
+        outputs: outputs(&task(0, 0, 0)),
+        ..running()
+    };
+    let expected = vec![
+        Command::Persist(vec![
+            audit_record(vec![gang("train", 2)], AuditState::Succeeded { at: Millis(0) }, None),
+            phase_record(0, phase),
+        ]),
+        acknowledge(0, task(0, 0, 0), CommitOutcome::Applied),
+        ended(),
+    ];
+    assert_eq!(bench.commit(0, task(0, 0, 0)), expected);
+}
+
+#[test]
+fn a_lost_member_aborts_the_generation_and_survivors_keep_their_ranks() {
+    let mut bench = formed(3, 3);
+    let why = "generation aborted: rank 0 on worker w0: worker lost: unplugged";
+    let lost = vec![generation(1, 1), abort(1, task(0, 1, 0), why), abort(2, task(0, 2, 0), why)];
+    assert_eq!(bench.lose(0), lost);
+    assert_eq!(bench.join(3), vec![], "survivors have not stopped yet");
+    assert_eq!(bench.fail(1, task(0, 1, 0), Fault::retryable("aborted")), vec![]);
+    let next = vec![
+        generation(2, 1),
+        start_member(3, task(0, 0, 1), 2, 3),
+        start_member(1, task(0, 1, 1), 2, 3),
+        start_member(2, task(0, 2, 1), 2, 3),
+    ];
+    assert_eq!(bench.fail(2, task(0, 2, 0), Fault::retryable("aborted")), next);
+}
+
+#[test]
+fn an_abort_that_is_not_answered_is_given_up() {
+    let mut bench = formed(2, 2);
+    bench.lose(0);
+    bench.join(0);
+    let abort_ms = bench.knobs.abort_ms;
+    assert_eq!(bench.tick_after(abort_ms - 1), vec![]);
+    let next = vec![generation(2, 1), start_member(0, task(0, 0, 1), 2, 2), start_member(1, task(0, 1, 1), 2, 2)];
+    assert_eq!(bench.tick_after(1), next);
+}
+
+#[test]
+fn an_older_generation_cannot_commit() {
+    let mut bench = formed(2, 2);
+    bench.fail(1, task(0, 1, 0), Fault::retryable("a peer did not answer"));
+    let next = bench.commit(0, task(0, 0, 0));
+    let expected = vec![
+        generation(2, 1),
+        acknowledge(0, task(0, 0, 0), CommitOutcome::Stale),
+        start_member(0, task(0, 0, 1), 2, 2),
+        start_member(1, task(0, 1, 1), 2, 2),
+    ];
+    assert_eq!(next, expected, "it stopped by ending, too late");
+    assert_eq!(
+        bench.commit(1, task(0, 0, 1)),
+        vec![acknowledge(1, task(0, 0, 1), CommitOutcome::Stale)],
+        "not its rank"
+    );
+}
+
+#[test]
+fn generations_are_bounded_over_all_terms() {
+    let mut bench = formed(1, 1);
+    for _ in 1..bench.knobs.max_generations {
+        bench.restore();
+        let started = bench.join(0);
+        assert!(matches!(started[..], [Command::Persist(_), Command::StartGangMember(_)]), "{started:?}");
+    }
+    let mut last = task(0, 0, 0);
+    last.attempt.term = bench.engine.term();
+    bench.fail(0, last, Fault::retryable("out of memory"));
+    let reason = "phase train: 20 of 20 generations failed, the last: rank 0 on worker w0: out of memory".to_owned();
+    assert_eq!(bench.phase(0).state, PhaseState::Failed { at: Millis(0), reason });
+}
+
+#[test]
+fn a_fatal_fault_of_one_rank_stops_all() {
+    let mut bench = formed(2, 2);
+    let commands = bench.fail(1, task(0, 1, 0), Fault::fatal("shapes differ"));
+    assert_eq!(commands[1..], [abort(0, task(0, 0, 0), "the audit failed"), ended()]);
+    let reason = "phase train, rank 1 on worker w1: shapes differ".to_owned();
+    assert_eq!(bench.phase(0).state, PhaseState::Failed { at: Millis(0), reason });
+    assert_eq!(bench.fail(0, task(0, 0, 0), Fault::fatal("stopped")), vec![], "nobody asks any more: {}", worker(0));
+}
