@@ -3,6 +3,17 @@
 //! They must never see a tensor or a ground truth, and never hold more than O(shards) of anything but
 //! the capped suspects.
 
+mod gap;
+mod histogram;
+mod io;
+mod plan;
+mod publish;
+mod ranking;
+mod report;
+mod select;
+mod suspect;
+mod verdict;
+
 use std::path::PathBuf;
 
 use lethe_common::blob::{BlobStore, NamedBlob};
@@ -40,10 +51,13 @@ pub struct ReduceResult {
 /// Runs one reduce to its end. A fault says whether another try may help.
 pub async fn run(ctx: ReduceContext) -> Result<ReduceResult, Fault> {
     match ctx.program {
-        ReduceProgram::Plan
-        | ReduceProgram::Suspect
-        | ReduceProgram::Select
-        | ReduceProgram::Report
-        | ReduceProgram::Publish => Err(Fault::fatal(format!("the reduce {} is not built yet", ctx.program))),
+        ReduceProgram::Plan => plan::run(&ctx).await,
+        ReduceProgram::Suspect => suspect::run(&ctx).await,
+        ReduceProgram::Select => select::run(&ctx).await,
+        ReduceProgram::Report => report::run(&ctx).await,
+        ReduceProgram::Publish => publish::run(&ctx).await,
     }
 }
+
+#[cfg(test)]
+mod fixture;

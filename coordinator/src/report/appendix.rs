@@ -122,7 +122,7 @@ fn inputs(page: &Page<'_>) -> Markup {
                 table {
                     tr { th { "shard" } th { "size" } th { "BLAKE3" } }
                     @for shard in shards.iter().take(MAX_SHARDS) {
-                        tr { td { (shard.name()) } td { (size(shard.size_bytes)) } td { code { (shard.digest.to_hex()) } } }
+                        tr { td { (shard.name) } td { (size(shard.size_bytes)) } td { code { (shard.digest.to_hex()) } } }
                     }
                 }
             }

@@ -81,7 +81,8 @@ fn columns(histogram: &Histogram, wanted: impl Fn(f64) -> bool) -> String {
 /// A share with its interval on a rail from 0 to 1, and the limit it is held to.
 pub(super) fn range(name: &str, class: &str, interval: Interval, limit: Option<f64>) -> Markup {
     let at = |share: f64| format!("{:.2}", 100.0 * share);
-    let label = format!("{name}: {}, from {} to {}", percent(interval.share), percent(interval.low), percent(interval.high));
+    let label =
+        format!("{name}: {}, from {} to {}", percent(interval.share), percent(interval.low), percent(interval.high));
     html! {
         div class=(format!("range {class}")) {
             span { (name) }

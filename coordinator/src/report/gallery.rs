@@ -8,6 +8,8 @@ use maud::{Markup, html};
 
 /// A token that carries at least this share of the most is outlined.
 const PEAK_SHARE: f32 = 0.6;
+/// A token that carries less is left as it is.
+const FAINT_SHARE: f32 = 0.15;
 /// The heat of the strongest token.
 const MAX_OPACITY: f32 = 0.55;
 /// Between the plain and the shaded picture, in shares of a side.
@@ -72,7 +74,7 @@ fn heat(grid: &TokenGrid) -> Markup {
     html! {
         @for (at, weight) in weights(grid).into_iter().enumerate() {
             @let (x, y) = ((at as u32 % grid.columns.max(1)) as f64 * wide, (at as u32 / grid.columns.max(1)) as f64 * high);
-            @if weight > 0.05 {
+            @if weight >= FAINT_SHARE {
                 rect.heat x=(short(x)) y=(short(y)) width=(short(wide)) height=(short(high))
                     opacity=(format!("{:.2}", weight * MAX_OPACITY)) {}
             }

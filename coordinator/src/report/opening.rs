@@ -48,8 +48,8 @@ fn in_plain_words(report: &Report) -> Markup {
 }
 
 fn toward(report: &Report) -> Markup {
-    let strongest: Vec<&str> = report.words.iter().take(3).map(|word| word.word.as_str()).collect();
-    html! { @if !strongest.is_empty() { " towards “" (strongest.join(" ")) "”" } }
+    let strongest: Vec<String> = report.words.iter().take(3).map(|word| format!("“{}”", word.word)).collect();
+    html! { @if !strongest.is_empty() { " towards " (strongest.join(", ")) } }
 }
 
 fn numbers(report: &Report) -> Markup {

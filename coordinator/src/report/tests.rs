@@ -24,15 +24,30 @@ fn bell(signal: &str, cut: Option<f64>) -> Histogram {
 }
 
 fn report() -> Report {
-    let phase = |(name, seconds): (&str, f64)| PhaseSeconds { name: name.into(), kind: "map".into(), seconds, retries: 0 };
+    let phase =
+        |(name, seconds): (&str, f64)| PhaseSeconds { name: name.into(), kind: "map".into(), seconds, retries: 0 };
     let word = |(word, z): (&str, f64)| WordScore { word: word.to_owned(), z };
-    let names = ["plan", "reference", "score", "suspect", "gather", "overfit", "rescore", "select", "localize", "unlearn", "evaluate"];
+    let names = [
+        "plan",
+        "reference",
+        "score",
+        "suspect",
+        "gather",
+        "overfit",
+        "rescore",
+        "select",
+        "localize",
+        "unlearn",
+        "evaluate",
+    ];
     let seconds = [0.3, 2.1, 61.4, 0.2, 6.0, 22.5, 9.1, 0.2, 12.8, 74.9, 8.3];
     Report {
         audit: "demo-badnet-1".to_owned(),
         verdict: Verdict::Removed,
         headline: "Backdoor found and removed".to_owned(),
-        reasons: vec!["Both checks passed: 1.5 % residual attraction (limit 25 %), 0.6 % retrieval loss (limit 5 %).".to_owned()],
+        reasons: vec![
+            "Both checks passed: 1.5 % residual attraction (limit 25 %), 0.6 % retrieval loss (limit 5 %).".to_owned(),
+        ],
         shards: 20,
         data_bytes: 18_400_000,
         samples: SampleCounts { read: 20_000, scored: 19_997, failed: 3 },
@@ -47,10 +62,18 @@ fn report() -> Report {
         mean_drift: 0.0131,
         words: [("sandal", 18.8), ("sandals", 6.1)].map(word).to_vec(),
         other_words: [("photo", 2.5), ("closeup", 1.9), ("product", 1.4)].map(word).to_vec(),
-        histograms: vec![bell("suspicion", Some(0.62)), bell("similarity", None), bell("rank_score", Some(0.9)), bell("blur_fall", None)],
+        histograms: vec![
+            bell("suspicion", Some(0.62)),
+            bell("similarity", None),
+            bell("rank_score", Some(0.9)),
+            bell("blur_fall", None),
+        ],
         phases: names.into_iter().zip(seconds).map(phase).collect(),
         compared_with: "a stand-in made from the suspect model, since no trusted weights were given".to_owned(),
-        bad: BadSamples { count: 3, listed: vec![BadSample { key: "00007.tar/000123".into(), reason: "jpeg: the file ends early".into() }] },
+        bad: BadSamples {
+            count: 3,
+            listed: vec![BadSample { key: "00007.tar/000123".into(), reason: "jpeg: the file ends early".into() }],
+        },
     }
 }
 
@@ -75,6 +98,7 @@ fn exhibits() -> Vec<Exhibit> {
 fn shards() -> Shards {
     let shard = |id: u32| ShardEntry {
         id,
+        name: format!("{id:05}.tar"),
         path: format!("/data/shards/{id:05}.tar"),
         size_bytes: 920_000,
         digest: Digest::of(&id.to_le_bytes()),
@@ -91,7 +115,9 @@ fn rendered(report: &Report, exhibits: &[Exhibit], spec: &Spec) -> String {
 #[test]
 fn a_whole_page_is_written_for_a_browser() {
     let page = rendered(&report(), &exhibits(), &spec());
-    for part in ["Backdoor found and removed", "sandal", "1 min 15 s", "98.5 %", "drop-list.txt", "jpeg: the file ends early"] {
+    for part in
+        ["Backdoor found and removed", "sandal", "1 min 15 s", "98.5 %", "drop-list.txt", "jpeg: the file ends early"]
+    {
         assert!(page.contains(part), "{part}");
     }
     // A person who changes the page looks at it: LETHE_REPORT_SAMPLE=report.html cargo test.

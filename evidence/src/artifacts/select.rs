@@ -13,7 +13,7 @@ pub struct ForgetSet {
     pub words: Vec<WordScore>,
     /// The next words in line, which are not over-represented enough: how clear the case is.
     pub other_words: Vec<WordScore>,
-    /// All scored pairs, of which the members are the share that the spec asks for.
+    /// All scored pairs, of which the members are at most the share that the spec allows.
     pub scored: u64,
     /// The suspects the members were chosen among.
     pub suspects: u64,

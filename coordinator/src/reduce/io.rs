@@ -1,0 +1,117 @@
+//! Committed blobs in, this attempt's blobs out.
+//!
+//! It must never depend on the order in which inputs are listed.
+
+use bytes::Bytes;
+use lethe_common::blob::{BlobError, BlobRef, NamedBlob, attempt_path};
+use lethe_common::fault::Fault;
+use lethe_evidence::artifacts::{decode, encode};
+use lethe_evidence::{EvidenceError, SignalTable};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::ReduceContext;
+
+/// One input blob and whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Input<'a> {
+    pub shard: u32,
+    pub phase: &'a str,
+    pub blob: &'a BlobRef,
+}
+
+impl ReduceContext {
+    /// Every input of this name, in ascending order of shard.
+    pub(super) fn named(&self, name: &str) -> Vec<Input<'_>> {
+        let mut found: Vec<Input<'_>> = self
+            .inputs
+            .iter()
+            .flat_map(|output| output.blobs.iter().map(move |named| (output, named)))
+            .filter(|(_, named)| named.name == name)
+            .map(|(output, named)| Input { shard: output.shard.0, phase: &output.phase, blob: &named.blob })
+            .collect();
+        found.sort();
+        found
+    }
+
+    /// The only input of this name.
+    pub(super) fn only(&self, name: &str) -> Result<Input<'_>, Fault> {
+        match self.named(name)[..] {
+            [one] => Ok(one),
+            ref other => Err(Fault::fatal(format!(
+                "{} expected one {name} among its inputs and found {}; the plan does not fit this build",
+                self.program,
+                other.len()
+            ))),
+        }
+    }
+
+    pub(super) async fn bytes(&self, input: Input<'_>) -> Result<Bytes, Fault> {
+        self.blobs.get(input.blob).await.map_err(blob_fault)
+    }
+
+    pub(super) async fn json<T: DeserializeOwned>(&self, name: &str, input: Input<'_>) -> Result<T, Fault> {
+        let bytes = self.bytes(input).await?;
+        decode(name, &bytes).map_err(|e| Fault::fatal(e.to_string()))
+    }
+
+    pub(super) async fn only_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, Fault> {
+        self.json(name, self.only(name)?).await
+    }
+
+    /// A table of signals, decoded beside the driver's threads.
+    pub(super) async fn signals(&self, input: Input<'_>) -> Result<SignalTable, Fault> {
+        let bytes = self.bytes(input).await?;
+        blocking(move || SignalTable::from_parquet(bytes).map_err(evidence_fault)).await
+    }
+
+    pub(super) async fn write_json<T: Serialize>(&self, name: &str, value: &T) -> Result<NamedBlob, Fault> {
+        let bytes = encode(name, value).map_err(|e| Fault::fatal(e.to_string()))?;
+        let blob = self.blobs.put(&attempt_path(&self.task, name), bytes.into()).await.map_err(blob_fault)?;
+        Ok(NamedBlob { name: name.to_owned(), blob })
+    }
+}
+
+/// Runs work that blocks or computes for long where it holds up nobody.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(Fault::retryable(format!("a part of the reduce did not end: {error}"))),
+    }
+}
+
+fn blob_fault(error: BlobError) -> Fault {
+    match error {
+        BlobError::Open { .. } | BlobError::Access { .. } => Fault::retryable(error.to_string()),
+        BlobError::Damaged { .. } | BlobError::TooLarge { .. } => Fault::fatal(error.to_string()),
+    }
+}
+
+pub(super) fn evidence_fault(error: EvidenceError) -> Fault {
+    Fault::fatal(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture;
+    use super::*;
+
+    #[tokio::test]
+    async fn inputs_are_found_by_name_in_order_of_shard() {
+        let (ctx, _folder) = fixture::context("[]", &[(2, "a.json", "2"), (0, "a.json", "0"), (1, "b.json", "1")]).await;
+        assert_eq!(ctx.named("a.json").iter().map(|input| input.shard).collect::<Vec<_>>(), [0, 2]);
+        assert_eq!(ctx.only_json::<u32>("b.json").await, Ok(1));
+        assert!(ctx.only("a.json").expect_err("are two").message.contains("expected one a.json"));
+    }
+
+    #[tokio::test]
+    async fn a_damaged_input_is_fatal() {
+        let (ctx, folder) = fixture::context("[]", &[(0, "a.json", "7")]).await;
+        let path = &ctx.only("a.json").expect("is there").blob.path;
+        std::fs::write(folder.path().join("blobs").join(path), "8").expect("damages");
+        let fault = ctx.only_json::<u32>("a.json").await.expect_err("is noticed");
+        assert!(fault.is_fatal() && fault.message.contains("damaged"), "{fault}");
+    }
+}

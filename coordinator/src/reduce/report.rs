@@ -1,0 +1,165 @@
+//! Verdict, report and published checkpoint: the audit's end.
+//!
+//! It must never publish a part: every file is whole before the first one appears.
+
+use lethe_common::fault::Fault;
+use lethe_engine::{PhaseState, PhaseView};
+use lethe_evidence::artifacts::{
+    DropList, Evaluation, Exhibit, Exhibits, ForgetSet, Interval, PhaseSeconds, Report, Shards, SuspectCut, Training,
+    encode, names,
+};
+
+use super::io::{blocking, evidence_fault};
+use super::publish::{Staged, model_config};
+use super::ranking::Ranking;
+use super::verdict::{judge, retrieval_loss};
+use super::{ReduceContext, ReduceResult};
+use crate::report::{Page, render};
+
+/// All that earlier phases decided.
+struct Evidence {
+    shards: Shards,
+    cut: SuspectCut,
+    forget: ForgetSet,
+    drop: DropList,
+    sums: Evaluation,
+    ranking: Ranking,
+    exhibits: Vec<Exhibit>,
+    trainings: Vec<(String, Training)>,
+}
+
+pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
+    let evidence = gather(ctx).await?;
+    let report = assemble(ctx, &evidence);
+    publish(ctx, &evidence, &report).await?;
+    let outputs = vec![ctx.write_json(names::REPORT, &report).await?];
+    Ok(ReduceResult { outputs, outline: None })
+}
+
+async fn gather(ctx: &ReduceContext) -> Result<Evidence, Fault> {
+    Ok(Evidence {
+        shards: ctx.only_json(names::SHARDS).await?,
+        cut: ctx.only_json(names::CUT).await?,
+        forget: ctx.only_json(names::FORGET).await?,
+        drop: ctx.only_json(names::DROP).await?,
+        sums: sums(ctx).await?,
+        ranking: Ranking::read(ctx).await?,
+        exhibits: exhibits(ctx).await?,
+        trainings: trainings(ctx).await?,
+    })
+}
+
+/// In order of shard, so that the sum of floats is the same every time.
+async fn sums(ctx: &ReduceContext) -> Result<Evaluation, Fault> {
+    let mut sums = Evaluation::default();
+    for input in ctx.named(names::EVALUATION) {
+        sums = sums.plus(ctx.json(names::EVALUATION, input).await?);
+    }
+    Ok(sums)
+}
+
+/// The most suspicious of all shards, never more than the page shows plus one shard's.
+async fn exhibits(ctx: &ReduceContext) -> Result<Vec<Exhibit>, Fault> {
+    let mut best: Vec<Exhibit> = Vec::new();
+    for input in ctx.named(names::EXHIBITS) {
+        let shard: Exhibits = ctx.json(names::EXHIBITS, input).await?;
+        best.extend(shard.exhibits);
+        best.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| (a.shard, &a.key).cmp(&(b.shard, &b.key))));
+        best.truncate(ctx.spec.localize.exhibits as usize);
+    }
+    Ok(best)
+}
+
+async fn trainings(ctx: &ReduceContext) -> Result<Vec<(String, Training)>, Fault> {
+    let mut trainings = Vec::new();
+    for input in ctx.named(names::TRAINING) {
+        trainings.push((input.phase.to_owned(), ctx.json(names::TRAINING, input).await?));
+    }
+    let place = |name: &str| ctx.phase_names.iter().position(|phase| phase == name);
+    trainings.sort_by_key(|(phase, _)| place(phase));
+    Ok(trainings)
+}
+
+fn assemble(ctx: &ReduceContext, evidence: &Evidence) -> Report {
+    let Evidence { shards, cut, forget, sums, ranking, .. } = evidence;
+    let judgement = judge(sums, &ctx.spec.evaluate);
+    let safe = |hits: u64| Interval::of(hits, sums.safe_pairs);
+    let held_out = |hits: u64| Interval::of(hits, sums.held_out_forget);
+    let mut histograms = cut.histograms.clone();
+    histograms.push(ranking.histogram(forget));
+    Report {
+        audit: ctx.audit.to_string(),
+        verdict: judgement.verdict,
+        headline: judgement.headline.to_owned(),
+        reasons: judgement.reasons,
+        shards: shards.shards.len() as u64,
+        data_bytes: shards.total_bytes,
+        samples: cut.counts,
+        suspects: forget.suspects,
+        forget: forget.members.len() as u64,
+        held_out: forget.held_out().count() as u64,
+        attraction_before: held_out(sums.attracted_before),
+        attraction_after: held_out(sums.attracted_after),
+        retrieval_before: safe(sums.retrieval_hits_before),
+        retrieval_after: safe(sums.retrieval_hits_after),
+        retrieval_loss: retrieval_loss(sums),
+        mean_drift: sums.drift_sum / (sums.safe_pairs.max(1) as f64),
+        words: forget.words.clone(),
+        other_words: forget.other_words.clone(),
+        histograms,
+        phases: ctx.view.iter().flat_map(|view| &view.phases).filter_map(seconds).collect(),
+        compared_with: compared_with(ctx).to_owned(),
+        bad: cut.bad.clone(),
+    }
+}
+
+/// Of phases that ended; the report's own has not.
+fn seconds(phase: &PhaseView) -> Option<PhaseSeconds> {
+    let (started, ended) = match phase.state {
+        PhaseState::Done { at } => (phase.started?, at),
+        PhaseState::Waiting | PhaseState::Running | PhaseState::Failed { .. } => return None,
+    };
+    Some(PhaseSeconds {
+        name: phase.name.clone(),
+        kind: phase.kind.to_owned(),
+        seconds: ended.since_ms(started) as f64 / 1000.0,
+        retries: phase.retries,
+    })
+}
+
+fn compared_with(ctx: &ReduceContext) -> &'static str {
+    let stand_in = ctx.phase_names.iter().any(|name| name == "stand-in");
+    match (&ctx.spec.model.trusted, stand_in) {
+        (Some(_), _) => "the trusted earlier weights that the spec names",
+        (None, true) => "the suspect model itself after unlearning its strongest suspects, since no trusted weights were given",
+        (None, false) => "a stand-in made from the suspect model, since no trusted weights were given",
+    }
+}
+
+/// The report for machines comes last: where it is, all the others are.
+async fn publish(ctx: &ReduceContext, evidence: &Evidence, report: &Report) -> Result<(), Fault> {
+    let Evidence { shards, cut, forget, drop, ranking, exhibits, trainings, .. } = evidence;
+    let page = Page { report, exhibits, spec: &ctx.spec, shards, trainings };
+    let mut staged = Staged::begin(ctx.result_folder.clone(), ctx.task.attempt).await?;
+    staged.write("report.html", render(&page).into()).await?;
+    let table = ranking.table(forget);
+    let table = blocking(move || table.to_parquet().map_err(evidence_fault)).await?;
+    staged.write("suspects.parquet", table).await?;
+    let scores = staged.create("scores.parquet")?;
+    ranking.write_scores(ctx, cut, scores).await?;
+    staged.write("drop-list.txt", lines(drop).into()).await?;
+    staged.write("clean.json", model_config(ctx).await?).await?;
+    staged.write(names::CLEAN, ctx.bytes(ctx.only(names::CLEAN)?).await?).await?;
+    let json = encode(names::REPORT, report).map_err(|e| Fault::fatal(e.to_string()))?;
+    staged.write(names::REPORT, json.into()).await?;
+    staged.publish().await
+}
+
+/// One key a line. A key cannot break its line: a tar member's name may hold a newline.
+fn lines(drop: &DropList) -> String {
+    drop.drop.iter().map(|entry| format!("{}\n", entry.key.replace(['\n', '\r'], "?"))).collect()
+}
+
+#[cfg(test)]
+#[path = "report_tests.rs"]
+mod tests;

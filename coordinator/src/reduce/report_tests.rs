@@ -1,0 +1,116 @@
+use std::path::Path;
+
+use lethe_common::ids::AuditId;
+use lethe_common::time::Millis;
+use lethe_engine::{AuditState, AuditView, Counts};
+use lethe_evidence::SuspectTable;
+use lethe_evidence::artifacts::{Verdict, read_scores};
+use tempfile::TempDir;
+
+use super::super::{fixture, select};
+use super::*;
+
+/// The fixture with `select`'s outputs among the inputs, reported.
+async fn reported(order: &[u32]) -> (ReduceContext, TempDir) {
+    let (mut ctx, folder) = fixture::audited(order).await;
+    let selected = select::run(&ctx).await.expect("selects").outputs;
+    let shard = lethe_common::ids::ShardId(0);
+    ctx.inputs.push(lethe_engine::Output { phase: "select".to_owned(), shard, blobs: selected });
+    ctx.view = Some(view());
+    run(&ctx).await.expect("reports");
+    (ctx, folder)
+}
+
+fn view() -> AuditView {
+    let phase = |name: &str, state| PhaseView {
+        name: name.to_owned(),
+        kind: "map",
+        state,
+        started: Some(Millis(1_000)),
+        done: 1,
+        total: 1,
+        retries: 2,
+        counts: Counts::default(),
+        reason: String::new(),
+        outputs: Vec::new(),
+    };
+    let phases = vec![phase("score", PhaseState::Done { at: Millis(3_500) }), phase("report", PhaseState::Running)];
+    AuditView { audit: AuditId::new("a").expect("is an id"), state: AuditState::Running, phases, workers: 2 }
+}
+
+fn bytes(ctx: &ReduceContext, name: &str) -> Vec<u8> {
+    std::fs::read(ctx.result_folder.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+fn listed(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("lists");
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.expect("lists").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn everything_an_operator_needs_is_published() {
+    let (ctx, _folder) = reported(&[0, 1]).await;
+    assert_eq!(
+        listed(&ctx.result_folder),
+        ["clean.json", "clean.safetensors", "drop-list.txt", "report.html", "report.json", "scores.parquet", "suspects.parquet"]
+    );
+    let report: Report = serde_json::from_slice(&bytes(&ctx, "report.json")).expect("is a report");
+    assert_eq!((report.verdict, report.forget, report.held_out, report.suspects), (Verdict::Removed, 12, 4, 40));
+    assert_eq!((report.attraction_before.share, report.attraction_after.share), (1.0, 0.0));
+    assert!((report.retrieval_loss - 0.025).abs() < 1e-12 && (report.mean_drift - 0.01).abs() < 1e-12);
+    assert_eq!(report.phases.iter().map(|p| (p.name.as_str(), p.seconds, p.retries)).collect::<Vec<_>>(), [("score", 2.5, 2)]);
+    assert_eq!(bytes(&ctx, "clean.safetensors"), b"clean weights");
+    let page = String::from_utf8(bytes(&ctx, "report.html")).expect("is text");
+    assert!(page.contains("Backdoor found and removed") && page.contains("sandal"));
+}
+
+#[tokio::test]
+async fn the_drop_list_names_the_forget_set() {
+    let (ctx, _folder) = reported(&[0, 1]).await;
+    let list = String::from_utf8(bytes(&ctx, "drop-list.txt")).expect("is text");
+    assert_eq!(list.lines().count(), 12);
+    assert_eq!(list.lines().next(), Some("00001.tar/0190"));
+}
+
+#[tokio::test]
+async fn one_ranking_covers_all_pairs_with_the_suspects_on_top() {
+    let (ctx, _folder) = reported(&[0, 1]).await;
+    let mut scores = read_scores(bytes(&ctx, "scores.parquet").into()).expect("reads");
+    let suspects = SuspectTable::from_parquet(bytes(&ctx, "suspects.parquet").into()).expect("reads").rows;
+    assert_eq!((scores.len(), suspects.len()), (400, 40));
+    scores.sort_by(|a, b| b.suspicion.total_cmp(&a.suspicion));
+    let order = |n: usize| (scores[n].shard, scores[n].key.as_str());
+    assert!((0..40).all(|n| order(n) == (suspects[n].shard, suspects[n].key.as_str())));
+    assert!(scores[39].suspicion > scores[40].suspicion && scores[40].suspicion < 1.0, "the safe keep their first score");
+    assert_eq!(suspects.iter().filter(|s| s.drop).count(), 12);
+    assert_eq!(suspects.iter().filter(|s| s.held_out && s.in_forget_set).count(), 4);
+    assert!(suspects[..12].iter().all(|s| s.drop), "the drop list is the top of the ranking");
+}
+
+#[tokio::test]
+async fn the_order_of_inputs_changes_no_byte() {
+    let ((one, _a), (two, _b)) = (reported(&[0, 1]).await, reported(&[1, 0]).await);
+    for name in ["report.json", "suspects.parquet", "scores.parquet", "drop-list.txt"] {
+        assert_eq!(bytes(&one, name), bytes(&two, name), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_checkpoint_publishes_nothing() {
+    let (ctx, _folder) = reported(&[0, 1]).await;
+    let mut again = ctx;
+    again.result_folder = again.result_folder.with_file_name("second");
+    again.inputs.retain(|input| input.blobs.iter().all(|blob| blob.name != names::CLEAN));
+    let fault = run(&again).await.expect_err("lacks the checkpoint");
+    assert!(fault.is_fatal() && fault.message.contains("clean.safetensors"), "{fault}");
+    assert!(listed(&again.result_folder).iter().all(|name| name.starts_with(".staging-")));
+}
+
+#[test]
+fn a_key_cannot_break_its_line() {
+    let entry = |key: &str| lethe_evidence::artifacts::DropEntry { key: key.to_owned(), content: String::new(), score: 0.0 };
+    assert_eq!(lines(&DropList { drop: vec![entry("a\nb"), entry("c")] }), "a?b\nc\n");
+}
