@@ -9,6 +9,9 @@ use instant_clip_tokenizer::Token;
 use regex::Regex;
 
 mod clean;
+mod html;
+mod mojibake;
+mod repair;
 
 /// What open_clip takes for a word: letters in a row, one digit, or other signs in a row.
 const PIECES: &str =
