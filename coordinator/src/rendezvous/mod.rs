@@ -24,7 +24,7 @@ pub type GangId = (AuditId, PhaseIndex);
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RendezvousError {
-    #[error("audit {} phase {} has no gang in generation {asked}; the current one is {current:?}", gang.0, gang.1)]
+    #[error("generation {asked} of audit {} phase {} does not meet; {}", gang.0, gang.1, meeting(*.current))]
     Stale { gang: GangId, asked: Generation, current: Option<Generation> },
     #[error("generation {0} ended while a rank waited")]
     Ended(Generation),
@@ -34,6 +34,10 @@ pub enum RendezvousError {
     Limit { what: &'static str, found: usize, limit: usize },
     #[error("key {0:?} holds no number, so nothing can be added to it")]
     NotANumber(String),
+}
+
+fn meeting(current: Option<Generation>) -> String {
+    current.map_or("its gang is over or has not begun".to_owned(), |current| format!("generation {current} does"))
 }
 
 /// All rooms. The driver opens and closes them; the ranks' calls only find them.
