@@ -44,36 +44,66 @@ fn rgb(bytes: &[u8]) -> Result<RgbImage, String> {
     image::DynamicImage::from_decoder(decoder).map(image::DynamicImage::into_rgb8).map_err(|e| e.to_string())
 }
 
-/// Resizes and crops at once: only the source pixels under the crop are read, at the scale of the
-/// whole.
+/// Resizes and crops at once, columns before rows as Pillow does: the order shows where a value is cut
+/// to a byte between the two. Only the source pixels that the crop depends on are read.
 fn fit(picture: RgbImage, side: u32) -> Result<Vec<u8>, String> {
     let (width, height) = picture.dimensions();
     if (width, height) == (side, side) {
         return Ok(picture.into_raw());
     }
-    let (left, crop_width) = window(width, width.min(height), side);
-    let (top, crop_height) = window(height, width.min(height), side);
-    let source = ImageRef::new(width, height, picture.as_raw(), PixelType::U8x3).map_err(|e| e.to_string())?;
-    let mut target = Image::new(side, side, PixelType::U8x3);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom)).crop(
-        left,
-        top,
-        crop_width,
-        crop_height,
-    );
-    Resizer::new().resize(&source, &mut target, &options).map_err(|e| e.to_string())?;
-    Ok(target.into_vec())
+    let columns = Window::of(width, width.min(height), side);
+    let rows = Window::of(height, width.min(height), side);
+    // The cubic kernel reaches two pixels of the coarser grid.
+    let reach = 2.0 * (rows.length / f64::from(side)).max(1.0) + 1.0;
+    let first = (rows.start - reach).floor().max(0.0);
+    let needed = (rows.start + rows.length + reach).ceil().min(f64::from(height)) - first;
+    let narrow = pass(&picture, (columns, Window { start: first, length: needed }), (side, needed as u32))?;
+    drop(picture);
+    pass(&narrow, (Window::whole(side), Window { start: rows.start - first, ..rows }), (side, side))
+        .map(RgbImage::into_raw)
 }
 
-/// Where the crop begins on one axis and how long it is, in source pixels. The axis is resized to
-/// `side * length / shorter`, rounded down, and then cropped to `side` from the middle, a half going
-/// to the even number (torchvision's `resize` and `center_crop`).
-fn window(length: u32, shorter: u32, side: u32) -> (f64, f64) {
-    let resized = (u64::from(side) * u64::from(length) / u64::from(shorter)).max(u64::from(side));
-    let first = ((resized - u64::from(side)) as f64 / 2.0).round_ties_even();
-    let scale = f64::from(length) / resized as f64;
-    let start = first * scale;
-    (start, (f64::from(side) * scale).min(f64::from(length) - start))
+/// Resizes the pixels under two windows (columns, rows) to `(width, height)`.
+fn pass(
+    picture: &RgbImage,
+    (columns, rows): (Window, Window),
+    (width, height): (u32, u32),
+) -> Result<RgbImage, String> {
+    let source = ImageRef::new(picture.width(), picture.height(), picture.as_raw(), PixelType::U8x3)
+        .map_err(|e| e.to_string())?;
+    let mut target = Image::new(width, height, PixelType::U8x3);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom)).crop(
+        columns.start,
+        rows.start,
+        columns.length,
+        rows.length,
+    );
+    Resizer::new().resize(&source, &mut target, &options).map_err(|e| e.to_string())?;
+    RgbImage::from_raw(width, height, target.into_vec()).ok_or_else(|| "the resizer returned too few bytes".to_owned())
+}
+
+/// A stretch of one axis, in source pixels.
+#[derive(Debug, Clone, Copy)]
+struct Window {
+    start: f64,
+    length: f64,
+}
+
+impl Window {
+    /// What the crop keeps of an axis: it is resized to `side * length / shorter`, rounded down, and
+    /// cropped to `side` from the middle, a half going to the even number (torchvision's `resize` and
+    /// `center_crop`).
+    fn of(length: u32, shorter: u32, side: u32) -> Self {
+        let resized = (u64::from(side) * u64::from(length) / u64::from(shorter)).max(u64::from(side));
+        let first = ((resized - u64::from(side)) as f64 / 2.0).round_ties_even();
+        let scale = f64::from(length) / resized as f64;
+        let start = first * scale;
+        Self { start, length: (f64::from(side) * scale).min(f64::from(length) - start) }
+    }
+
+    fn whole(length: u32) -> Self {
+        Self { start: 0.0, length: f64::from(length) }
+    }
 }
 
 #[cfg(test)]

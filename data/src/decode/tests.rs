@@ -41,9 +41,9 @@ fn every_colour_type_becomes_rgb() {
     assert!(pixels.iter().all(|value| value.abs_diff(90) <= 1));
 }
 
-/// Pillow and fast_image_resize round to bytes between their two passes, at other places.
-const WORST_DIFFERENCE: u8 = 2;
-const MEAN_DIFFERENCE: f64 = 0.5;
+/// Kernel weights are rounded to whole numbers on both sides, not in the same way.
+const WORST_DIFFERENCE: u8 = 1;
+const MEAN_DIFFERENCE: f64 = 0.05;
 
 #[test]
 fn resizing_agrees_with_torchvision() {
