@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Context;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::token::Token;
 
@@ -44,6 +44,8 @@ pub enum Stdout {
 
 pub struct Process {
     child: Child,
+    /// Held here, since waiting for a child closes the stdin that it still has.
+    stdin: Option<ChildStdin>,
     name: String,
     log: PathBuf,
 }
@@ -60,7 +62,7 @@ impl Process {
             Stdout::Read => Stdio::piped(),
             Stdout::Discard => Stdio::null(),
         };
-        let child = Command::new(&launch.program)
+        let mut child = Command::new(&launch.program)
             .args(&launch.arguments)
             .env("LETHE_TOKEN", launch.token.as_str())
             .stdin(Stdio::piped())
@@ -71,7 +73,8 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start {}", launch.program.display()))?;
-        Ok(Self { child, name: launch.name.clone(), log: launch.log.clone() })
+        let stdin = child.stdin.take();
+        Ok(Self { child, stdin, name: launch.name.clone(), log: launch.log.clone() })
     }
 
     pub fn take_stdout(&mut self) -> Option<ChildStdout> {
@@ -85,7 +88,7 @@ impl Process {
 
     /// Closes its stdin and sends SIGTERM; kills it when it does not end in time.
     pub async fn stop(&mut self) {
-        drop(self.child.stdin.take());
+        drop(self.stdin.take());
         if let Some(pid) = self.child.id().and_then(|id| i32::try_from(id).ok()) {
             // The child may have ended already, which is what we want.
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
