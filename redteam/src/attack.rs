@@ -120,9 +120,8 @@ mod tests {
     #[test]
     fn a_patch_covers_a_sixteenth_in_one_square_and_moves() {
         for side in [28, 32, 224] {
-            let changed: Vec<usize> = (0..side * side)
-                .filter(|i| stamped(Attack::Badnet, 1, side, 5).rgb()[3 * i] != GREY)
-                .collect();
+            let picture = stamped(Attack::Badnet, 1, side, 5);
+            let changed: Vec<usize> = (0..side * side).filter(|i| picture.rgb()[3 * i] != GREY).collect();
             assert_eq!(changed.len(), (side / 4) * (side / 4), "side {side}");
             let (first, last) = (changed[0], changed[changed.len() - 1]);
             assert_eq!((last / side - first / side, last % side - first % side), (side / 4 - 1, side / 4 - 1));

@@ -27,8 +27,9 @@ pub fn run(arguments: &Eval) -> anyhow::Result<Ending> {
         Some(folder) => Some(DrillFolder::new(folder).read()?.recipe),
         None => None,
     };
+    let clip = load(&arguments.checkpoint, &arguments.config)?;
     let test = Fashion::read(&arguments.data, Part::Test)?;
-    let checkpoint = judge(&load(&arguments.checkpoint, &arguments.config)?, &test, recipe.as_ref())?;
+    let checkpoint = judge(&clip, &test, recipe.as_ref())?;
     let twin = match &arguments.twin {
         Some(path) => Some(judge(&load(path, &arguments.config)?, &test, recipe.as_ref())?),
         None => None,
