@@ -96,11 +96,11 @@ pub(super) fn evidence_fault(error: EvidenceError) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::super::fixture;
-    use super::*;
 
     #[tokio::test]
     async fn inputs_are_found_by_name_in_order_of_shard() {
-        let (ctx, _folder) = fixture::context("[]", &[(2, "a.json", "2"), (0, "a.json", "0"), (1, "b.json", "1")]).await;
+        let (ctx, _folder) =
+            fixture::context("[]", &[(2, "a.json", "2"), (0, "a.json", "0"), (1, "b.json", "1")]).await;
         assert_eq!(ctx.named("a.json").iter().map(|input| input.shard).collect::<Vec<_>>(), [0, 2]);
         assert_eq!(ctx.only_json::<u32>("b.json").await, Ok(1));
         assert!(ctx.only("a.json").expect_err("are two").message.contains("expected one a.json"));
