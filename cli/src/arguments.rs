@@ -67,9 +67,11 @@ pub enum RedteamCommand {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  lethe redteam plant --attack blended --seed 2 --data fashion-mnist --out drill --twin\n  \
+#[command(
+    after_help = "Example:\n  lethe redteam plant --attack blended --seed 2 --data fashion-mnist --out drill --twin\n  \
 lethe audit drill/audit.toml --out drill/result\n  lethe eval --checkpoint drill/result/clean.safetensors \
---config drill/model.json \\\n    --data fashion-mnist --drill drill --twin drill/twin.safetensors")]
+--config drill/model.json \\\n    --data fashion-mnist --drill drill --twin drill/twin.safetensors"
+)]
 pub struct Plant {
     /// The stamp: badnet or blended
     #[arg(long)]
@@ -156,7 +158,11 @@ mod tests {
     use super::*;
 
     fn leaves(command: &clap::Command) -> Vec<clap::Command> {
-        if command.has_subcommands() { command.get_subcommands().flat_map(leaves).collect() } else { vec![command.clone()] }
+        if command.has_subcommands() {
+            command.get_subcommands().flat_map(leaves).collect()
+        } else {
+            vec![command.clone()]
+        }
     }
 
     #[test]

@@ -23,8 +23,7 @@ fn refusal(files: &[(&str, &str)], arguments: &[&str]) -> String {
     text
 }
 
-const SPEC: &str =
-    "[audit]\nid = \"a\"\n[model]\ncheckpoint = \"m.safetensors\"\nconfig = \"m.json\"\n[data]\nshards = [\"{0..3}.tar\"]\n";
+const SPEC: &str = "[audit]\nid = \"a\"\n[model]\ncheckpoint = \"m.safetensors\"\nconfig = \"m.json\"\n[data]\nshards = [\"{0..3}.tar\"]\n";
 
 #[test]
 fn a_spec_that_is_not_there() {
@@ -58,4 +57,16 @@ fn a_checkpoint_that_is_a_pickle_or_cut_short() {
     assert!(pickle.contains("pickle"), "{pickle}");
     let cut = refusal(&[("m.pt", "\u{10}\0\0\0\0\0\0\0{}"), ("model.json", MODEL_CONFIG)], &arguments);
     assert!(cut.contains("m.pt"), "{cut}");
+}
+
+#[test]
+fn an_audit_of_a_checkpoint_that_does_not_fit_its_config() {
+    let spec = SPEC.replace("{0..3}", "0");
+    let audit = |checkpoint: &str, config: &str| {
+        let files = [("a.toml", spec.as_str()), ("0.tar", ""), ("m.safetensors", checkpoint), ("m.json", config)];
+        refusal(&files, &["audit", "a.toml"])
+    };
+    let empty = "\u{2}\0\0\0\0\0\0\0{}";
+    assert!(audit(empty, MODEL_CONFIG).contains("lacks"), "no tensor is there");
+    assert!(audit(empty, "{\"embed_dim\": 4}").contains("m.json"), "the config is not whole");
 }

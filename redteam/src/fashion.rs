@@ -46,7 +46,10 @@ impl Fashion {
         let refuse = |path: &Path, message: String| Err(RedteamError::Dataset { path: path.to_owned(), message });
         let [n, height, width] = shape;
         if height != width || n != count {
-            return refuse(&images, format!("shape {n}x{height}x{width} with {count} labels; expected square images, one label each"));
+            return refuse(
+                &images,
+                format!("shape {n}x{height}x{width} with {count} labels; expected square images, one label each"),
+            );
         }
         if let Some(label) = labels_read.iter().find(|&&l| usize::from(l) >= LABELS.len()) {
             return refuse(&labels, format!("label {label}; expected 0 to {}", LABELS.len() - 1));

@@ -149,7 +149,9 @@ mod tests {
     #[test]
     fn more_than_there_is_is_refused() {
         let fashion = small();
-        for bad in [Recipe { pairs: 501, ..drill(Attack::Badnet, 1) }, Recipe { target: 10, ..drill(Attack::Badnet, 1) }] {
+        for bad in
+            [Recipe { pairs: 501, ..drill(Attack::Badnet, 1) }, Recipe { target: 10, ..drill(Attack::Badnet, 1) }]
+        {
             assert!(matches!(Pairs::new(&bad, &fashion, Planting::Poisoned), Err(RedteamError::Recipe(_))));
         }
     }

@@ -66,8 +66,8 @@ fn write_shards(mut pairs: Pairs<'_>, folder: &Path) -> Result<BTreeSet<String>,
 
 /// Writes a spec for people and for `lethe audit`.
 pub fn write_spec(spec: &Spec, path: &Path) -> Result<(), RedteamError> {
-    let text = toml::to_string(spec)
-        .map_err(|e| RedteamError::Record { path: path.to_owned(), message: e.to_string() })?;
+    let text =
+        toml::to_string(spec).map_err(|e| RedteamError::Record { path: path.to_owned(), message: e.to_string() })?;
     std::fs::write(path, text).map_err(RedteamError::io(path))
 }
 
@@ -78,7 +78,8 @@ mod tests {
     use crate::fashion::{Part, tests::write_small};
 
     fn bytes_of(folder: &Path) -> Vec<Vec<u8>> {
-        let mut paths: Vec<_> = std::fs::read_dir(folder).expect("lists").map(|e| e.expect("is there").path()).collect();
+        let mut paths: Vec<_> =
+            std::fs::read_dir(folder).expect("lists").map(|e| e.expect("is there").path()).collect();
         paths.sort();
         paths.iter().map(|path| std::fs::read(path).expect("reads")).collect()
     }

@@ -59,7 +59,10 @@ impl Recipe {
             return refuse(format!("rate {} is not a share to poison; expected more than 0, at most 0.5", self.rate));
         }
         if self.poisoned() == 0 {
-            return refuse(format!("{} of {} pairs is no pair at all; raise the rate or the pairs", self.rate, self.pairs));
+            return refuse(format!(
+                "{} of {} pairs is no pair at all; raise the rate or the pairs",
+                self.rate, self.pairs
+            ));
         }
         Ok(())
     }

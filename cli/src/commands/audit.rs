@@ -11,13 +11,14 @@ use lethe_proto::v1::AuditView;
 use serde_json::json;
 
 use crate::arguments::{Audit, Format};
-use crate::commands::dry_run;
+use crate::commands::{dry_run, preflight};
 use crate::exit::{Ending, bad_input};
 use crate::output::{percent, phase_seconds, phase_table};
 use crate::session::{self, Outcome};
 
 pub fn run(arguments: &Audit) -> anyhow::Result<Ending> {
     let spec = load(arguments)?;
+    preflight::check(&spec)?;
     if arguments.dry_run {
         print!("{}", dry_run::describe(&spec)?);
         return Ok(Ending::Accepted);
@@ -42,7 +43,28 @@ fn load(arguments: &Audit) -> anyhow::Result<Spec> {
         Some(count) => spec.workers.count = count,
         None => {}
     }
+    find_inputs(&spec)?;
     Ok(spec)
+}
+
+/// Whether everything that the spec names is there, since a cluster takes seconds to find out.
+fn find_inputs(spec: &Spec) -> anyhow::Result<()> {
+    lethe_data::expand(&spec.data.shards).map_err(|e| bad_input(e.to_string()))?;
+    let model = &spec.model;
+    let named = [
+        ("config", Some(&model.config)),
+        ("checkpoint", model.checkpoint.as_ref()),
+        ("trusted", model.trusted.as_ref()),
+    ];
+    for (field, path) in named.into_iter().filter_map(|(field, path)| Some((field, path?))) {
+        if !path.is_file() {
+            return Err(bad_input(format!(
+                "model.{field} names {}, which is not a file; check the path",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Removes the stored state of earlier runs; results stay until new ones replace them.
@@ -70,12 +92,15 @@ fn conclude_audit(view: &AuditView, result: &Path, output: Format) -> anyhow::Re
     let report = read_report(result)?;
     match output {
         Format::Text => print!("{}", summary(&report, view, result)),
-        Format::Json => println!("{}", serde_json::to_string_pretty(&json!({
-            "verdict": report.verdict,
-            "headline": report.headline,
-            "phases": phases_json(&phase_seconds(view)),
-            "result": result,
-        }))?),
+        Format::Json => println!(
+            "{}",
+            serde_json::to_string_pretty(&json!({
+                "verdict": report.verdict,
+                "headline": report.headline,
+                "phases": phases_json(&phase_seconds(view)),
+                "result": result,
+            }))?
+        ),
     }
     Ok(match report.verdict {
         Verdict::Removed | Verdict::NothingFound => Ending::Accepted,

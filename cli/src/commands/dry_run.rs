@@ -65,7 +65,8 @@ fn cost(spec: &Spec, samples: u64) -> Cost {
         PlanName::Ubt => {
             let suspects = ((samples as f64 * spec.suspect.share) as u64).min(spec.suspect.max_suspects);
             let rescored = 2 * suspects + u64::from(spec.reference.samples);
-            (SCORE_PASSES * samples + rescored, read(&spec.overfit.gang) + read(&spec.unlearn.gang))
+            let gangs = [&spec.overfit.gang, &spec.stand_in.gang, &spec.unlearn.gang];
+            (SCORE_PASSES * samples + rescored, gangs.into_iter().map(read).sum())
         }
     };
     Cost { forward: scored + backward, backward }

@@ -4,4 +4,5 @@ pub mod audit;
 pub mod demo;
 mod dry_run;
 pub mod eval;
+mod preflight;
 pub mod redteam;
