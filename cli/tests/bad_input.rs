@@ -67,6 +67,6 @@ fn an_audit_of_a_checkpoint_that_does_not_fit_its_config() {
         refusal(&files, &["audit", "a.toml"])
     };
     let empty = "\u{2}\0\0\0\0\0\0\0{}";
-    assert!(audit(empty, MODEL_CONFIG).contains("lacks"), "no tensor is there");
+    assert!(audit(empty, MODEL_CONFIG).contains("m.safetensors"), "no tensor is there");
     assert!(audit(empty, "{\"embed_dim\": 4}").contains("m.json"), "the config is not whole");
 }
