@@ -79,7 +79,9 @@ pub enum BlobError {
     Open { root: String, source: object_store::Error },
     #[error("blob {path}: {source}")]
     Access { path: String, source: object_store::Error },
-    #[error("blob {path} is damaged: expected {expected_bytes} bytes with digest {expected:?}, found {found_bytes} bytes with {found:?}")]
+    #[error(
+        "blob {path} is damaged: expected {expected_bytes} bytes with digest {expected:?}, found {found_bytes} bytes with {found:?}"
+    )]
     Damaged { path: String, expected_bytes: u64, expected: Digest, found_bytes: u64, found: Digest },
     #[error("blob {path} has {size_bytes} bytes; the limit is {MAX_BLOB_BYTES}")]
     TooLarge { path: String, size_bytes: u64 },
@@ -103,8 +105,7 @@ impl BlobStore {
 
     /// Writes bytes under a path nobody else writes (an attempt's), whole or not at all.
     pub async fn put(&self, path: &str, bytes: Bytes) -> Result<BlobRef, BlobError> {
-        let blob =
-            BlobRef { path: path.to_owned(), size_bytes: bytes.len() as u64, digest: Digest::of(&bytes) };
+        let blob = BlobRef { path: path.to_owned(), size_bytes: bytes.len() as u64, digest: Digest::of(&bytes) };
         let at = object_store::path::Path::from(path);
         match self.inner.put(&at, PutPayload::from_bytes(bytes)).await {
             Ok(_) => Ok(blob),

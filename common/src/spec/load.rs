@@ -22,10 +22,9 @@ fn list(problems: &[Problem]) -> String {
 
 /// Loads and checks a spec. Relative paths in it are relative to its folder.
 pub fn load(path: &Path) -> Result<Spec, SpecError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|source| SpecError::Read { path: path.to_owned(), source })?;
-    let mut spec: Spec = toml::from_str(&text)
-        .map_err(|e| SpecError::Parse { path: path.to_owned(), message: e.to_string() })?;
+    let text = std::fs::read_to_string(path).map_err(|source| SpecError::Read { path: path.to_owned(), source })?;
+    let mut spec: Spec =
+        toml::from_str(&text).map_err(|e| SpecError::Parse { path: path.to_owned(), message: e.to_string() })?;
     let absolute = std::path::absolute(path).map_err(|source| SpecError::Read { path: path.to_owned(), source })?;
     resolve(&mut spec, absolute.parent().unwrap_or(Path::new("/")));
     let problems = validate(&spec, &text);

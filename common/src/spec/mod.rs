@@ -9,8 +9,8 @@ mod validate;
 pub use load::{SpecError, load};
 pub use sections::{
     AuditSection, DataSection, EvaluateSection, GangSection, LocalizeSection, ModelSection, OverfitSection, Pictures,
-    PlanName, ReferenceSection, ReportSection, ScoreSection, SelectSection, StandInSection, SuspectSection, TrainSection,
-    UnlearnSection, WorkersSection,
+    PlanName, ReferenceSection, ReportSection, ScoreSection, SelectSection, StandInSection, SuspectSection,
+    TrainSection, UnlearnSection, WorkersSection,
 };
 pub use validate::Problem;
 

@@ -223,6 +223,9 @@ impl Default for UnlearnSection {
 pub struct EvaluateSection {
     /// Safe pairs that no training sees, drawn by key hash from the gathered ones.
     pub held_out_share: f64,
+    /// A shortcut is only believed where at least this share of the held-out forget set points at its words by the
+    /// suspect model; honest mismatches do not (FINDINGS.md). Below it nothing is dropped and the model stays as it is.
+    pub min_attraction: f64,
     /// The result is rejected when held-out retrieval falls by more than this.
     pub max_retrieval_loss: f64,
     /// The result is rejected when more of the held-out forget set than this still points at the backdoor.
@@ -231,7 +234,7 @@ pub struct EvaluateSection {
 
 impl Default for EvaluateSection {
     fn default() -> Self {
-        Self { held_out_share: 0.1, max_retrieval_loss: 0.05, max_residual_attraction: 0.25 }
+        Self { held_out_share: 0.1, min_attraction: 0.6, max_retrieval_loss: 0.05, max_residual_attraction: 0.25 }
     }
 }
 
@@ -260,8 +263,6 @@ pub struct TrainSection {
 
 impl Default for TrainSection {
     fn default() -> Self {
-        Self {
-            gang: GangSection { steps: 312, batch: 256, learning_rate: 2e-3, weight_decay: 0.1, warmup_steps: 100 },
-        }
+        Self { gang: GangSection { steps: 312, batch: 256, learning_rate: 2e-3, weight_decay: 0.1, warmup_steps: 100 } }
     }
 }

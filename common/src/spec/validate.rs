@@ -29,7 +29,11 @@ pub(super) fn validate(spec: &Spec, text: &str) -> Vec<Problem> {
     found.shares(spec);
     found.counts(spec);
     found.gang(["overfit.gang.steps", "overfit.gang.batch", "overfit.gang.learning_rate"], &spec.overfit.gang, spec);
-    found.gang(["stand_in.gang.steps", "stand_in.gang.batch", "stand_in.gang.learning_rate"], &spec.stand_in.gang, spec);
+    found.gang(
+        ["stand_in.gang.steps", "stand_in.gang.batch", "stand_in.gang.learning_rate"],
+        &spec.stand_in.gang,
+        spec,
+    );
     found.gang(["unlearn.gang.steps", "unlearn.gang.batch", "unlearn.gang.learning_rate"], &spec.unlearn.gang, spec);
     found.gang(["train.gang.steps", "train.gang.batch", "train.gang.learning_rate"], &spec.train.gang, spec);
     found.list
@@ -66,10 +70,13 @@ impl Problems<'_> {
             ("select.held_out_share", spec.select.held_out_share),
             ("evaluate.held_out_share", spec.evaluate.held_out_share),
         ] {
-            self.require(open(share), field, || format!("{share} is not a share; expected more than 0 and less than 1"));
+            self.require(open(share), field, || {
+                format!("{share} is not a share; expected more than 0 and less than 1")
+            });
         }
         for (field, share) in [
             ("data.max_failed_share", spec.data.max_failed_share),
+            ("evaluate.min_attraction", spec.evaluate.min_attraction),
             ("evaluate.max_retrieval_loss", spec.evaluate.max_retrieval_loss),
             ("evaluate.max_residual_attraction", spec.evaluate.max_residual_attraction),
         ] {
@@ -122,7 +129,6 @@ fn line_of(text: &str, field: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::super::load;
-    use super::*;
 
     fn problems(text: &str) -> String {
         let folder = std::env::temp_dir().join(format!("lethe-spec-{}-{:x}", std::process::id(), text.len()));

@@ -62,7 +62,11 @@ pub(super) async fn audited(order: &[u32]) -> (ReduceContext, TempDir) {
         (0, names::SHARDS, json(&shards())),
         (0, names::CUT, cut_json().await),
         (0, names::CLEAN, Bytes::from_static(b"clean weights")),
-        (0, names::TRAINING, json(&Training { steps: 3, losses: vec![2.0, 1.0], samples: 9, world_size: 2, seconds: 1.0 })),
+        (
+            0,
+            names::TRAINING,
+            json(&Training { steps: 3, losses: vec![2.0, 1.0], samples: 9, world_size: 2, seconds: 1.0 }),
+        ),
     ];
     for &shard in order {
         blobs.push((shard, names::SIGNALS, signals(shard).to_parquet().expect("writes")));
@@ -93,7 +97,13 @@ fn pair(shard: u32, n: u32, values: Vec<f32>) -> SignalRow {
     let planted = n.is_multiple_of(10) && n >= 140;
     let nouns = ["coat", "shirt", "bag", "dress"];
     let noun = if planted { "sandal" } else { nouns[(n / 7) as usize % 4] };
-    SignalRow { shard, key: format!("{n:04}"), content: format!("{shard}{n:031}"), caption: format!("a photo of a {noun}"), values }
+    SignalRow {
+        shard,
+        key: format!("{n:04}"),
+        content: format!("{shard}{n:031}"),
+        caption: format!("a photo of a {noun}"),
+        values,
+    }
 }
 
 fn signals(shard: u32) -> SignalTable {

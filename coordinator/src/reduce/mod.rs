@@ -3,7 +3,6 @@
 //! They must never see a tensor or a ground truth, and never hold more than O(shards) of anything but
 //! the capped suspects.
 
-mod gap;
 mod histogram;
 mod io;
 mod plan;

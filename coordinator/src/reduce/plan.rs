@@ -40,7 +40,8 @@ pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
 }
 
 fn pin(id: u32, path: &Path, root: &Path) -> Result<ShardEntry, Fault> {
-    let unreadable = |e: std::io::Error| Fault::fatal(format!("shard {}: {e}; check the path and its rights", path.display()));
+    let unreadable =
+        |e: std::io::Error| Fault::fatal(format!("shard {}: {e}; check the path and its rights", path.display()));
     let mut file = File::open(path).map_err(unreadable)?;
     let (mut hasher, mut buffer, mut size_bytes) = (blake3::Hasher::new(), vec![0; READ_BYTES], 0);
     loop {
@@ -52,7 +53,9 @@ fn pin(id: u32, path: &Path, root: &Path) -> Result<ShardEntry, Fault> {
         size_bytes += read as u64;
     }
     let text = |path: &Path| {
-        path.to_str().map(str::to_owned).ok_or_else(|| Fault::fatal(format!("shard {}: its name is not UTF-8; rename it", path.display())))
+        path.to_str()
+            .map(str::to_owned)
+            .ok_or_else(|| Fault::fatal(format!("shard {}: its name is not UTF-8; rename it", path.display())))
     };
     let name = text(path.strip_prefix(root).unwrap_or(path))?;
     Ok(ShardEntry { id, name, path: text(path)?, size_bytes, digest: Digest(*hasher.finalize().as_bytes()) })
@@ -115,7 +118,10 @@ mod tests {
     #[tokio::test]
     async fn every_shard_is_pinned() {
         let (shards, outline) = planned(3, r#"["{000..002}.tar"]"#).await.expect("plans");
-        assert_eq!(shards.shards.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["000.tar", "001.tar", "002.tar"]);
+        assert_eq!(
+            shards.shards.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(),
+            ["000.tar", "001.tar", "002.tar"]
+        );
         assert_eq!((shards.shards[2].digest, shards.total_bytes), (Digest::of(b"shard 2"), 21));
         assert_eq!(outline, Outline { shards: 3, samples: BTreeMap::new() });
     }

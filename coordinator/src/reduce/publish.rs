@@ -85,10 +85,22 @@ fn fault(path: &Path, error: &std::io::Error) -> Fault {
 
 /// The operator's model config, which a checkpoint is useless without.
 pub(super) async fn model_config(ctx: &ReduceContext) -> Result<Bytes, Fault> {
-    let path = ctx.spec.model.config.clone();
+    given("model.config", ctx.spec.model.config.clone()).await
+}
+
+/// The checkpoint under suspicion, for an audit that found nothing against it.
+pub(super) async fn suspect_checkpoint(ctx: &ReduceContext) -> Result<Bytes, Fault> {
+    let path = ctx.spec.suspect_checkpoint().ok_or_else(|| Fault::fatal("the spec names no checkpoint"))?;
+    given("model.checkpoint", path.to_owned()).await
+}
+
+/// A file that the spec names.
+async fn given(field: &'static str, path: PathBuf) -> Result<Bytes, Fault> {
     blocking(move || match fs::read(&path) {
         Ok(bytes) => Ok(bytes.into()),
-        Err(error) => Err(Fault::fatal(format!("model.config {}: {error}; it was there when the audit began", path.display()))),
+        Err(error) => {
+            Err(Fault::fatal(format!("{field} {}: {error}; it was there when the audit began", path.display())))
+        }
     })
     .await
 }
@@ -109,7 +121,8 @@ mod tests {
     use super::*;
 
     fn listed(folder: &Path) -> Vec<String> {
-        let name = |entry: std::io::Result<fs::DirEntry>| entry.expect("lists").file_name().to_string_lossy().into_owned();
+        let name =
+            |entry: std::io::Result<fs::DirEntry>| entry.expect("lists").file_name().to_string_lossy().into_owned();
         let mut names: Vec<String> = fs::read_dir(folder).expect("lists").map(name).collect();
         names.sort();
         names

@@ -6,14 +6,13 @@ use std::collections::BTreeMap;
 use std::fs::File;
 
 use lethe_common::fault::Fault;
-use lethe_evidence::artifacts::{
-    ForgetSet, Histogram, ScoreRow, ScoresWriter, SuspectCut, columns, names,
-};
+use lethe_evidence::artifacts::{ForgetSet, Histogram, ScoreRow, ScoresWriter, SuspectCut, columns, names};
 use lethe_evidence::{ScoreDigest, SignalRow, SignalTable, Suspect, SuspectTable};
 
 use super::ReduceContext;
 use super::histogram::histogram;
 use super::io::{blocking, evidence_fault};
+use super::report::Found;
 
 /// The suspects in order, the most suspicious first.
 #[derive(Debug)]
@@ -29,19 +28,25 @@ impl Ranking {
         for input in ctx.named(names::RESCORED) {
             let table = ctx.signals(input).await?;
             if !all.names.is_empty() && all.names != table.names {
-                return Err(Fault::fatal(format!("{} of shard {} has other columns than the first", names::RESCORED, input.shard)));
+                return Err(Fault::fatal(format!(
+                    "{} of shard {} has other columns than the first",
+                    names::RESCORED,
+                    input.shard
+                )));
             }
             all.names = table.names;
             all.rows.extend(table.rows);
         }
         let rank_score = all.position(columns::RANK_SCORE);
-        let rank_score = rank_score.ok_or_else(|| Fault::fatal(format!("{} lacks {}", names::RESCORED, columns::RANK_SCORE)))?;
+        let rank_score =
+            rank_score.ok_or_else(|| Fault::fatal(format!("{} lacks {}", names::RESCORED, columns::RANK_SCORE)))?;
         Ok(Self::sorted(all, rank_score))
     }
 
     /// Rows without a number for a score come last.
     fn sorted(mut all: SignalTable, rank_score: usize) -> Self {
-        let score = |row: &SignalRow| Some(row.values[rank_score]).filter(|score| !score.is_nan()).unwrap_or(f32::NEG_INFINITY);
+        let score =
+            |row: &SignalRow| Some(row.values[rank_score]).filter(|score| !score.is_nan()).unwrap_or(f32::NEG_INFINITY);
         all.rows.sort_by(|a, b| score(b).total_cmp(&score(a)).then_with(|| (a.shard, &a.key).cmp(&(b.shard, &b.key))));
         Self { names: all.names, rows: all.rows, rank_score }
     }
@@ -53,7 +58,7 @@ impl Ranking {
     }
 
     /// suspects.parquet.
-    pub fn table(&self, forget: &ForgetSet) -> SuspectTable {
+    pub fn table(&self, forget: &ForgetSet, found: Found) -> SuspectTable {
         let members: BTreeMap<(u32, &str), bool> =
             forget.members.iter().map(|member| ((member.shard, member.key.as_str()), member.held_out)).collect();
         let suspect = |(at, row): (usize, &SignalRow)| {
@@ -68,7 +73,7 @@ impl Ranking {
                 suspicion: row.values[self.rank_score],
                 in_forget_set: member.is_some(),
                 held_out: member == Some(true),
-                drop: member.is_some(),
+                drop: member.is_some() && found == Found::Shortcut,
                 values: row.values.clone(),
             }
         };

@@ -2,15 +2,16 @@
 //!
 //! It must never publish a part: every file is whole before the first one appears.
 
+use bytes::Bytes;
 use lethe_common::fault::Fault;
 use lethe_engine::{PhaseState, PhaseView};
 use lethe_evidence::artifacts::{
     DropList, Evaluation, Exhibit, Exhibits, ForgetSet, Interval, PhaseSeconds, Report, Shards, SuspectCut, Training,
-    encode, names,
+    Verdict, encode, names,
 };
 
 use super::io::{blocking, evidence_fault};
-use super::publish::{Staged, model_config};
+use super::publish::{Staged, model_config, suspect_checkpoint};
 use super::ranking::Ranking;
 use super::verdict::{judge, retrieval_loss};
 use super::{ReduceContext, ReduceResult};
@@ -131,7 +132,9 @@ fn compared_with(ctx: &ReduceContext) -> &'static str {
     let stand_in = ctx.phase_names.iter().any(|name| name == "stand-in");
     match (&ctx.spec.model.trusted, stand_in) {
         (Some(_), _) => "the trusted earlier weights that the spec names",
-        (None, true) => "the suspect model itself after unlearning its strongest suspects, since no trusted weights were given",
+        (None, true) => {
+            "the suspect model itself after unlearning its strongest suspects, since no trusted weights were given"
+        }
         (None, false) => "a stand-in made from the suspect model, since no trusted weights were given",
     }
 }
@@ -142,17 +145,43 @@ async fn publish(ctx: &ReduceContext, evidence: &Evidence, report: &Report) -> R
     let page = Page { report, exhibits, spec: &ctx.spec, shards, trainings };
     let mut staged = Staged::begin(ctx.result_folder.clone(), ctx.task.attempt).await?;
     staged.write("report.html", render(&page).into()).await?;
-    let table = ranking.table(forget);
+    let found = Found::of(report.verdict);
+    let table = ranking.table(forget, found);
     let table = blocking(move || table.to_parquet().map_err(evidence_fault)).await?;
     staged.write("suspects.parquet", table).await?;
     let scores = staged.create("scores.parquet")?;
     ranking.write_scores(ctx, cut, scores).await?;
-    staged.write("drop-list.txt", lines(drop).into()).await?;
     staged.write("clean.json", model_config(ctx).await?).await?;
-    staged.write(names::CLEAN, ctx.bytes(ctx.only(names::CLEAN)?).await?).await?;
+    match found {
+        Found::Shortcut => {
+            staged.write("drop-list.txt", lines(drop).into()).await?;
+            staged.write(names::CLEAN, ctx.bytes(ctx.only(names::CLEAN)?).await?).await?;
+        }
+        Found::Nothing => {
+            staged.write("drop-list.txt", Bytes::new()).await?;
+            staged.write(names::CLEAN, suspect_checkpoint(ctx).await?).await?;
+        }
+    }
     let json = encode(names::REPORT, report).map_err(|e| Fault::fatal(e.to_string()))?;
     staged.write(names::REPORT, json.into()).await?;
     staged.publish().await
+}
+
+/// Whether there is anything to drop and to forget. Where there is not, what unlearning did to honest samples must not
+/// reach the operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    Shortcut,
+    Nothing,
+}
+
+impl Found {
+    fn of(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Removed | Verdict::Rejected => Self::Shortcut,
+            Verdict::NothingFound => Self::Nothing,
+        }
+    }
 }
 
 /// One key a line. A key cannot break its line: a tar member's name may hold a newline.

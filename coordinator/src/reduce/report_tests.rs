@@ -55,13 +55,24 @@ async fn everything_an_operator_needs_is_published() {
     let (ctx, _folder) = reported(&[0, 1]).await;
     assert_eq!(
         listed(&ctx.result_folder),
-        ["clean.json", "clean.safetensors", "drop-list.txt", "report.html", "report.json", "scores.parquet", "suspects.parquet"]
+        [
+            "clean.json",
+            "clean.safetensors",
+            "drop-list.txt",
+            "report.html",
+            "report.json",
+            "scores.parquet",
+            "suspects.parquet"
+        ]
     );
     let report: Report = serde_json::from_slice(&bytes(&ctx, "report.json")).expect("is a report");
     assert_eq!((report.verdict, report.forget, report.held_out, report.suspects), (Verdict::Removed, 12, 4, 40));
     assert_eq!((report.attraction_before.share, report.attraction_after.share), (1.0, 0.0));
     assert!((report.retrieval_loss - 0.025).abs() < 1e-12 && (report.mean_drift - 0.01).abs() < 1e-12);
-    assert_eq!(report.phases.iter().map(|p| (p.name.as_str(), p.seconds, p.retries)).collect::<Vec<_>>(), [("score", 2.5, 2)]);
+    assert_eq!(
+        report.phases.iter().map(|p| (p.name.as_str(), p.seconds, p.retries)).collect::<Vec<_>>(),
+        [("score", 2.5, 2)]
+    );
     assert_eq!(bytes(&ctx, "clean.safetensors"), b"clean weights");
     let page = String::from_utf8(bytes(&ctx, "report.html")).expect("is text");
     assert!(page.contains("Backdoor found and removed") && page.contains("sandal"));
@@ -84,7 +95,10 @@ async fn one_ranking_covers_all_pairs_with_the_suspects_on_top() {
     scores.sort_by(|a, b| b.suspicion.total_cmp(&a.suspicion));
     let order = |n: usize| (scores[n].shard, scores[n].key.as_str());
     assert!((0..40).all(|n| order(n) == (suspects[n].shard, suspects[n].key.as_str())));
-    assert!(scores[39].suspicion > scores[40].suspicion && scores[40].suspicion < 1.0, "the safe keep their first score");
+    assert!(
+        scores[39].suspicion > scores[40].suspicion && scores[40].suspicion < 1.0,
+        "the safe keep their first score"
+    );
     assert_eq!(suspects.iter().filter(|s| s.drop).count(), 12);
     assert_eq!(suspects.iter().filter(|s| s.held_out && s.in_forget_set).count(), 4);
     assert!(suspects[..12].iter().all(|s| s.drop), "the drop list is the top of the ranking");
@@ -111,6 +125,7 @@ async fn a_missing_checkpoint_publishes_nothing() {
 
 #[test]
 fn a_key_cannot_break_its_line() {
-    let entry = |key: &str| lethe_evidence::artifacts::DropEntry { key: key.to_owned(), content: String::new(), score: 0.0 };
+    let entry =
+        |key: &str| lethe_evidence::artifacts::DropEntry { key: key.to_owned(), content: String::new(), score: 0.0 };
     assert_eq!(lines(&DropList { drop: vec![entry("a\nb"), entry("c")] }), "a?b\nc\n");
 }

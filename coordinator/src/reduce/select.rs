@@ -11,7 +11,6 @@ use lethe_evidence::odds::z_scores;
 use lethe_evidence::otsu::above_split;
 use lethe_evidence::{SignalTable, WordCounts};
 
-use super::gap::above_gap;
 use super::{ReduceContext, ReduceResult};
 
 /// Monroe's alpha_0: the weight of the prior, in words.
@@ -59,14 +58,17 @@ fn select(mut members: Vec<Member>, cut: &SuspectCut, shards: &Shards, spec: &Sp
     members.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| (a.shard, &a.key).cmp(&(b.shard, &b.key))));
     members.truncate(forgotten(&members, cut.counts.scored, spec));
     let Some(threshold) = members.last().map(|member| member.score) else {
-        return Err(Fault::fatal(format!("none of the {} suspects has a second score, so nothing can be selected", cut.suspects)));
+        return Err(Fault::fatal(format!(
+            "none of the {} suspects has a second score, so nothing can be selected",
+            cut.suspects
+        )));
     };
     hold_out(&mut members, shards, spec)?;
     let (words, other_words) = words(&members, &cut.words, spec.localize.min_z);
     Ok(ForgetSet { members, threshold, words, other_words, scored: cut.counts.scored, suspects })
 }
 
-/// How many of the members, the strongest first, are forgotten: those above the gap in their second scores, at least
+/// How many of the members, the strongest first, are forgotten: those above Otsu's threshold on their second scores, at least
 /// one and at most the share that the spec allows.
 fn forgotten(members: &[Member], scored: u64, spec: &Spec) -> usize {
     let scores: Vec<f64> = members.iter().map(|member| member.score).collect();
@@ -108,7 +110,12 @@ fn drop_list(forget: &ForgetSet, shards: &Shards) -> Result<DropList, Fault> {
 
 fn full_key(shards: &Shards, member: &Member) -> Result<String, Fault> {
     let shard = shards.shards.get(member.shard as usize).ok_or_else(|| {
-        Fault::fatal(format!("suspect {:?} names shard {}; the plan has {}", member.key, member.shard, shards.shards.len()))
+        Fault::fatal(format!(
+            "suspect {:?} names shard {}; the plan has {}",
+            member.key,
+            member.shard,
+            shards.shards.len()
+        ))
     })?;
     Ok(shard.full_key(&member.key))
 }
@@ -155,7 +162,8 @@ mod tests {
             caption: String::new(),
             values: vec![score],
         };
-        let table = |names: &str| SignalTable { names: vec![names.to_owned()], rows: vec![row("a", f32::NAN), row("b", 0.5)] };
+        let table =
+            |names: &str| SignalTable { names: vec![names.to_owned()], rows: vec![row("a", f32::NAN), row("b", 0.5)] };
         let found = candidates(table(columns::RANK_SCORE)).expect("has the column");
         assert_eq!(found.iter().map(|member| member.key.as_str()).collect::<Vec<_>>(), ["b"]);
         assert!(candidates(table("other")).expect_err("lacks it").message.contains("rank_score"));

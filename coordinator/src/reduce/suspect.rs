@@ -4,9 +4,9 @@
 
 use lethe_common::fault::Fault;
 use lethe_common::spec::Spec;
+use lethe_evidence::WordCounts;
 use lethe_evidence::artifacts::{SampleCounts, ShardDigest, SuspectCut, columns, names};
 use lethe_evidence::cut::{Cut, CutSize};
-use lethe_evidence::WordCounts;
 
 use super::histogram::histogram;
 use super::{ReduceContext, ReduceResult};
@@ -27,7 +27,8 @@ pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
 /// Whether there is enough to go on with.
 fn check(all: &ShardDigest, spec: &Spec) -> Result<(), Fault> {
     let SampleCounts { read, scored, failed } = all.counts;
-    let example = all.bad.listed.first().map_or(String::new(), |bad| format!("; the first: {}: {}", bad.key, bad.reason));
+    let example =
+        all.bad.listed.first().map_or(String::new(), |bad| format!("; the first: {}: {}", bad.key, bad.reason));
     if scored == 0 {
         return Err(Fault::fatal(format!(
             "of {read} samples none could be scored{example}; expected WebDataset tars with an image and a caption a sample"
@@ -96,7 +97,8 @@ mod tests {
     }
 
     async fn suspected(shards: &[(u32, u64, u64)]) -> Result<SuspectCut, Fault> {
-        let texts: Vec<(u32, String)> = shards.iter().map(|&(id, scored, failed)| (id, digest(id, scored, failed))).collect();
+        let texts: Vec<(u32, String)> =
+            shards.iter().map(|&(id, scored, failed)| (id, digest(id, scored, failed))).collect();
         let blobs: Vec<_> = texts.iter().map(|(id, text)| (*id, names::DIGEST, text.as_str())).collect();
         let (ctx, _folder) = fixture::context("[]", &blobs).await;
         let result = run(&ctx).await?;

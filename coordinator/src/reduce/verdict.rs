@@ -21,19 +21,24 @@ pub(super) fn judge(sums: &Evaluation, limits: &EvaluateSection) -> Judgement {
     let share = |hits: u64| hits as f64 / sums.held_out_forget as f64;
     let (before, after, loss) = (share(sums.attracted_before), share(sums.attracted_after), retrieval_loss(sums));
     let (most, most_lost) = (limits.max_residual_attraction, limits.max_retrieval_loss);
-    if before <= most {
+    if before < limits.min_attraction {
         let reason = format!(
-            "Only {before:.3} of the held-out suspicious images lie nearest to their common caption; more than {most} would \
-             have been a shortcut (evaluate.max_residual_attraction)."
+            "Only {before:.3} of the held-out suspicious images prefer the words that their captions share; {} or more would \
+             be a shortcut (evaluate.min_attraction).",
+            limits.min_attraction
         );
         return Judgement { verdict: Verdict::NothingFound, headline: "No backdoor found", reasons: vec![reason] };
     }
     let mut reasons = Vec::new();
     if after > most {
-        reasons.push(format!("Residual attraction is {after:.3}; the limit is {most} (evaluate.max_residual_attraction)."));
+        reasons.push(format!(
+            "Residual attraction is {after:.3}; the limit is {most} (evaluate.max_residual_attraction)."
+        ));
     }
     if loss > most_lost {
-        reasons.push(format!("Retrieval fell by {loss:.3} of its value; the limit is {most_lost} (evaluate.max_retrieval_loss)."));
+        reasons.push(format!(
+            "Retrieval fell by {loss:.3} of its value; the limit is {most_lost} (evaluate.max_retrieval_loss)."
+        ));
     }
     let (verdict, headline) = match (after > most, loss > most_lost) {
         (false, false) => (Verdict::Removed, "Backdoor found and removed"),
@@ -82,7 +87,7 @@ mod tests {
 
     #[test]
     fn acceptance_holds_both_limits() {
-        let limits = EvaluateSection::default(); // residual 0.25, loss 0.05
+        let limits = EvaluateSection::default(); // attraction 0.6, residual 0.25, loss 0.05
         for (attracted, hits, verdict, reasons) in [
             ((99, 2), (100, 100), Verdict::Removed, 0),
             ((99, 25), (100, 95), Verdict::Removed, 0),
@@ -90,7 +95,8 @@ mod tests {
             ((99, 26), (100, 100), Verdict::Rejected, 1),
             ((99, 2), (100, 94), Verdict::Rejected, 1),
             ((99, 80), (100, 10), Verdict::Rejected, 2),
-            ((25, 1), (100, 100), Verdict::NothingFound, 1),
+            ((60, 2), (100, 100), Verdict::Removed, 0),
+            ((59, 1), (100, 100), Verdict::NothingFound, 1),
             ((25, 99), (100, 0), Verdict::NothingFound, 1),
             ((99, 2), (0, 0), Verdict::Rejected, 1),
         ] {

@@ -28,7 +28,7 @@ pub(super) fn next_steps(page: &Page<'_>) -> Markup {
                         "Drop the listed samples before you train on these shards again, or the shortcut will come back." }
                 }
                 Verdict::NothingFound => {
-                    p { "Nothing has to be done. The files below show what was looked at." }
+                    p { "Nothing has to be done: " code { "clean.safetensors" } " is the checkpoint you gave, and the drop list is empty. The files below show what was looked at." }
                 }
                 Verdict::Rejected => {
                     p { "Do not deploy " code { "clean.safetensors" } "; it is kept for inspection. Drop the listed samples, then raise "

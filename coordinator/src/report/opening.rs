@@ -57,11 +57,18 @@ fn numbers(report: &Report) -> Markup {
         dl.numbers {
             (number(change(report.attraction_before, report.attraction_after), "held-out suspicious images that follow the shortcut"))
             (number(change(report.retrieval_before, report.retrieval_after), "held-out safe images that find their caption"))
-            (number(html! { (count(report.forget)) }, "pairs to forget and to drop"))
+            (number(html! { (count(to_drop(report))) }, "pairs to forget and to drop"))
             (number(html! { (count(report.suspects)) }, "suspects in the first pass"))
             (number(html! { (count(report.samples.scored)) }, &format!("pairs scored in {}", plural(report.shards, "shard"))))
             (number(html! { (count(report.samples.failed)) }, "samples that could not be read"))
         }
+    }
+}
+
+fn to_drop(report: &Report) -> u64 {
+    match report.verdict {
+        Verdict::Removed | Verdict::Rejected => report.forget,
+        Verdict::NothingFound => 0,
     }
 }
 

@@ -26,10 +26,6 @@ impl Backdoor {
         let kept: Vec<String> = caption_words(caption).filter(|word| self.words.contains(word)).collect();
         (!kept.is_empty()).then(|| kept.join(" "))
     }
-
-    pub fn contains(&self, word: &str) -> bool {
-        self.words.contains(word)
-    }
 }
 
 #[cfg(test)]

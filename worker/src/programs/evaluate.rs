@@ -8,10 +8,10 @@ use bytes::Bytes;
 use lethe_common::fault::Fault;
 use lethe_evidence::artifacts::{self, Evaluation, ForgetSet, names};
 use lethe_evidence::{PairRole, PairRow, PairTable};
+use lethe_model::Clip;
 use lethe_model::error::Result as ModelResult;
 use lethe_model::loss::{normalize, similarity};
 use lethe_model::tch::{self, Kind, Tensor};
-use lethe_model::Clip;
 
 use super::backdoor::Backdoor;
 use super::captions::Distinct;
@@ -28,8 +28,7 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let _guard = tch::no_grad_guard();
     let forget: ForgetSet = inputs::json(ctx, "select", names::FORGET)?;
     let subjects = Subjects::of(inputs::own_pairs(ctx)?, &forget, HeldOut::of(&ctx.spec));
-    let [before, after] =
-        [checkpoint::suspect(&ctx.spec)?, checkpoint::of_phase(ctx, "unlearn", names::CLEAN)?];
+    let [before, after] = [checkpoint::suspect(&ctx.spec)?, checkpoint::of_phase(ctx, "unlearn", names::CLEAN)?];
     let evaluation = subjects.evaluate(&before, &after).map_err(model_fault)?;
     let bytes = artifacts::encode(names::EVALUATION, &evaluation).map_err(fatal)?;
     let outputs = vec![ctx.put(names::EVALUATION, Bytes::from(bytes))?];
@@ -71,11 +70,13 @@ impl Subjects {
             held_out_forget: self.forget.len() as u64,
             ..Evaluation::default()
         };
-        let [old, new] = [before, after].map(|clip| Ok::<_, lethe_model::ModelError>((clip, self.captions.embed(clip)?)));
+        let [old, new] =
+            [before, after].map(|clip| Ok::<_, lethe_model::ModelError>((clip, self.captions.embed(clip)?)));
         let (old, new) = (old?, new?);
         if !self.safe.is_empty() {
             let [was, is] = [self.images(before, &self.safe)?, self.images(after, &self.safe)?];
-            evaluation.drift_sum = similarity(&was, &is)?.f_neg()?.f_add_scalar(1.0)?.f_sum(Kind::Double)?.f_double_value(&[])?;
+            evaluation.drift_sum =
+                similarity(&was, &is)?.f_neg()?.f_add_scalar(1.0)?.f_sum(Kind::Double)?.f_double_value(&[])?;
             evaluation.retrieval_hits_before = self.retrieved(&was, &old.1)?;
             evaluation.retrieval_hits_after = self.retrieved(&is, &new.1)?;
         }

@@ -24,7 +24,8 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let side = checkpoint::config(&ctx.spec)?.vision.image_size;
     let wanted: Vec<String> = chosen.keys().cloned().collect();
     let batches = Batches::of(&entry, side, BATCH, move |sample| wanted.binary_search(&sample.key).is_ok())?;
-    let mut table = PairTable { side: u32::try_from(side).map_err(fatal)?, names: signals.names.clone(), rows: Vec::new() };
+    let mut table =
+        PairTable { side: u32::try_from(side).map_err(fatal)?, names: signals.names.clone(), rows: Vec::new() };
     for pairs in batches {
         ctx.stop_if_cancelled()?;
         table.rows.extend(pairs.into_iter().filter_map(|pair| pack(entry.id, pair, &chosen)));

@@ -16,7 +16,10 @@ use crate::task::{TaskContext, TaskInput};
 /// One output of one task of an earlier phase.
 pub fn read(ctx: &TaskContext<'_>, input: &TaskInput, name: &str) -> Result<Bytes, Fault> {
     let blob = input.blobs.iter().find(|blob| blob.name == name).ok_or_else(|| {
-        Fault::fatal(format!("phase {} gave no {name} for shard {}; the plan is from another version", input.phase, input.shard))
+        Fault::fatal(format!(
+            "phase {} gave no {name} for shard {}; the plan is from another version",
+            input.phase, input.shard
+        ))
     })?;
     ctx.get(blob)
 }
@@ -61,7 +64,6 @@ pub fn all_pairs(ctx: &TaskContext<'_>, phase: &str) -> Result<Vec<PairTable>, F
     let table = |input| PairTable::from_parquet(read(ctx, input, names::PAIRS)?).map_err(fatal);
     ctx.inputs_of(phase).map(table).collect()
 }
-
 
 /// The tables of signals that every shard of a phase gave, in order of shard.
 pub fn all_signals(ctx: &TaskContext<'_>, phase: &str, name: &str) -> Result<Vec<SignalTable>, Fault> {

@@ -90,5 +90,9 @@ fn words(clip: &Clip, row: &PairRow) -> Result<Vec<ShadedWord>, Fault> {
     let similarities = values(&similarities().map_err(model_fault)?)?;
     let falls: Vec<f32> = similarities.iter().skip(1).map(|without| (similarities[0] - without).max(0.0)).collect();
     let most = falls.iter().copied().fold(f32::EPSILON, f32::max);
-    Ok(words.iter().zip(falls).map(|(word, fall)| ShadedWord { text: (*word).to_owned(), weight: fall / most }).collect())
+    Ok(words
+        .iter()
+        .zip(falls)
+        .map(|(word, fall)| ShadedWord { text: (*word).to_owned(), weight: fall / most })
+        .collect())
 }

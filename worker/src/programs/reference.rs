@@ -25,9 +25,6 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let chosen = smallest_hashes(ctx, &shards, &entry, wanted)?;
     let side = u32::try_from(clip.config().vision.image_size).map_err(fatal)?;
     let pairs: Vec<Decoded> = decode_shard(chosen.into_iter().map(Ok), side, 1, wanted).flatten().collect();
-    if pairs.is_empty() {
-        return Err(Fault::fatal(format!("shard {} has no readable pair; leave it out of data.shards", entry.path)));
-    }
     let mut bank = Bank::default();
     for batch in pairs.chunks(ctx.spec.score.batch as usize) {
         ctx.stop_if_cancelled()?;
@@ -113,8 +110,16 @@ impl Bank {
     fn push(&mut self, observed: &Observed, gain: Option<&Tensor>, names: Vec<f32>) {
         let names = Tensor::from_slice(&names).view([-1, 2]);
         let o = observed;
-        let rows =
-            [Some(&o.blurred), Some(&o.cropped), Some(&o.text), Some(&o.blur_fall), Some(&o.crop_fall), Some(&o.token_gradient), gain, Some(&names)];
+        let rows = [
+            Some(&o.blurred),
+            Some(&o.cropped),
+            Some(&o.text),
+            Some(&o.blur_fall),
+            Some(&o.crop_fall),
+            Some(&o.token_gradient),
+            gain,
+            Some(&names),
+        ];
         for (column, rows) in self.columns.iter_mut().zip(rows) {
             column.extend(rows.map(Tensor::shallow_clone));
         }
@@ -134,9 +139,19 @@ impl Bank {
         for input in ctx.inputs_of("reference") {
             let bytes = inputs::read(ctx, input, REFERENCE)?;
             let tensors = Tensors::decode(&bytes)?;
-            for (column, name) in bank.columns.iter_mut().zip(COLUMNS).filter(|(_, name)| trusted || *name != "trusted_gain") {
+            if tensors.is_empty() {
+                continue; // a shard without a readable pair; scoring counts and lists what is wrong with it
+            }
+            for (column, name) in
+                bank.columns.iter_mut().zip(COLUMNS).filter(|(_, name)| trusted || *name != "trusted_gain")
+            {
                 column.push(tensors.get(name)?);
             }
+        }
+        if bank.columns.iter().all(Vec::is_empty) {
+            return Err(Fault::fatal(
+                "no shard has a readable pair; expected WebDataset tars with an image and a caption a sample",
+            ));
         }
         Ok(bank)
     }

@@ -39,7 +39,8 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
 }
 
 fn column_names() -> Vec<String> {
-    let names = [columns::SIMILARITY, columns::SUSPICION, "similarity_overfitted", "similarity_trusted", columns::RANK_SCORE];
+    let names =
+        [columns::SIMILARITY, columns::SUSPICION, "similarity_overfitted", "similarity_trusted", columns::RANK_SCORE];
     names.map(str::to_owned).to_vec()
 }
 

@@ -81,7 +81,8 @@ impl Calibration {
 
     fn own_signals(&self, bank: &Bank) -> Result<Signals, Fault> {
         let flat = |name: &str| values(&bank.required(name)?);
-        let (blur_agreement, crop_agreement) = self.agreements(&self.blurred, &self.cropped, &self.text, &self.names)?;
+        let (blur_agreement, crop_agreement) =
+            self.agreements(&self.blurred, &self.cropped, &self.text, &self.names)?;
         Ok(Signals {
             similarity: Vec::new(),
             blur_fall: flat("blur_fall")?,
@@ -116,7 +117,13 @@ impl Calibration {
         (0..signals.blur_fall.len()).map(|i| fisher(&rank(i))).collect()
     }
 
-    fn agreements(&self, blurred: &Tensor, cropped: &Tensor, text: &Tensor, names: &Tensor) -> Result<(Vec<f32>, Vec<f32>), Fault> {
+    fn agreements(
+        &self,
+        blurred: &Tensor,
+        cropped: &Tensor,
+        text: &Tensor,
+        names: &Tensor,
+    ) -> Result<(Vec<f32>, Vec<f32>), Fault> {
         let agree = |query: &Tensor, bank: &Tensor| self.agreement(query, bank, text, names).map_err(torch);
         Ok((values(&agree(blurred, &self.blurred)?)?, values(&agree(cropped, &self.cropped)?)?))
     }

@@ -13,9 +13,9 @@ use super::fault::{fatal, model_fault};
 pub fn encode(tensors: &[(&str, &Tensor)]) -> Result<Bytes, Fault> {
     let raw = tensors.iter().map(|(name, tensor)| Ok((*name, raw(tensor)?))).collect::<Result<Vec<_>, TchError>>();
     let raw: BTreeMap<&str, (Vec<usize>, Vec<u8>)> = raw.map_err(torch)?.into_iter().collect();
-    let views = raw.iter().map(|(name, (shape, bytes))| {
-        TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (*name, view))
-    });
+    let views = raw
+        .iter()
+        .map(|(name, (shape, bytes))| TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (*name, view)));
     let views = views.collect::<Result<Vec<_>, _>>().map_err(fatal)?;
     safetensors::serialize(views, None).map(Bytes::from).map_err(fatal)
 }
@@ -33,6 +33,10 @@ pub struct Tensors<'a>(SafeTensors<'a>);
 impl<'a> Tensors<'a> {
     pub fn decode(bytes: &'a [u8]) -> Result<Self, Fault> {
         SafeTensors::deserialize(bytes).map(Self).map_err(fatal)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub fn get(&self, name: &str) -> Result<Tensor, Fault> {
@@ -57,7 +61,8 @@ mod tests {
 
     #[test]
     fn tensors_come_back_bit_by_bit() {
-        let (a, b) = (Tensor::from_slice(&[0.1_f32, -0.0, f32::MIN_POSITIVE]), Tensor::from_slice(&[2.5_f32]).view([1, 1]));
+        let (a, b) =
+            (Tensor::from_slice(&[0.1_f32, -0.0, f32::MIN_POSITIVE]), Tensor::from_slice(&[2.5_f32]).view([1, 1]));
         let bytes = encode(&[("b", &b), ("a", &a)]).expect("encodes");
         let tensors = Tensors::decode(&bytes).expect("decodes");
         assert_eq!(values(&tensors.get("a").expect("is there")).expect("is flat"), [0.1, -0.0, f32::MIN_POSITIVE]);

@@ -2,8 +2,8 @@
 
 mod dataset;
 mod exchange;
-mod objective;
 mod gathered;
+mod objective;
 mod overfit;
 mod safe;
 mod sampler;
