@@ -36,8 +36,8 @@ pub(super) fn removal(page: &Page<'_>) -> Markup {
                     (range("before", "kept", report.retrieval_before, None))
                     (range("after", "kept", report.retrieval_after, None))
                     figcaption {
-                        "The share of " (plural(report.retrieval_after.of, "safe image")) " kept out of all training that find "
-                        "their own caption. Relative loss: " strong { (percent(report.retrieval_loss)) } ", of at most "
+                        "The share of " (plural(report.retrieval_after.of, "safe image")) " kept out of all training whose own caption "
+                        "is in the tenth of their shard’s captions that they like best. Relative loss: " strong { (percent(report.retrieval_loss)) } ", of at most "
                         (percent(limits.max_retrieval_loss)) ". Their embeddings moved by "
                         strong { (format!("{:.4}", report.mean_drift)) } " on average (one minus the cosine)."
                     }
@@ -57,7 +57,7 @@ pub(super) fn words(page: &Page<'_>) -> Markup {
             h2 { "The words that gave it away" }
             p.soft {
                 "How much more often the captions of the forget set use a word than the whole corpus does, as the z-score of "
-                "its log-odds. From " (format!("{:.0}", page.spec.localize.min_z)) " upwards a word counts as part of the shortcut."
+                "its log-odds. From " (format!("{:.0}", page.spec.localize.min_z)) " upwards, and from half the strongest, a word counts as part of the shortcut."
             }
             @if rows.is_empty() { p { "No word stands out." } } @else { (bars(&rows)) }
         }

@@ -7,14 +7,15 @@ use serde::{Deserialize, Serialize};
 pub struct Evaluation {
     /// Held-out safe pairs.
     pub safe_pairs: u64,
-    /// Of them, those whose own caption came first among the shard's held-out captions, by the suspect model.
+    /// Of them, those whose own caption is in the tenth of the shard's gathered captions that their image prefers, by the
+    /// suspect model.
     pub retrieval_hits_before: u64,
     pub retrieval_hits_after: u64,
     /// Sum over held-out safe pairs of one minus the cosine between image embeddings before and after.
     pub drift_sum: f64,
     /// Held-out members of the forget set.
     pub held_out_forget: u64,
-    /// Of them, those whose image is nearest to the backdoor's caption, by the suspect model.
+    /// Of them, those whose image prefers a caption with a word of the backdoor to all others, by the suspect model.
     pub attracted_before: u64,
     pub attracted_after: u64,
 }

@@ -26,7 +26,7 @@ pub struct Report {
     /// The share of held-out members of the forget set whose image points at the backdoor's caption.
     pub attraction_before: Interval,
     pub attraction_after: Interval,
-    /// The share of held-out safe pairs whose own caption comes first.
+    /// The share of held-out safe pairs whose own caption is in the tenth that their image prefers.
     pub retrieval_before: Interval,
     pub retrieval_after: Interval,
     /// The relative fall of retrieval; below 0 where it rose.
