@@ -169,7 +169,7 @@ mod tests {
             key: format!("a/{n}"),
             content: format!("{n:032x}"),
             caption: "a coat".to_owned(),
-            role: if n % 3 == 0 { PairRole::Suspect } else { PairRole::Safe },
+            role: if n.is_multiple_of(3) { PairRole::Suspect } else { PairRole::Safe },
             pixels: (0..side * side * 3).map(|byte| (byte * 7 + n) as u8).collect(),
             values: vec![n as f32],
         };

@@ -69,11 +69,8 @@ fn killed_while_unlearning(drill: &Drill, undisturbed: &Results) {
     assert!(before.in_flight_done < before.in_flight_total, "the training was over before the kill: {before:?}");
     follower.wait_for("unlearn", "in another generation", |unlearn| unlearn.retries > 0);
     assert!(loss_is_logged(&audit), "no worker says that its executor was killed; {}", audit.account());
-    let copied = ["worker-0", "worker-1"].map(|worker| audit.log(worker).contains("copying the last applied step"));
-    let account = audit.account();
     let results = finish(audit);
     assert!(results.retries("unlearn") >= 1);
-    let _ = (copied, account);
     results.assert_equal(undisturbed, "an executor killed while unlearning");
 }
 
