@@ -59,8 +59,8 @@ async fn a_batch_that_conflicts_changes_nothing_and_the_driver_leads_anew() {
 async fn an_audit_is_durable_before_it_is_shown() {
     let rig = rig();
     let status = rig.handle.submit(submission()).await.expect("answers").expect("is taken");
-    assert_eq!(status.view.phases.len(), 12);
-    assert_eq!(rig.store.load().expect("loads").len(), 13, "one record of the audit and one a phase");
+    assert_eq!(status.view.phases.len(), 13);
+    assert_eq!(rig.store.load().expect("loads").len(), 14, "one record of the audit and one a phase");
 }
 
 #[tokio::test]

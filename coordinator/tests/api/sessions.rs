@@ -63,7 +63,8 @@ async fn a_new_session_replaces_the_old_and_its_task_is_issued_again() {
     assert_eq!(again.shard, first.shard);
     let counter = |task: &v1::TaskId| task.attempt.expect("has one").counter;
     assert!(counter(&again) > counter(&first), "{again:?} is not newer than {first:?}");
-    assert_eq!(old.commit(first).await, v1::CommitOutcome::Stale);
+    assert_eq!(old.commit(first).await, v1::CommitOutcome::Applied, "work that was done counts, if it is the first");
+    assert_eq!(new.commit(again).await, v1::CommitOutcome::Stale, "a second result of the same shard does not");
     view_where(&mut rig.audits().await, |view| view.workers == 1).await;
 }
 

@@ -53,7 +53,7 @@ const CASES: [Case; 7] = [
             std::fs::write(drill.path("victim.pt"), "PK\u{3}\u{4} data.pkl").expect("writes");
             set(spec, "model", "checkpoint", "victim.pt");
         },
-        code: FAILED,
+        code: BAD_INPUT,
         says: &["victim.pt", "is a pickle", "convert it"],
     },
     Case {
@@ -63,7 +63,7 @@ const CASES: [Case; 7] = [
             std::fs::write(drill.path("cut.safetensors"), &whole[..whole.len() - 1_000]).expect("writes");
             set(spec, "model", "checkpoint", "cut.safetensors");
         },
-        code: FAILED,
+        code: BAD_INPUT,
         says: &["cut.safetensors", "is truncated", "copy or download it again"],
     },
     Case {
@@ -73,7 +73,7 @@ const CASES: [Case; 7] = [
             std::fs::write(drill.path("wider.json"), wider).expect("writes");
             set(spec, "model", "config", "wider.json");
         },
-        code: FAILED,
+        code: BAD_INPUT,
         says: &["victim.safetensors", "is this the config of this checkpoint"],
     },
 ];
