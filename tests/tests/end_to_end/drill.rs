@@ -111,7 +111,7 @@ learning_rate = 5e-4
 weight_decay = 0.0
 warmup_steps = 2
 [unlearn.gang]
-steps = 40
+steps = 150
 batch = 64
 learning_rate = 5e-4
 weight_decay = 0.0

@@ -64,9 +64,9 @@ fn killed_while_scoring(drill: &Drill, undisturbed: &Results) {
 fn killed_while_unlearning(drill: &Drill, undisturbed: &Results) {
     let mut audit = Audit::start(&drill.path("audit.toml"), drill.path("unlearn-killed"));
     let mut follower = Follower::of(&mut audit);
-    let before = follower.wait_for("unlearn", "some steps in", |unlearn| unlearn.in_flight_done >= 3);
+    let before = follower.wait_for("unlearn", "some steps in", |unlearn| is_running(unlearn) && unlearn.done >= 3);
     kill_executor(&audit);
-    assert!(before.in_flight_done < before.in_flight_total, "the training was over before the kill: {before:?}");
+    assert!(before.done < before.total, "the training was over before the kill: {before:?}");
     follower.wait_for("unlearn", "in another generation", |unlearn| unlearn.retries > 0);
     assert!(loss_is_logged(&audit), "no worker says that its executor was killed; {}", audit.account());
     let results = finish(audit);
