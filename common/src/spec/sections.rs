@@ -234,7 +234,7 @@ pub struct EvaluateSection {
 
 impl Default for EvaluateSection {
     fn default() -> Self {
-        Self { held_out_share: 0.1, min_attraction: 0.6, max_retrieval_loss: 0.05, max_residual_attraction: 0.25 }
+        Self { held_out_share: 0.1, min_attraction: 0.75, max_retrieval_loss: 0.05, max_residual_attraction: 0.25 }
     }
 }
 

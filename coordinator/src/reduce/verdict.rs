@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn acceptance_holds_both_limits() {
-        let limits = EvaluateSection::default(); // attraction 0.6, residual 0.25, loss 0.05
+        let limits = EvaluateSection::default(); // attraction 0.75, residual 0.25, loss 0.05
         for (attracted, hits, verdict, reasons) in [
             ((99, 2), (100, 100), Verdict::Removed, 0),
             ((99, 25), (100, 95), Verdict::Removed, 0),

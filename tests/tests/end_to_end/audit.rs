@@ -123,7 +123,7 @@ fn logs(result: &Path) -> String {
 }
 
 /// A binary of this build: it lies above the folder of the tests' own.
-fn binary(name: &str) -> PathBuf {
+pub fn binary(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("has a path");
     let mut folders = own.ancestors().skip(1);
     let complete =

@@ -1,0 +1,51 @@
+//! The whole drill on real images: what the method owes, measured against the truth that only a drill has.
+//!
+//! It catches a stage that passes its input through: no other test judges how well the method works.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::audit::binary;
+
+/// What must hold for BadNet with seed 1 (shares; measured values are in FINDINGS.md).
+const LEARNED_AT_LEAST: f64 = 0.90;
+const EXCESS_AT_MOST: f64 = 0.05;
+const ACCURACY_LOSS_AT_MOST: f64 = 0.02;
+const AUROC_AT_LEAST: f64 = 0.95;
+/// Otsu's split and the second pass find nearly every planted pair here, and little else.
+const PRECISION_AND_RECALL_AT_LEAST: f64 = 0.8;
+
+#[test]
+fn a_planted_backdoor_is_found_and_forgotten() {
+    let data = std::env::var_os("FASHION_MNIST").map(PathBuf::from);
+    let data = data.expect("this test needs Fashion-MNIST: run `make test`, or set FASHION_MNIST to its folder");
+    let folder = tempfile::tempdir().expect("makes a folder");
+    let out = folder.path().join("out");
+    let run = Command::new(binary("lethe"))
+        .args(["demo", "--attack", "badnet", "--seed", "1", "--data"])
+        .arg(&data)
+        .arg("--out")
+        .arg(&out)
+        .env("LETHE_CACHE", folder.path().join("cache")) // the victim is trained anew, by this build
+        .stdin(Stdio::null())
+        .output()
+        .expect("runs");
+    let said = String::from_utf8_lossy(&run.stderr).into_owned() + &String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success(), "{said}");
+
+    let text = std::fs::read(out.join("demo.json")).expect("leaves demo.json");
+    let demo: Value = serde_json::from_slice(&text).expect("is JSON");
+    let share = |at: &str| demo.pointer(at).and_then(Value::as_f64).unwrap_or_else(|| panic!("no {at} in {demo}"));
+    assert!(share("/before/attack_success") >= LEARNED_AT_LEAST, "{demo}");
+    assert!(share("/after/attack_success") <= share("/twin/attack_success") + EXCESS_AT_MOST, "{demo}");
+    assert!(share("/after/clean_accuracy") >= share("/before/clean_accuracy") - ACCURACY_LOSS_AT_MOST, "{demo}");
+    assert!(share("/suspects/auroc") >= AUROC_AT_LEAST, "{demo}");
+    for at in ["/suspects/precision", "/suspects/recall"] {
+        assert!(share(at) >= PRECISION_AND_RECALL_AT_LEAST, "{at} in {demo}");
+    }
+    for name in ["report.html", "report.json", "suspects.parquet", "clean.safetensors", "drop-list.txt"] {
+        assert!(out.join(name).is_file(), "the demo left no {name}");
+    }
+}
