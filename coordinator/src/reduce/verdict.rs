@@ -95,8 +95,8 @@ mod tests {
             ((99, 26), (100, 100), Verdict::Rejected, 1),
             ((99, 2), (100, 94), Verdict::Rejected, 1),
             ((99, 80), (100, 10), Verdict::Rejected, 2),
-            ((60, 2), (100, 100), Verdict::Removed, 0),
-            ((59, 1), (100, 100), Verdict::NothingFound, 1),
+            ((75, 2), (100, 100), Verdict::Removed, 0),
+            ((74, 1), (100, 100), Verdict::NothingFound, 1),
             ((25, 99), (100, 0), Verdict::NothingFound, 1),
             ((99, 2), (0, 0), Verdict::Rejected, 1),
         ] {

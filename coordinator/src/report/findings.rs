@@ -1,7 +1,7 @@
 //! The evidence: what unlearning did, the words, the samples, the scores.
 
 use lethe_common::spec::Pictures;
-use lethe_evidence::artifacts::{Exhibit, Histogram, WordScore, columns};
+use lethe_evidence::artifacts::{Exhibit, Histogram, Verdict, WordScore, columns};
 use maud::{Markup, html};
 
 use super::Page;
@@ -17,7 +17,10 @@ pub(super) fn removal(page: &Page<'_>) -> Markup {
     let (report, limits) = (page.report, &page.spec.evaluate);
     html! {
         section {
-            h2 { "What changed in the model" }
+            h2 { (match report.verdict {
+                Verdict::Removed | Verdict::Rejected => "What changed in the model",
+                Verdict::NothingFound => "What an unlearning would have changed",
+            }) }
             div.two {
                 figure {
                     h3 { "Residual attraction" }
@@ -25,7 +28,7 @@ pub(super) fn removal(page: &Page<'_>) -> Markup {
                     (range("after", "after", report.attraction_after, Some(limits.max_residual_attraction)))
                     figcaption {
                         "The share of " (plural(report.attraction_after.of, "suspicious image")) " kept out of unlearning that "
-                        "still lie nearest to the shortcut’s caption. They carry whatever triggers it, so this estimates the "
+                        "prefer a caption with the shortcut’s words to all others. They carry whatever triggers it, so this estimates the "
                         "attack’s success without knowing the trigger. Bands are 95 % intervals (after: "
                         (percent(report.attraction_after.low)) " to " (percent(report.attraction_after.high))
                         "); the dashed line is the limit, " (percent(limits.max_residual_attraction)) "."

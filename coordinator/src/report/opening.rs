@@ -55,8 +55,8 @@ fn toward(report: &Report) -> Markup {
 fn numbers(report: &Report) -> Markup {
     html! {
         dl.numbers {
-            (number(change(report.attraction_before, report.attraction_after), "held-out suspicious images that follow the shortcut"))
-            (number(change(report.retrieval_before, report.retrieval_after), "held-out safe images that find their caption"))
+            (number(handed_back(report, report.attraction_before, report.attraction_after), "held-out suspicious images that follow the shortcut"))
+            (number(handed_back(report, report.retrieval_before, report.retrieval_after), "held-out safe images that find their caption"))
             (number(html! { (count(to_drop(report))) }, "pairs to forget and to drop"))
             (number(html! { (count(report.suspects)) }, "suspects in the first pass"))
             (number(html! { (count(report.samples.scored)) }, &format!("pairs scored in {}", plural(report.shards, "shard"))))
@@ -76,6 +76,12 @@ fn number(value: Markup, label: &str) -> Markup {
     html! { div { dt { (label) } dd.figure-number { (value) } } }
 }
 
-fn change(before: Interval, after: Interval) -> Markup {
-    html! { (percent(before.share)) span.arrow { "→" } (percent(after.share)) }
+/// A share of the checkpoint that was given, and of the one that is handed back where that is another.
+fn handed_back(report: &Report, before: Interval, after: Interval) -> Markup {
+    match report.verdict {
+        Verdict::Removed | Verdict::Rejected => {
+            html! { (percent(before.share)) span.arrow { "→" } (percent(after.share)) }
+        }
+        Verdict::NothingFound => html! { (percent(before.share)) },
+    }
 }
