@@ -17,4 +17,16 @@ if ! cmp -s <(printf '%s\n' "${pins[@]}") "$venv/.complete"; then
         fail "the reference's packages could not be installed (pip's message is above)"
     printf '%s\n' "${pins[@]}" >"$venv/.complete"
 fi
-exec "$venv/bin/python" "$here/../tests/reference/make_reference.py" "$@"
+cd "$here/.."
+reference=tests/reference
+"$venv/bin/python" $reference/make_reference.py
+
+# The other way: a checkpoint that Lethe trained for a step and wrote is loaded by open_clip.
+LIBTORCH=$("$here/libtorch.sh")
+export LIBTORCH
+cargo build --workspace --locked --example checkpoint_for_open_clip
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+LD_LIBRARY_PATH=$LIBTORCH/lib "${CARGO_TARGET_DIR:-target}/debug/examples/checkpoint_for_open_clip" \
+    $reference "$work/ours.safetensors"
+"$venv/bin/python" $reference/make_reference.py --check "$work/ours.safetensors"

@@ -31,9 +31,20 @@ pub fn bad_input(message: impl Into<String>) -> anyhow::Error {
 /// Prints an error, where there is one, and gives the process its code.
 pub fn report(outcome: anyhow::Result<Ending>) -> ExitCode {
     if let Err(error) = &outcome {
-        eprintln!("error: {error:#}");
+        eprintln!("error: {}", told(error));
     }
     ExitCode::from(code(&outcome))
+}
+
+/// An error with its causes, but for those that the error before has told already.
+fn told(error: &anyhow::Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if parts.last().is_none_or(|effect| !effect.contains(&cause)) {
+            parts.push(cause);
+        }
+    }
+    parts.join(": ")
 }
 
 fn code(outcome: &anyhow::Result<Ending>) -> u8 {
@@ -55,6 +66,14 @@ mod tests {
     use anyhow::Context;
 
     use super::*;
+
+    #[test]
+    fn no_cause_is_told_twice() {
+        let cause = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let effect = SpecError::Read { path: "a.toml".into(), source: cause };
+        let error = anyhow::Error::new(effect).context("audit");
+        assert_eq!(told(&error), "audit: cannot read the spec a.toml: entity not found");
+    }
 
     #[test]
     fn codes_tell_bad_input_from_failure() {

@@ -2,9 +2,10 @@
 //!
 //! It catches a stage that passes its input through: no other test judges how well the method works.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use lethe_evidence::SuspectTable;
 use serde_json::Value;
 
 use crate::audit::binary;
@@ -16,6 +17,8 @@ const ACCURACY_LOSS_AT_MOST: f64 = 0.02;
 const AUROC_AT_LEAST: f64 = 0.95;
 /// Otsu's split and the second pass find nearly every planted pair here, and little else.
 const PRECISION_AND_RECALL_AT_LEAST: f64 = 0.8;
+/// How far each training of the second pass moves the suspects' mean similarity, at least; measured: 0.14 and 0.22.
+const LEAST_SHIFT: f32 = 0.1;
 
 #[test]
 fn a_planted_backdoor_is_found_and_forgotten() {
@@ -47,5 +50,27 @@ fn a_planted_backdoor_is_found_and_forgotten() {
     }
     for name in ["report.html", "report.json", "suspects.parquet", "clean.safetensors", "drop-list.txt"] {
         assert!(out.join(name).is_file(), "the demo left no {name}");
+    }
+    each_training_moved_the_suspects(&out);
+}
+
+/// The ranking must come from both trainings of the second pass: on this easy drill one alone would rank as well.
+fn each_training_moved_the_suspects(out: &Path) {
+    let bytes = std::fs::read(out.join("suspects.parquet")).expect("reads");
+    let SuspectTable { names, rows } = SuspectTable::from_parquet(bytes.into()).expect("is a table of suspects");
+    let column = |name: &str| {
+        let at = names.iter().position(|n| n == name).unwrap_or_else(|| panic!("no {name} in {names:?}"));
+        rows.iter().map(move |row| row.values[at]).collect::<Vec<f32>>()
+    };
+    let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len() as f32;
+    let [plain, overfitted, stand_in, rank] =
+        ["similarity", "similarity_overfitted", "similarity_trusted", "rank_score"].map(column);
+    assert!(mean(&overfitted) > mean(&plain) + LEAST_SHIFT, "overfitting did not pull the suspects together");
+    assert!(mean(&stand_in) < mean(&plain) - LEAST_SHIFT, "the stand-in did not forget them");
+    for ((overfitted, stand_in), rank) in overfitted.iter().zip(&stand_in).zip(&rank) {
+        assert!(
+            (overfitted - stand_in - rank).abs() < 1e-6,
+            "a rank score is {rank}, from {overfitted} and {stand_in}"
+        );
     }
 }

@@ -19,7 +19,13 @@ struct Case {
     says: &'static [&'static str],
 }
 
-const CASES: [Case; 7] = [
+const CASES: [Case; 8] = [
+    Case {
+        name: "an unknown field",
+        edit: |_, spec| set(spec, "reference", "sampels", 200),
+        code: BAD_INPUT,
+        says: &["audit.toml", "unknown field `sampels`", "expected `samples`"],
+    },
     Case {
         name: "no shards",
         edit: |_, spec| set(spec, "data", "shards", toml::Value::Array(Vec::new())),
