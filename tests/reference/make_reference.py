@@ -1,6 +1,6 @@
 """Writes the answers of open_clip and PyTorch that Lethe's tests compare with, and checks what Lethe wrote.
 
-    python make_reference.py                    writes every answer of this folder anew (deterministic)
+    python make_reference.py                    writes every answer of this folder anew (last bits vary by CPU)
     python make_reference.py --check FILE       loads a checkpoint of Lethe into open_clip and compares embeddings
 
 Needs open_clip_torch and torch. The tests never run it: they read the stored files and need no Python.
