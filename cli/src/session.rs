@@ -61,7 +61,7 @@ async fn run_on_cluster(spec: &Spec, plan: &ClusterPlan) -> anyhow::Result<Outco
 async fn drive(mut client: Client, spec: &Spec, display: &mut Display) -> anyhow::Result<AuditView> {
     let audit = spec.audit.id.to_string();
     let spec_json = serde_json::to_vec(spec).context("cannot write the spec as JSON")?;
-    client.submit(SubmitRequest { audit: audit.clone(), spec_json }).await.map_err(refused)?;
+    client.submit(SubmitRequest { audit: audit.clone(), spec_json, ..Default::default() }).await.map_err(refused)?;
     let views = client.watch_audit(WatchAuditRequest { audit }).await.map_err(wire)?;
     follow(views.into_inner(), display).await
 }
@@ -100,7 +100,9 @@ fn judge(view: AuditView, plan: &ClusterPlan) -> anyhow::Result<Outcome> {
             bail!("the audit failed: {}; logs lie in {}", reason(&view), plan.logs().display())
         }
         RunState::Cancelled => bail!("the audit was cancelled; use --fresh to begin it again"),
-        RunState::Pending | RunState::Running | RunState::Unspecified => bail!("the audit ended in no final state"),
+        RunState::Pending | RunState::Running | RunState::Paused | RunState::Unspecified => {
+            bail!("the audit ended in no final state")
+        }
     }
 }
 

@@ -7,8 +7,14 @@ use serde::{Deserialize, Serialize};
 pub enum FaultKind {
     /// Another try, perhaps elsewhere, may succeed: a lost peer, a dead process, a full disk.
     Retryable,
-    /// The same inputs will fail again: a wrong shape, a missing tensor, a bad spec.
+    /// The same inputs will fail again, for every task: a wrong shape, a missing tensor, a bad spec.
     Fatal,
+    /// The device had too little memory: a smaller batch may fit.
+    OutOfMemory,
+    /// This shard's own bytes are at fault: it changed since planning, or an input of it is damaged.
+    BadShard,
+    /// The worker drains or was told to stop, and did not finish: nobody's fault.
+    HandedBack,
 }
 
 /// A failure that can be sent: what, where and what next, in one line.
@@ -28,10 +34,23 @@ impl Fault {
         Self { kind: FaultKind::Fatal, message: message.into() }
     }
 
+    pub fn out_of_memory(message: impl Into<String>) -> Self {
+        Self { kind: FaultKind::OutOfMemory, message: message.into() }
+    }
+
+    pub fn bad_shard(message: impl Into<String>) -> Self {
+        Self { kind: FaultKind::BadShard, message: message.into() }
+    }
+
+    pub fn handed_back(message: impl Into<String>) -> Self {
+        Self { kind: FaultKind::HandedBack, message: message.into() }
+    }
+
+    /// Whether no other try of the same task can succeed.
     pub fn is_fatal(&self) -> bool {
         match self.kind {
-            FaultKind::Retryable => false,
-            FaultKind::Fatal => true,
+            FaultKind::Retryable | FaultKind::OutOfMemory | FaultKind::HandedBack => false,
+            FaultKind::Fatal | FaultKind::BadShard => true,
         }
     }
 }

@@ -78,6 +78,9 @@ impl From<Fault> for v1::Fault {
         let kind = match f.kind {
             FaultKind::Retryable => v1::FaultKind::Retryable,
             FaultKind::Fatal => v1::FaultKind::Fatal,
+            FaultKind::OutOfMemory => v1::FaultKind::OutOfMemory,
+            FaultKind::BadShard => v1::FaultKind::BadShard,
+            FaultKind::HandedBack => v1::FaultKind::HandedBack,
         };
         Self { kind: kind.into(), message: f.message }
     }
@@ -86,9 +89,13 @@ impl From<Fault> for v1::Fault {
 impl From<v1::Fault> for Fault {
     /// An unspecified kind, from a newer peer, is retryable: the bounded attempts end it.
     fn from(f: v1::Fault) -> Self {
-        match f.kind() {
-            v1::FaultKind::Fatal => Self::fatal(f.message),
-            v1::FaultKind::Retryable | v1::FaultKind::Unspecified => Self::retryable(f.message),
-        }
+        let kind = match f.kind() {
+            v1::FaultKind::Retryable | v1::FaultKind::Unspecified => FaultKind::Retryable,
+            v1::FaultKind::Fatal => FaultKind::Fatal,
+            v1::FaultKind::OutOfMemory => FaultKind::OutOfMemory,
+            v1::FaultKind::BadShard => FaultKind::BadShard,
+            v1::FaultKind::HandedBack => FaultKind::HandedBack,
+        };
+        Self { kind, message: f.message }
     }
 }

@@ -13,4 +13,5 @@ pub mod v1 {
 }
 
 /// The version a worker presents in its hello; the coordinator serves this one and the one before.
-pub const WIRE_VERSION: u32 = 1;
+/// Version 2 holds several map tasks, learns of a phase once, and drains.
+pub const WIRE_VERSION: u32 = 2;

@@ -31,7 +31,7 @@ impl Bars {
             bar.set_message(message(phase, view.workers, now));
             match phase.state() {
                 RunState::Succeeded | RunState::Failed | RunState::Cancelled => bar.abandon(),
-                RunState::Pending | RunState::Running | RunState::Unspecified => {}
+                RunState::Pending | RunState::Running | RunState::Paused | RunState::Unspecified => {}
             }
         }
     }

@@ -47,7 +47,7 @@ fn line(phase: &PhaseView, now: Millis) -> Option<String> {
         RunState::Running => Some(format!("{name}: waits: {}", phase.reason)),
         RunState::Succeeded => Some(format!("{name}: {}", done(phase, now))),
         RunState::Failed | RunState::Cancelled => Some(format!("{name}: failed: {}", phase.reason)),
-        RunState::Pending | RunState::Unspecified => None,
+        RunState::Pending | RunState::Paused | RunState::Unspecified => None,
     }
 }
 

@@ -50,7 +50,7 @@ pub async fn follow(mut views: Streaming<WatchAuditReply>, display: &mut Display
         display.show(&view);
         match view.state() {
             RunState::Succeeded | RunState::Failed | RunState::Cancelled => return Ok(view),
-            RunState::Pending | RunState::Running | RunState::Unspecified => {}
+            RunState::Pending | RunState::Running | RunState::Paused | RunState::Unspecified => {}
         }
     }
     bail!("the coordinator's stream of views ended before the audit did")

@@ -93,6 +93,30 @@ impl v1::audits_server::Audits for AuditsApi {
         let status = self.driver.cancel(audit.clone()).await.map_err(faults::ask)?.ok_or_else(|| unknown(&audit))?;
         Ok(Response::new(v1::CancelAuditReply { audit: Some(audit_view(status)) }))
     }
+
+    async fn pause_audit(&self, _: Request<v1::PauseAuditRequest>) -> Result<Response<v1::PauseAuditReply>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn resume_audit(&self, _: Request<v1::ResumeAuditRequest>) -> Result<Response<v1::ResumeAuditReply>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn rerun_audit(&self, _: Request<v1::RerunAuditRequest>) -> Result<Response<v1::RerunAuditReply>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn list_audits(&self, _: Request<v1::ListAuditsRequest>) -> Result<Response<v1::ListAuditsReply>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn list_workers(&self, _: Request<v1::ListWorkersRequest>) -> Result<Response<v1::ListWorkersReply>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn cluster(&self, _: Request<v1::ClusterRequest>) -> Result<Response<v1::ClusterReply>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
 }
 
 /// Sends the status at once and on every change, until it is final or the watcher is gone.

@@ -128,7 +128,7 @@ fn input(message: v1::WorkerMessage, session: &SessionKey) -> Result<Option<Inpu
     let session = session.clone();
     Ok(match message.kind {
         None => None,
-        Some(Message::Hello(_) | Message::Heartbeat(_)) => Some(Input::Alive { session }),
+        Some(Message::Hello(_) | Message::Heartbeat(_) | Message::Draining(_)) => Some(Input::Alive { session }),
         Some(Message::Progress(v1::TaskProgress { task, done, total })) => {
             let task = TaskId::try_from(task.ok_or(WireError::Missing("task"))?)?;
             Some(Input::Progress { session, task, progress: Progress { done, total } })

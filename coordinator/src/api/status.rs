@@ -18,6 +18,7 @@ pub(super) fn audit_view(status: Status) -> v1::AuditView {
         reason,
         phases: phases.map(|(phase, in_flight)| phase_view(phase, in_flight)).collect(),
         workers: status.view.workers,
+        ..v1::AuditView::default()
     }
 }
 
@@ -46,6 +47,7 @@ fn phase_view(phase: PhaseView, in_flight: Progress) -> v1::PhaseView {
         counts: Some(v1::Counts { read: phase.counts.read, scored: phase.counts.scored, failed: phase.counts.failed }),
         reason: failure.unwrap_or(phase.reason),
         outputs: named(phase.outputs),
+        ..v1::PhaseView::default()
     }
 }
 

@@ -82,6 +82,10 @@ impl v1::workers_server::Workers for WorkersApi {
         Ok(Response::new(v1::CommitReply { outcome: wire::outcome(outcome).into() }))
     }
 
+    async fn commit_many(&self, _: Request<v1::CommitManyRequest>) -> Result<Response<v1::CommitManyReply>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
     async fn rendezvous_set(
         &self,
         request: Request<v1::RendezvousSetRequest>,

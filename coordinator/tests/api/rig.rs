@@ -173,8 +173,13 @@ impl Worker {
 
     pub async fn hello(mut client: Workers, name: &str, version: u32) -> Result<Self, Status> {
         let (words, stream) = mpsc::channel(16);
-        let hello =
-            v1::WorkerHello { worker: name.to_owned(), version, host: "here".to_owned(), device: "cpu".to_owned() };
+        let hello = v1::WorkerHello {
+            worker: name.to_owned(),
+            version,
+            host: "here".to_owned(),
+            device: "cpu".to_owned(),
+            ..Default::default()
+        };
         words.send(v1::WorkerMessage { kind: Some(Word::Hello(hello)) }).await.expect("has room");
         let mut orders = soon("a session", client.session(ReceiverStream::new(stream))).await?.into_inner();
         let first = soon("a welcome", orders.message()).await?;

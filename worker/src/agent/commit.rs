@@ -83,7 +83,7 @@ fn settle(task: &TaskId, outcome: v1::CommitOutcome) -> Result<(), Fault> {
     match outcome {
         v1::CommitOutcome::Applied => debug!(%task, "committed"),
         v1::CommitOutcome::Stale => info!(%task, "dropped: another attempt was first, or a newer one is current"),
-        v1::CommitOutcome::Unspecified => {
+        v1::CommitOutcome::Unspecified | v1::CommitOutcome::Refused => {
             return Err(Fault::retryable(format!("{task}: the coordinator gave no outcome for the commit")));
         }
     }

@@ -140,6 +140,7 @@ impl Agent {
             Kind::Welcome(_) => warn!("a second welcome was ignored"),
             Kind::Map(message) => self.on_assignment(assign::map(message, post.blob_root())),
             Kind::Gang(message) => self.on_assignment(assign::gang(message, post.blob_root())),
+            Kind::MapPhase(_) | Kind::MapLeases(_) => warn!("not yet"),
             Kind::Abort(v1::AbortTask { task, reason }) => match assign::name(task) {
                 Ok(task) => self.step(Input::AbortAsked { task, reason }),
                 Err(error) => warn!(%error, "an abort without a task was ignored"),

@@ -81,13 +81,14 @@ async fn dial(options: &AgentOptions) -> Result<(Opened, Messages), String> {
         version: WIRE_VERSION,
         host: options.host.clone(),
         device: options.device.clone(),
+        ..v1::WorkerHello::default()
     };
     drop(outbox.send(message(v1::worker_message::Kind::Hello(hello))).await); // the channel is empty and open
     let refused = |status: tonic::Status| format!("{url} refused the session: {}", status.message());
     let mut messages = client.session(ReceiverStream::new(ours)).await.map_err(refused)?.into_inner();
     match messages.message().await.map_err(refused)?.and_then(|first| first.kind) {
         Some(Kind::Welcome(welcome)) => Ok((Opened { client, outbox, welcome }, messages)),
-        Some(Kind::Map(_) | Kind::Gang(_) | Kind::Abort(_)) | None => {
+        Some(Kind::Map(_) | Kind::MapPhase(_) | Kind::MapLeases(_) | Kind::Gang(_) | Kind::Abort(_)) | None => {
             Err(format!("{url} did not begin with a welcome"))
         }
     }
