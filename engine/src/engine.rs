@@ -17,7 +17,7 @@ use crate::map_ends::Commit;
 use crate::member::Held;
 use crate::outbox::Outbox;
 use crate::plan::PhaseKind;
-use crate::record::{AuditState, Record, RecordKey};
+use crate::record::{AuditState, PhaseState, Record, RecordKey};
 use crate::restore::{self, RestoreError};
 use crate::setback::{Cause, Setback, of_dropped};
 use crate::turn::Turn;
@@ -237,6 +237,10 @@ impl Engine {
             }
             PhaseKind::Reduce { .. } | PhaseKind::Gang { .. } => None,
         }
+    }
+
+    pub fn phase_state(&self, audit: &AuditId, phase: PhaseIndex) -> Option<&PhaseState> {
+        self.audits.get(audit)?.ledger.phases.get(phase.0 as usize).map(|phase| &phase.state)
     }
 
     /// Every record as it should lie in the store, audit by audit.
