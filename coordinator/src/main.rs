@@ -11,6 +11,7 @@ use clap::Parser;
 use lethe_common::telemetry::{self, LogFormat};
 use lethe_coordinator::api::Token;
 use lethe_coordinator::server::{Config, listen, run};
+use lethe_coordinator::store::EtcdAddress;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -28,9 +29,12 @@ struct Arguments {
     /// Address to listen on: loopback only, since there is no TLS yet. Port 0 lets the system choose
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// Folder of the store (store.redb) and the blobs (blobs/)
+    /// Folder of the blobs (blobs/), and of the store (store.redb) unless --store names another
     #[arg(long)]
     work: PathBuf,
+    /// The store: etcd://HOST:PORT,HOST:PORT,...[/PREFIX], by default the work folder's own
+    #[arg(long, value_name = "ADDRESS")]
+    store: Option<EtcdAddress>,
     /// Folder that the report and the published checkpoint go to
     #[arg(long)]
     result: PathBuf,
@@ -63,6 +67,7 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     let config = Config {
         token: Token::new(&token)?,
         work: arguments.work,
+        etcd: arguments.store,
         result: arguments.result,
         heartbeat_ms: arguments.heartbeat_ms,
     };

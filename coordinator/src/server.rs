@@ -20,15 +20,20 @@ use tracing::{info, warn};
 use crate::api::{AuditsApi, SessionTerms, Token, WorkersApi};
 use crate::driver::{Driver, DriverConfig, DriverError, DriverHandle};
 use crate::rendezvous::Rendezvous;
-use crate::store::{Store, StoreError};
+use crate::store::{Candidate, EtcdAddress, Store, StoreError};
+
+/// A leader that is silent for this long may be followed by another.
+const HEARTBEATS_A_TTL: u32 = 10;
 
 /// What open calls get to end in, once the driver has closed every session and watch.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(3);
 
 #[derive(Clone)]
 pub struct Config {
-    /// Holds `store.redb` and `blobs/`.
+    /// Holds `blobs/`, and `store.redb` where no other store is named.
     pub work: PathBuf,
+    /// The store, where it is not the work folder's.
+    pub etcd: Option<EtcdAddress>,
     /// Where the report and the published checkpoint go.
     pub result: PathBuf,
     pub heartbeat_ms: u64,
@@ -75,7 +80,7 @@ pub async fn run(listener: TcpListener, config: Config, shutdown: impl Future<Ou
     if !address.ip().is_loopback() {
         return Err(ServerError::NotLoopback(address));
     }
-    let parts = start(&config)?;
+    let parts = start(&config, address).await?;
     let (drain, drained) = oneshot::channel::<()>();
     let mut server = tokio::spawn(serve(listener, &parts, config.token, drained));
     let mut driver = parts.driver;
@@ -100,18 +105,24 @@ struct Parts {
     terms: SessionTerms,
 }
 
-fn start(config: &Config) -> Result<Parts, ServerError> {
+async fn start(config: &Config, address: SocketAddr) -> Result<Parts, ServerError> {
     let unusable = |source| ServerError::Work { path: config.work.clone(), source };
     std::fs::create_dir_all(&config.work).map_err(unusable)?;
     let blob_folder = config.work.canonicalize().map_err(unusable)?.join("blobs");
-    let store = Arc::new(Store::open(&config.work)?);
+    let store = match &config.etcd {
+        Some(etcd) => Store::connect(etcd).await?,
+        None => Store::open(&config.work)?,
+    };
+    info!(store = store.describe(), "the store is open");
     let rendezvous = Arc::new(Rendezvous::default());
+    let heartbeat = Duration::from_millis(config.heartbeat_ms);
     let driver_config = DriverConfig {
         knobs: Knobs::from_heartbeat(config.heartbeat_ms)?,
         blobs: BlobStore::local(&blob_folder)?,
         result_folder: config.result.clone(),
+        candidate: Candidate { address: format!("http://{address}"), ttl: heartbeat * HEARTBEATS_A_TTL },
     };
-    let driver = Driver::new(store, Arc::clone(&rendezvous), driver_config)?;
+    let driver = Driver::new(store, Arc::clone(&rendezvous), driver_config).await?;
     let (handle, queue) = Driver::queue();
     let blob_root = format!("file://{}", blob_folder.display());
     let terms = SessionTerms { heartbeat_ms: config.heartbeat_ms, blob_root };

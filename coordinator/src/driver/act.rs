@@ -4,29 +4,30 @@
 
 use std::sync::Arc;
 
+use lethe_common::backoff::Backoff;
 use lethe_common::fault::Fault;
 use lethe_common::ids::{AuditId, ShardId, TaskId, WorkerId};
 use lethe_common::program::ReduceProgram;
 use lethe_common::spec::Spec;
 use lethe_engine::{Command, CommitOutcome, GangStart, Output, PhaseState, Record};
 use tokio::sync::watch;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::reduces::ReduceId;
 use super::{Driver, Order, Status};
 use crate::reduce::{self, ReduceContext};
 use crate::rendezvous::GangId;
-use crate::store::Outcome;
+use crate::store::{Fence, Outcome, draw, records};
 
 impl Driver {
     /// Acts on commands in order.
     ///
     /// # Errors
     /// Why the store did not take a batch; nothing after it was done.
-    pub(super) fn obey(&mut self, commands: Vec<Command>) -> Result<(), String> {
+    pub(super) async fn obey(&mut self, commands: Vec<Command>) -> Result<(), String> {
         for command in commands {
             match command {
-                Command::Persist(records) => self.persist(&records)?,
+                Command::Persist(records) => self.persist(&records).await?,
                 Command::StartMap(start) => {
                     let (worker, spec_json) = (start.worker.clone(), self.spec_json(&start.task.audit));
                     self.send(&worker, Order::Map { start, spec_json });
@@ -46,12 +47,20 @@ impl Driver {
         Ok(())
     }
 
-    fn persist(&self, records: &[Record]) -> Result<(), String> {
-        match self.store.commit(self.term, records) {
-            Outcome::Applied => Ok(()),
-            Outcome::Conflict { current } => Err(format!("term {current} is current, not {}", self.term)),
-            Outcome::Unknown(error) => Err(error.to_string()),
+    /// Asks until it is known what became of the batch: the same fence and batch never apply twice.
+    async fn persist(&mut self, records: &[Record]) -> Result<(), String> {
+        self.batch += 1;
+        let (fence, batch) = (Fence { term: self.term, batch: self.batch }, records::batch(records));
+        for attempt in 0.. {
+            match self.store.commit(fence, &batch).await {
+                Outcome::Applied => return Ok(()),
+                Outcome::Conflict { current } => return Err(format!("term {current} is current, not {}", self.term)),
+                Outcome::Refused(error) => return Err(error.to_string()),
+                Outcome::Unknown(error) => warn!(attempt, %error, "a batch may be written or not; asking again"),
+            }
+            tokio::time::sleep(Backoff::RECONNECT.pause(attempt, draw())).await;
         }
+        unreachable!("the tries do not end")
     }
 
     fn start_member(&mut self, start: GangStart) {

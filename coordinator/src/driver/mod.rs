@@ -30,7 +30,7 @@ use tracing::{info, warn};
 
 use crate::plans;
 use crate::rendezvous::Rendezvous;
-use crate::store::{Store, StoreError};
+use crate::store::{Candidate, Reign, Store, StoreError, records};
 use heart::Heart;
 use progress::ProgressBoard;
 use reduces::Reduces;
@@ -54,6 +54,8 @@ pub struct DriverConfig {
     pub blobs: BlobStore,
     /// Where the last reduce of a plan publishes.
     pub result_folder: PathBuf,
+    /// How this coordinator stands for election.
+    pub candidate: Candidate,
 }
 
 /// Why a driver cannot lead. The process must start anew, or someone must look at the store.
@@ -67,10 +69,14 @@ pub enum DriverError {
 
 pub struct Driver {
     config: DriverConfig,
-    store: Arc<Store>,
+    store: Store,
     rendezvous: Arc<Rendezvous>,
     engine: Engine,
     term: Term,
+    /// The last batch of this term.
+    batch: u64,
+    /// Absent only while the next one is sought.
+    reign: Option<Reign>,
     /// Events that acting on earlier ones gave rise to.
     backlog: VecDeque<Event>,
     sessions: Sessions,
@@ -83,19 +89,21 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Begins a term and rebuilds the engine from the store.
+    /// Waits to be elected and rebuilds the engine from the store.
     ///
     /// # Errors
     /// A store that cannot be read or is damaged.
-    pub fn new(store: Arc<Store>, rendezvous: Arc<Rendezvous>, config: DriverConfig) -> Result<Self, DriverError> {
-        let (term, engine) = lead(&store, config.knobs.clone())?;
+    pub async fn new(store: Store, rendezvous: Arc<Rendezvous>, config: DriverConfig) -> Result<Self, DriverError> {
+        let (reign, engine) = lead(&store, &config).await?;
         let heart = Heart::new(config.knobs.heartbeat_ms, Instant::now());
         Ok(Self {
             config,
             store,
             rendezvous,
             engine,
-            term,
+            term: reign.term,
+            batch: 0,
+            reign: Some(reign),
             backlog: VecDeque::new(),
             sessions: Sessions::default(),
             reduces: Reduces::default(),
@@ -125,35 +133,39 @@ impl Driver {
             tokio::select! {
                 input = inputs.recv() => match input {
                     None | Some(Input::Stop) => break,
-                    Some(input) => self.take(input)?,
+                    Some(input) => self.take(input).await?,
                 },
-                Some(event) = self.reduces.next() => self.feed(event)?,
-                _ = ticks.tick() => self.tick()?,
+                Some(event) = self.reduces.next() => self.feed(event).await?,
+                _ = ticks.tick() => self.tick().await?,
                 _ = publishes.tick() => self.publish(),
+                reason = lost(&mut self.reign) => self.rebuild(&reason).await?,
             }
         }
         self.rendezvous.clear(); // its waiters must not hold up the end
+        if let Some(reign) = self.reign {
+            reign.resign().await;
+        }
         Ok(())
     }
 
-    fn take(&mut self, input: Input) -> Result<(), DriverError> {
+    async fn take(&mut self, input: Input) -> Result<(), DriverError> {
         self.watchers.mark();
         match input {
-            Input::Join { worker, reply } => self.join(worker, reply),
-            Input::Leave { session, reason } => self.leave(&session, reason),
+            Input::Join { worker, reply } => self.join(worker, reply).await,
+            Input::Leave { session, reason } => self.leave(&session, reason).await,
             Input::Alive { session } => {
                 self.sessions.touch(&session, Instant::now());
                 Ok(())
             }
-            Input::Progress { session, task, progress } => self.progressed(session, task, progress),
-            Input::Failed { session, task, fault } => self.failed(session, task, fault),
+            Input::Progress { session, task, progress } => self.progressed(session, task, progress).await,
+            Input::Failed { session, task, fault } => self.failed(session, task, fault).await,
             Input::Commit { worker, task, outputs, counts, reply } => {
                 self.commits.entry((worker.clone(), task.clone())).or_default().push(reply);
-                self.feed(Event::TaskCommitted { worker, task, outputs, counts })
+                self.feed(Event::TaskCommitted { worker, task, outputs, counts }).await
             }
-            Input::Submit { submission, reply } => self.submit(submission, reply),
+            Input::Submit { submission, reply } => self.submit(submission, reply).await,
             Input::Cancel { audit, reply } => {
-                self.feed(Event::CancelRequested { audit: audit.clone() })?;
+                self.feed(Event::CancelRequested { audit: audit.clone() }).await?;
                 drop(reply.send(self.status(&audit))); // the caller may be gone
                 Ok(())
             }
@@ -166,16 +178,16 @@ impl Driver {
     }
 
     /// Steps the engine with an event and with all that follow from it.
-    fn feed(&mut self, event: Event) -> Result<(), DriverError> {
+    async fn feed(&mut self, event: Event) -> Result<(), DriverError> {
         self.backlog.push_back(event);
-        self.drain()
+        self.drain().await
     }
 
-    fn drain(&mut self) -> Result<(), DriverError> {
+    async fn drain(&mut self) -> Result<(), DriverError> {
         while let Some(event) = self.backlog.pop_front() {
             let commands = self.engine.step(Millis::now(), event);
-            if let Err(reason) = self.obey(commands) {
-                self.rebuild(&reason)?;
+            if let Err(reason) = self.obey(commands).await {
+                self.rebuild(&reason).await?;
             }
         }
         self.watchers.mark();
@@ -184,7 +196,7 @@ impl Driver {
 
     /// Drops everything soft and starts over from the store in a new term, so that no attempt number
     /// is ever used twice. Workers dial again and are new.
-    fn rebuild(&mut self, reason: &str) -> Result<(), DriverError> {
+    async fn rebuild(&mut self, reason: &str) -> Result<(), DriverError> {
         warn!(term = self.term.0, reason, "the store did not take a batch; rebuilding the engine from it");
         self.backlog.clear();
         self.sessions = Sessions::default();
@@ -192,11 +204,16 @@ impl Driver {
         self.progress = ProgressBoard::default();
         self.commits.clear();
         self.rendezvous.clear();
-        (self.term, self.engine) = lead(&self.store, self.config.knobs.clone())?;
+        if let Some(reign) = self.reign.take() {
+            reign.resign().await;
+        }
+        let (reign, engine) = lead(&self.store, &self.config).await?;
+        (self.term, self.batch, self.engine) = (reign.term, 0, engine);
+        self.reign = Some(reign);
         Ok(())
     }
 
-    fn submit(
+    async fn submit(
         &mut self,
         submission: Submission,
         reply: oneshot::Sender<Result<Status, SubmitError>>,
@@ -209,16 +226,16 @@ impl Driver {
             return Ok(());
         }
         let plan = plans::build(&submission.spec);
-        self.feed(Event::Submitted { audit: audit.clone(), plan, spec_json: submission.spec_json })?;
+        self.feed(Event::Submitted { audit: audit.clone(), plan, spec_json: submission.spec_json }).await?;
         drop(reply.send(self.status(&audit).ok_or(SubmitError::NotTaken(audit))));
         Ok(())
     }
 
-    fn tick(&mut self) -> Result<(), DriverError> {
+    async fn tick(&mut self) -> Result<(), DriverError> {
         for worker in self.heart.silent(&self.sessions, Instant::now()) {
             self.lose(&worker, format!("no heartbeat for {} ms", self.heart.patience().as_millis()));
         }
-        self.feed(Event::Tick)
+        self.feed(Event::Tick).await
     }
 
     fn status(&self, audit: &AuditId) -> Option<Status> {
@@ -226,11 +243,20 @@ impl Driver {
     }
 }
 
-fn lead(store: &Store, knobs: Knobs) -> Result<(Term, Engine), DriverError> {
-    let term = store.elect()?;
-    let records = store.load()?;
-    info!(term = term.0, records = records.len(), "leading");
-    Ok((term, Engine::restore(term, knobs, records)?))
+async fn lead(store: &Store, config: &DriverConfig) -> Result<(Reign, Engine), DriverError> {
+    let reign = store.campaign(&config.candidate).await?;
+    let records = records::load(store).await?;
+    info!(term = reign.term.0, records = records.len(), "leading");
+    let engine = Engine::restore(reign.term, config.knobs.clone(), records)?;
+    Ok((reign, engine))
+}
+
+/// Ends when another leader was seen.
+async fn lost(reign: &mut Option<Reign>) -> String {
+    match reign {
+        Some(reign) => reign.lost().await,
+        None => std::future::pending().await,
+    }
 }
 
 #[cfg(test)]

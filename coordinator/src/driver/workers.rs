@@ -22,24 +22,24 @@ impl Driver {
         self.backlog.push_back(Event::WorkerLost { worker: worker.clone(), reason });
     }
 
-    pub(super) fn join(&mut self, worker: WorkerId, reply: oneshot::Sender<Joined>) -> Result<(), DriverError> {
+    pub(super) async fn join(&mut self, worker: WorkerId, reply: oneshot::Sender<Joined>) -> Result<(), DriverError> {
         if self.sessions.contains(&worker) {
             self.lose(&worker, "a new session replaced it".to_owned());
         }
         let (session, orders) = self.sessions.join(worker.clone(), Instant::now());
         info!(%worker, session = session.number, "worker joined");
         drop(reply.send(Joined { session, term: self.term, orders })); // a gone caller closed the orders too
-        self.feed(Event::WorkerJoined { worker })
+        self.feed(Event::WorkerJoined { worker }).await
     }
 
-    pub(super) fn leave(&mut self, session: &SessionKey, reason: String) -> Result<(), DriverError> {
+    pub(super) async fn leave(&mut self, session: &SessionKey, reason: String) -> Result<(), DriverError> {
         if self.sessions.touch(session, Instant::now()) {
             self.lose(&session.worker, reason);
         }
-        self.drain()
+        self.drain().await
     }
 
-    pub(super) fn progressed(
+    pub(super) async fn progressed(
         &mut self,
         session: SessionKey,
         task: TaskId,
@@ -50,16 +50,16 @@ impl Driver {
         }
         let worker = session.worker;
         self.progress.note(worker.clone(), task.clone(), progress);
-        self.feed(Event::TaskProgressed { worker, task })
+        self.feed(Event::TaskProgressed { worker, task }).await
     }
 
-    pub(super) fn failed(&mut self, session: SessionKey, task: TaskId, fault: Fault) -> Result<(), DriverError> {
+    pub(super) async fn failed(&mut self, session: SessionKey, task: TaskId, fault: Fault) -> Result<(), DriverError> {
         if !self.sessions.touch(&session, Instant::now()) {
             return Ok(());
         }
         let worker = session.worker;
         info!(%worker, %task, %fault, fatal = fault.is_fatal(), "task failed");
         self.progress.forget_task(&task);
-        self.feed(Event::TaskFailed { worker, task, fault })
+        self.feed(Event::TaskFailed { worker, task, fault }).await
     }
 }
