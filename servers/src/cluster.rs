@@ -163,5 +163,8 @@ fn program() -> Result<PathBuf, ServersError> {
         return Ok(PathBuf::from(named));
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).map(|folder| folder.join("etcd")).find(|file| file.is_file()).ok_or(ServersError::NoEtcd)
+    std::env::split_paths(&path)
+        .map(|folder| folder.join("etcd"))
+        .find(|file| file.is_file())
+        .ok_or(ServersError::NoEtcd)
 }

@@ -16,7 +16,8 @@ pub(crate) fn is_healthy(client: SocketAddr) -> bool {
 
 /// The member's own id, and the id of the leader it knows.
 pub(crate) fn leader(client: SocketAddr) -> Option<(String, String)> {
-    let request = "POST /v3/maintenance/status HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+    let request =
+        "POST /v3/maintenance/status HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
     let answer = exchange(client, request)?;
     let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
     Some((text(&answer["header"]["member_id"])?, text(&answer["leader"])?))

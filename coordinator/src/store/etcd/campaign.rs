@@ -108,7 +108,8 @@ impl EtcdStore {
         match self.members.call("grant a lease", deadline, ask).await {
             Err(StoreError::NoSpace { .. }) => {
                 self.make_room().await?;
-                Ok(self.members.call("grant a lease", deadline, ask).await?.id())
+                let again = self.members.call("grant a lease", deadline, ask).await;
+                Ok(self.after_clearing(again).await?.id())
             }
             granted => Ok(granted?.id()),
         }

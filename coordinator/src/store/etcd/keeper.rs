@@ -115,7 +115,9 @@ impl Keeper {
     fn note(&mut self, error: Option<StoreError>) {
         let term = self.claim.leader.term.0;
         match error {
-            Some(error) if !self.away => warn!(term, %error, "the seat cannot be kept now; nobody else can take it either"),
+            Some(error) if !self.away => {
+                warn!(term, %error, "the seat cannot be kept now; nobody else can take it either")
+            }
             None if self.away => info!(term, "the seat is kept again"),
             Some(_) | None => return,
         }

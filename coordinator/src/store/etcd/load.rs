@@ -23,8 +23,7 @@ struct Request {
 
 impl Request {
     async fn send(self, client: Client) -> Result<GetResponse, etcd_client::Error> {
-        let options =
-            GetOptions::new().with_range(self.end).with_limit(self.keys).with_revision(self.revision);
+        let options = GetOptions::new().with_range(self.end).with_limit(self.keys).with_revision(self.revision);
         client.kv_client().get(self.from, Some(options)).await
     }
 }

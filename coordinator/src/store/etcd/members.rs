@@ -105,11 +105,7 @@ impl Members {
     }
 
     /// Asks the preferred member; where it fails, the next one is preferred.
-    async fn ask_preferred<T, F>(
-        &self,
-        patience: Duration,
-        ask: &impl Fn(Client) -> F,
-    ) -> Result<T, (Verdict, String)>
+    async fn ask_preferred<T, F>(&self, patience: Duration, ask: &impl Fn(Client) -> F) -> Result<T, (Verdict, String)>
     where
         F: Future<Output = Result<T, Error>>,
     {

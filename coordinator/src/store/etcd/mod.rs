@@ -18,6 +18,7 @@ use super::embedded::{check_schema, no_schema};
 use super::own::{SCHEMA, TERM};
 use super::{Batch, EtcdAddress, Fence, Outcome, SCHEMA_VERSION, StoreError};
 use members::Members;
+use space::Clearings;
 
 pub(super) use keeper::Lease;
 
@@ -28,11 +29,16 @@ const DEADLINE: Duration = Duration::from_secs(10);
 pub struct EtcdStore {
     members: Arc<Members>,
     prefix: Arc<str>,
+    clearings: Arc<Clearings>,
 }
 
 impl EtcdStore {
     pub(super) async fn open(address: &EtcdAddress) -> Result<Self, StoreError> {
-        let store = Self { members: Arc::new(Members::new(address)?), prefix: Arc::from(address.prefix.as_str()) };
+        let store = Self {
+            members: Arc::new(Members::new(address)?),
+            prefix: Arc::from(address.prefix.as_str()),
+            clearings: Arc::default(),
+        };
         store.check_schema().await?;
         Ok(store)
     }
@@ -83,10 +89,8 @@ impl EtcdStore {
         match self.members.call(action, deadline, send).await {
             Err(StoreError::NoSpace { .. }) => {
                 self.make_room().await?;
-                match self.members.call(action, deadline, send).await {
-                    Err(StoreError::NoSpace { .. }) => Err(self.no_space().await),
-                    answered => answered,
-                }
+                let again = self.members.call(action, deadline, send).await;
+                self.after_clearing(again).await
             }
             answered => answered,
         }

@@ -2,9 +2,11 @@
 //!
 //! It must never compact what a load may still read in pages: the newest revisions stay.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use etcd_client::{AlarmAction, AlarmOptions, AlarmType, Client, CompactionOptions, StatusResponse};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::members::Member;
@@ -16,6 +18,23 @@ const KEPT_REVISIONS: i64 = 1_000;
 /// A member that defragments answers nothing meanwhile: about 10 s a GB on a slow disk.
 const DEFRAGMENT_DEADLINE: Duration = Duration::from_secs(60);
 const STATUS_DEADLINE: Duration = Duration::from_secs(1);
+/// A clearing stops every member for a while; after one in vain the next waits this long.
+const CLEAR_AGAIN_AFTER: Duration = Duration::from_secs(10);
+
+/// When a clearing last did not help.
+#[derive(Debug, Default)]
+pub(super) struct Clearings(Mutex<Option<Instant>>);
+
+impl Clearings {
+    fn failed_lately(&self) -> bool {
+        let failed = *self.0.lock().unwrap_or_else(PoisonError::into_inner); // it is replaced whole
+        failed.is_some_and(|at| at.elapsed() < CLEAR_AGAIN_AFTER)
+    }
+
+    fn note_failure(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+}
 
 impl EtcdStore {
     pub(in crate::store) async fn maintain(&self) -> Result<Maintained, StoreError> {
@@ -26,8 +45,12 @@ impl EtcdStore {
     /// Frees what can be freed after a write met the quota, and lifts the alarm.
     ///
     /// # Errors
-    /// [`StoreError::NoSpace`] where the members are as good as full still.
+    /// [`StoreError::NoSpace`] soon after a clearing that did not help. With the alarm lifted, etcd
+    /// applies one write past its quota before it raises the alarm again.
     pub(super) async fn make_room(&self) -> Result<(), StoreError> {
+        if self.clearings.failed_lately() {
+            return Err(self.no_space().await);
+        }
         warn!(store = self.describe(), "etcd is full; compacting and defragmenting it");
         self.compact(0).await?;
         for member in self.members.all() {
@@ -39,8 +62,19 @@ impl EtcdStore {
         self.disarm().await
     }
 
+    /// What a write after a clearing came to: one that still finds no room says how large etcd is.
+    pub(super) async fn after_clearing<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        match answer {
+            Err(StoreError::NoSpace { .. }) => {
+                self.clearings.note_failure();
+                Err(self.no_space().await)
+            }
+            answer => answer,
+        }
+    }
+
     /// [`StoreError::NoSpace`] with the figures a person needs.
-    pub(super) async fn no_space(&self) -> StoreError {
+    async fn no_space(&self) -> StoreError {
         match self.measure().await {
             Ok(found) => StoreError::NoSpace {
                 store: self.describe(),
