@@ -12,6 +12,7 @@ use lethe_common::telemetry::{self, LogFormat};
 use lethe_coordinator::api::Token;
 use lethe_coordinator::results::ResultFolder;
 use lethe_coordinator::server::{Config, StoreChoice, listen, run};
+use lethe_coordinator::store::EtcdAddress;
 use lethe_engine::Knobs;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -38,7 +39,7 @@ struct Arguments {
     /// Where the state lies: etcd://HOST:PORT,HOST:PORT,...[/PREFIX]; without it in the work folder. On etcd any
     /// number of coordinators may run, of which one leads
     #[arg(long, value_name = "URL")]
-    store: Option<String>,
+    store: Option<EtcdAddress>,
     /// What workers and clients dial, such as http://127.0.0.1:7400 [default: the address listened on]
     #[arg(long, value_name = "URL")]
     advertise: Option<String>,
@@ -98,7 +99,7 @@ fn config(arguments: &Arguments, token: Token) -> anyhow::Result<Config> {
     };
     let store = match &arguments.store {
         None => StoreChoice::Embedded,
-        Some(url) => StoreChoice::Etcd(url.parse()?),
+        Some(address) => StoreChoice::Etcd(address.clone()),
     };
     let knobs = Knobs {
         max_running_per_submitter: arguments.running_per_submitter,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Each crate, and those of ours that it may depend on. The cli and the tests may see all.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("common", &[]),
     ("proto", &["common"]),
     ("engine", &["common"]),
@@ -15,6 +15,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("model", &["common"]),
     ("data", &["common"]),
     ("collective", &["common"]),
+    ("servers", &[]),
     ("coordinator", &["engine", "evidence", "proto", "common", "data"]),
     ("worker", &["model", "data", "evidence", "collective", "proto", "common"]),
     ("redteam", &["model", "data", "evidence", "common"]),

@@ -5,23 +5,28 @@ use tempfile::TempDir;
 use super::*;
 
 struct Rig {
-    store: Arc<Store>,
+    store: Store,
     handle: DriverHandle,
     _folder: TempDir,
 }
 
-fn rig() -> Rig {
+async fn rig() -> Rig {
     let folder = tempfile::tempdir().expect("makes a folder");
-    let store = Arc::new(Store::open(folder.path()).expect("opens"));
+    let store = Store::open(folder.path()).expect("opens");
     let config = DriverConfig {
         knobs: Knobs::from_heartbeat(20_000).expect("is ordered"),
         blobs: BlobStore::local(&folder.path().join("blobs")).expect("opens"),
         result_folder: folder.path().join("result"),
+        candidate: candidate(),
     };
-    let driver = Driver::new(Arc::clone(&store), Arc::default(), config).expect("leads");
+    let driver = Driver::new(store.clone(), Arc::default(), config).await.expect("leads");
     let (handle, queue) = Driver::queue();
     tokio::spawn(driver.run(queue));
     Rig { store, handle, _folder: folder }
+}
+
+fn candidate() -> Candidate {
+    Candidate { address: "here".to_owned(), ttl: Duration::from_secs(10) }
 }
 
 fn submission() -> Submission {
@@ -40,32 +45,32 @@ fn worker() -> WorkerId {
 
 #[tokio::test]
 async fn a_batch_that_conflicts_changes_nothing_and_the_driver_leads_anew() {
-    let rig = rig();
+    let rig = rig().await;
     let mut joined = rig.handle.join(worker()).await.expect("joins");
-    let usurper = rig.store.elect().expect("elects");
+    let usurper = rig.store.campaign(&candidate()).await.expect("elects").term;
 
     let refused = rig.handle.submit(submission()).await.expect("answers");
     assert!(matches!(refused, Err(SubmitError::NotTaken(_))), "{refused:?}");
-    assert_eq!(rig.store.load().expect("loads"), [], "an older term wrote");
+    assert_eq!(records::load(&rig.store).await.expect("loads"), [], "an older term wrote");
     assert_eq!(joined.orders.recv().await, None, "the old term's sessions must end");
 
     let again = rig.handle.join(worker()).await.expect("joins");
     assert!(joined.term < usurper && usurper < again.term, "{} {usurper} {}", joined.term, again.term);
     rig.handle.submit(submission()).await.expect("answers").expect("is taken now");
-    assert!(!rig.store.load().expect("loads").is_empty());
+    assert!(!records::load(&rig.store).await.expect("loads").is_empty());
 }
 
 #[tokio::test]
 async fn an_audit_is_durable_before_it_is_shown() {
-    let rig = rig();
+    let rig = rig().await;
     let status = rig.handle.submit(submission()).await.expect("answers").expect("is taken");
     assert_eq!(status.view.phases.len(), 13);
-    assert_eq!(rig.store.load().expect("loads").len(), 14, "one record of the audit and one a phase");
+    assert_eq!(records::load(&rig.store).await.expect("loads").len(), 14, "one record of the audit and one a phase");
 }
 
 #[tokio::test]
 async fn a_replaced_session_speaks_for_nobody() {
-    let rig = rig();
+    let rig = rig().await;
     let old = rig.handle.join(worker()).await.expect("joins");
     let mut new = rig.handle.join(worker()).await.expect("joins");
     let leave = Input::Leave { session: old.session, reason: "it closed".to_owned() };

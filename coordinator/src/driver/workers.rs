@@ -5,7 +5,6 @@
 use lethe_common::fault::Fault;
 use lethe_common::ids::{TaskId, WorkerId};
 use lethe_engine::{Event, Profile};
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::{info, warn};
 

@@ -10,7 +10,7 @@ use lethe_common::time::Millis;
 use lethe_coordinator::api::Token;
 use lethe_coordinator::plans;
 use lethe_coordinator::server::{self, Config, ServerError};
-use lethe_coordinator::store::{Outcome, Store};
+use lethe_coordinator::store::{Candidate, Fence, Outcome, Store, records};
 use lethe_engine::{AuditRecord, AuditState, Outline, PhaseRecord, PhaseState, Record};
 use lethe_proto::v1::audits_client::AuditsClient;
 use lethe_proto::v1::coordinator_message::Kind as Order;
@@ -55,13 +55,14 @@ pub fn spec() -> Spec {
 }
 
 /// Puts an audit into the store as its plan phase would have left it.
-pub fn plan_ahead(work: &Path) {
+pub async fn plan_ahead(work: &Path) {
     let store = Store::open(work).expect("opens");
-    let term = store.elect().expect("elects");
+    let me = Candidate { address: "nowhere".to_owned(), ttl: DEADLINE };
+    let reign = store.campaign(&me).await.expect("elects");
     let plan = plans::build(&spec());
     let phase =
         |state| PhaseRecord { state, started: None, generation: Generation(0), retries: 0, outputs: Vec::new() };
-    let mut records: Vec<Record> = (0..plan.phases.len() as u32)
+    let mut planned: Vec<Record> = (0..plan.phases.len() as u32)
         .map(|index| match index {
             0 => PhaseState::Done { at: Millis(2) },
             _ => PhaseState::Waiting,
@@ -76,8 +77,8 @@ pub fn plan_ahead(work: &Path) {
         state: AuditState::Running,
         outline: Some(Outline { shards: SHARDS, ..Outline::default() }),
     };
-    records.push(Record::Audit(audit(), record));
-    let outcome = store.commit(term, &records);
+    planned.push(Record::Audit(audit(), record));
+    let outcome = store.commit(Fence { term: reign.term, batch: 1 }, &records::batch(&planned)).await;
     assert!(matches!(outcome, Outcome::Applied), "{outcome:?}");
 }
 
@@ -95,7 +96,7 @@ impl Rig {
 
     pub async fn with_heartbeat(heartbeat_ms: u64) -> Self {
         let folder = tempfile::tempdir().expect("makes a folder");
-        plan_ahead(&folder.path().join("work"));
+        plan_ahead(&folder.path().join("work")).await;
         Self::over(folder, heartbeat_ms).await
     }
 
@@ -104,6 +105,7 @@ impl Rig {
         let address = format!("http://{}", listener.local_addr().expect("has an address"));
         let config = Config {
             work: folder.path().join("work"),
+            etcd: None,
             result: folder.path().join("result"),
             heartbeat_ms,
             token: Token::new(TOKEN).expect("is long enough"),
