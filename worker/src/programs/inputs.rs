@@ -3,6 +3,7 @@
 //! It must never look for anything the coordinator did not hand over.
 
 use bytes::Bytes;
+use lethe_common::blob::NamedBlob;
 use lethe_common::fault::Fault;
 use lethe_common::ids::ShardId;
 use lethe_evidence::artifacts::{self, names};
@@ -13,15 +14,18 @@ use serde::de::DeserializeOwned;
 use super::fault::fatal;
 use crate::task::{TaskContext, TaskInput};
 
-/// One output of one task of an earlier phase.
+/// One output of one task of an earlier phase, which all tasks of this phase share.
 pub fn read(ctx: &TaskContext<'_>, input: &TaskInput, name: &str) -> Result<Bytes, Fault> {
-    let blob = input.blobs.iter().find(|blob| blob.name == name).ok_or_else(|| {
+    ctx.get(named(input, name)?)
+}
+
+fn named<'i>(input: &'i TaskInput, name: &str) -> Result<&'i NamedBlob, Fault> {
+    input.blobs.iter().find(|blob| blob.name == name).ok_or_else(|| {
         Fault::fatal(format!(
             "phase {} gave no {name} for shard {}; the plan is from another version",
             input.phase, input.shard
         ))
-    })?;
-    ctx.get(blob)
+    })
 }
 
 /// The output of a phase that has one task: a reduce or a gang.
@@ -34,7 +38,7 @@ pub fn only(ctx: &TaskContext<'_>, phase: &str, name: &str) -> Result<Bytes, Fau
 pub fn same_shard(ctx: &TaskContext<'_>, phase: &str, name: &str) -> Result<Bytes, Fault> {
     let own = |input: &&TaskInput| input.shard == ctx.task.shard;
     let input = ctx.inputs_of(phase).find(own).ok_or_else(|| missing(ctx, phase))?;
-    read(ctx, input, name)
+    ctx.get_own(named(input, name)?)
 }
 
 fn missing(ctx: &TaskContext<'_>, phase: &str) -> Fault {

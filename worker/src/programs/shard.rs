@@ -25,7 +25,7 @@ pub fn open(entry: &ShardEntry) -> Result<ShardReader<Box<dyn std::io::Read + Se
     let path = Path::new(&entry.path);
     let found = digest(path).map_err(|e| Fault::retryable(format!("cannot read shard {}: {e}", entry.path)))?;
     if found != entry.digest {
-        return Err(Fault::fatal(format!(
+        return Err(Fault::bad_shard(format!(
             "shard {} changed since the audit was planned: its digest was {:?} and is {found:?}; submit a new audit",
             entry.path, entry.digest
         )));
