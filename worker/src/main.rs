@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
+use clap::builder::NonEmptyStringValueParser;
 use lethe_common::ids::WorkerId;
 use lethe_common::telemetry::{self, LogFormat};
 use lethe_worker::agent::{self, AgentOptions, ExecutorCommand, Slots, TOKEN_VARIABLE, stop};
@@ -15,7 +16,7 @@ use lethe_worker::{machine, programs};
 #[command(version, after_help = "LETHE_TOKEN in the environment is the bearer token that every call carries.")]
 struct Arguments {
     /// The coordinators' addresses, such as http://127.0.0.1:7400; the one that leads is found.
-    #[arg(long, required_unless_present = "executor", value_delimiter = ',')]
+    #[arg(long, required_unless_present = "executor", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     coordinator: Vec<String>,
     /// This worker's name, stable over its restarts.
     #[arg(long, required_unless_present = "executor")]

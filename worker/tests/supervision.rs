@@ -154,6 +154,22 @@ async fn a_newer_leader_ends_the_work_of_the_one_before() {
 }
 
 #[tokio::test]
+async fn a_result_of_the_leader_before_is_dropped() {
+    let mut coordinator = Coordinator::start().await;
+    let worker = Worker::start(&mut coordinator).await;
+    coordinator.fail_commits(u32::MAX);
+    coordinator.send(map(1, "write")).await;
+    assert_eq!(coordinator.group().await, 1);
+    coordinator.elect(8);
+    coordinator.hang_up();
+    coordinator.hello().await;
+    coordinator.fail_commits(0);
+    coordinator.send(map_of(8, 2, "write")).await;
+    assert_eq!(coordinator.commit().await.task, Some(of_term(8, 2)));
+    worker.stop().await;
+}
+
+#[tokio::test]
 async fn a_gang_ends_with_its_session() {
     let mut coordinator = Coordinator::start().await;
     let worker = Worker::start(&mut coordinator).await;

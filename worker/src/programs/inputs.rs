@@ -83,3 +83,71 @@ pub fn position(names: &[String], name: &str) -> Result<usize, Fault> {
     let found = names.iter().position(|column| column == name);
     found.ok_or_else(|| Fault::fatal(format!("a table has no column {name}; the plan is from another version")))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use lethe_common::fault::FaultKind;
+    use lethe_common::spec::Spec;
+
+    use super::*;
+    use crate::task::{Blobs, sample_id};
+
+    fn spec(batch: u32) -> Spec {
+        let spec = serde_json::json!({
+            "audit": {"id": "a"},
+            "model": {"config": "m.json"},
+            "data": {"shards": ["0.tar"]},
+            "score": {"batch": batch},
+        });
+        serde_json::from_value(spec).expect("is a spec")
+    }
+
+    /// Whose damage it is decides what becomes of the audit: a shard of it, or all.
+    #[test]
+    fn damage_is_the_shards_fault_or_everybodys() {
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let blobs = Blobs::open(&format!("file://{}", folder.path().display())).expect("opens");
+        let blob = blobs.put(&sample_id(1), "pairs", Bytes::from_static(b"whole")).expect("writes");
+        std::fs::write(folder.path().join(&blob.blob.path), "hole").expect("is ours");
+        let of = |phase: &str| TaskInput { phase: phase.into(), shard: ShardId(0), blobs: vec![blob.clone()] };
+        let ctx = TaskContext {
+            task: sample_id(2),
+            spec: spec(1),
+            inputs: vec![of("gather"), of("select")],
+            batch_halvings: 0,
+            blobs: &blobs,
+            progress: &|_, _| (),
+            cancelled: &AtomicBool::new(false),
+        };
+        let faults = [same_shard(&ctx, "gather", "pairs"), only(&ctx, "select", "pairs")].map(Result::unwrap_err);
+        for (fault, kind) in faults.iter().zip([FaultKind::BadShard, FaultKind::Fatal]) {
+            assert_eq!(fault.kind, kind, "{fault}");
+            assert!(fault.message.contains(&blob.blob.path), "{fault}");
+        }
+        std::fs::remove_file(folder.path().join(&blob.blob.path)).expect("is ours");
+        let gone = same_shard(&ctx, "gather", "pairs").expect_err("is gone");
+        assert_eq!(gone.kind, FaultKind::Retryable, "a store may come back: {gone}");
+    }
+
+    #[test]
+    fn batches_are_halved_but_never_empty() {
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let blobs = Blobs::open(&format!("file://{}", folder.path().display())).expect("opens");
+        for (batch, batch_halvings, expected) in
+            [(256, 0, 256), (256, 1, 128), (100, 3, 12), (4, 9, 1), (1, 0, 1), (256, 64, 1), (256, u32::MAX, 1)]
+        {
+            let ctx = TaskContext {
+                task: sample_id(2),
+                spec: spec(batch),
+                inputs: Vec::new(),
+                batch_halvings,
+                blobs: &blobs,
+                progress: &|_, _| (),
+                cancelled: &AtomicBool::new(false),
+            };
+            assert_eq!(ctx.batch(), expected, "{batch} halved {batch_halvings} times");
+        }
+    }
+}
