@@ -62,6 +62,8 @@ async fn a_leader_that_is_gone_without_a_word_is_noticed() {
     let proxy = Proxy::start(&leader.url).await;
     let addresses = vec![proxy.url.clone(), successor.url.clone()];
     let worker = Worker::start_with(&mut leader, addresses).await;
+    leader.send(support::messages::map(1, "wait")).await;
+    leader.progress_of(1).await; // the session is open to the worker too
     proxy.stall();
     successor.hello().await;
     worker.stop().await;

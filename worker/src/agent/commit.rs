@@ -202,3 +202,29 @@ fn request(worker: &WorkerId, task: &TaskId, output: TaskOutput) -> v1::CommitRe
         counts: Some(v1::Counts { read: counts.read, scored: counts.scored, failed: counts.failed }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+    use tonic::transport::Endpoint;
+
+    use super::*;
+    use crate::agent::client::Credentials;
+    use crate::task::sample_id;
+
+    const PATIENT: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn what_an_older_leader_gave_is_settled_unasked() {
+        let nobody = Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
+        let client = Credentials::new(None).expect("has no token").client(nobody);
+        let (leader, watched) = watch::channel(None);
+        let mut commits = Commits::new(WorkerId::new("w0").expect("is an id"), watched);
+        commits.push(sample_id(1), TaskOutput::default());
+        assert!(!commits.all_answered());
+        leader.send_replace(Some(Leader { term: Term(sample_id(1).attempt.term.0 + 1), client }));
+        let settled = timeout(PATIENT, commits.settled()).await.expect("is settled in time");
+        assert_eq!(settled, (sample_id(1), Ok(())));
+        assert!(commits.all_answered());
+    }
+}
