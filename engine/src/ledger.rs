@@ -42,19 +42,6 @@ pub(crate) struct Request {
 }
 
 impl PhaseRecord {
-    pub(crate) fn waiting() -> Self {
-        Self {
-            state: PhaseState::Waiting,
-            started: None,
-            generation: Generation(0),
-            retries: 0,
-            outputs: Vec::new(),
-            tally: Tally::default(),
-            halvings: Default::default(),
-            notes: Vec::new(),
-        }
-    }
-
     pub(crate) fn is_done(&self) -> bool {
         matches!(self.state, PhaseState::Done { .. })
     }
@@ -67,8 +54,7 @@ impl Ledger {
         let phases = vec![PhaseRecord::waiting(); plan.phases.len()];
         let empty = |index| Arc::new(Results::new(id.clone(), PhaseIndex(index)));
         let results = (0..plan.phases.len() as u32).map(empty).collect();
-        let (state, outline, paused, inherited) = (AuditState::Running, None, None, Vec::new());
-        let audit = AuditRecord { plan, spec_json, submitted: now, state, outline, options, paused, inherited };
+        let audit = AuditRecord::submitted(plan, spec_json, options, now);
         Self { id, audit, phases, results }
     }
 

@@ -182,6 +182,30 @@ impl ShardResult {
     }
 }
 
+impl AuditRecord {
+    /// As it is when it was just submitted.
+    pub fn submitted(plan: Plan, spec_json: String, options: Options, at: Millis) -> Self {
+        let (state, outline, paused, inherited) = (AuditState::Running, None, None, Vec::new());
+        Self { plan, spec_json, submitted: at, state, outline, options, paused, inherited }
+    }
+}
+
+impl PhaseRecord {
+    /// Of a phase that has not begun.
+    pub fn waiting() -> Self {
+        Self {
+            state: PhaseState::Waiting,
+            started: None,
+            generation: Generation(0),
+            retries: 0,
+            outputs: Vec::new(),
+            tally: Tally::default(),
+            halvings: BTreeMap::new(),
+            notes: Vec::new(),
+        }
+    }
+}
+
 impl Record {
     pub fn key(&self) -> RecordKey {
         match self {

@@ -64,6 +64,7 @@ fn options(arguments: &Arguments) -> anyhow::Result<AgentOptions> {
         token: std::env::var(TOKEN_VARIABLE).ok(),
         host: machine::hostname(),
         device: "cpu".to_owned(),
+        instance: machine::instance(),
         memory_bytes: machine::memory_bytes(),
         slots: arguments.slots,
         grace: Duration::from_millis(arguments.grace_ms),

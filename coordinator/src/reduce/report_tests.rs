@@ -33,9 +33,26 @@ fn view() -> AuditView {
         counts: Counts::default(),
         reason: String::new(),
         outputs: Vec::new(),
+        eta: None,
+        quarantined: 0,
+        tally: lethe_engine::Tally::default(),
+        notes: Vec::new(),
     };
     let phases = vec![phase("score", PhaseState::Done { at: Millis(3_500) }), phase("report", PhaseState::Running)];
-    AuditView { audit: AuditId::new("a").expect("is an id"), state: AuditState::Running, phases, workers: 2 }
+    AuditView {
+        audit: AuditId::new("a").expect("is an id"),
+        state: AuditState::Running,
+        paused: None,
+        reason: String::new(),
+        phases,
+        workers: 2,
+        submitter: String::new(),
+        priority: 0,
+        submitted: Millis(1),
+        queue_position: None,
+        rerun_of: None,
+        quarantined: Vec::new(),
+    }
 }
 
 fn bytes(ctx: &ReduceContext, name: &str) -> Vec<u8> {

@@ -1,5 +1,5 @@
 use lethe_common::time::Millis;
-use lethe_engine::{AuditRecord, AuditState, PageRecord, Plan, Record, TaskResult};
+use lethe_engine::{AuditRecord, Change, Fate, Options, Plan, Record, SegmentRecord};
 use tempfile::tempdir;
 
 use super::*;
@@ -11,16 +11,15 @@ fn audit(text: &str) -> AuditId {
 }
 
 fn sample() -> Vec<Record> {
-    let record = AuditRecord {
-        plan: Plan { phases: Vec::new() },
-        spec_json: "{}".to_owned(),
-        submitted: Millis(7),
-        state: AuditState::Running,
-        outline: None,
-    };
-    let result = TaskResult { outputs: Vec::new(), counts: lethe_engine::Counts::default() };
-    let page = PageRecord { done: [(ShardId(65), result)].into() };
-    vec![Record::Audit(audit("a"), record), Record::Page(audit("a"), PhaseIndex(1), 1, page)]
+    let plan = Plan { phases: Vec::new() };
+    let record = AuditRecord::submitted(plan, "{}".to_owned(), Options::default(), Millis(7));
+    let lost = Fate::Quarantined { tries: 5, reason: "it was cut".to_owned() };
+    let segment = SegmentRecord { entries: vec![(ShardId(65), lost)] };
+    vec![Record::Audit(audit("a"), record), Record::Segment(audit("a"), PhaseIndex(1), 1, segment)]
+}
+
+fn changes() -> Vec<Change> {
+    sample().into_iter().map(Change::Put).collect()
 }
 
 /// Writes past the store's own rules, as a broken disk or a hand would.
@@ -35,7 +34,7 @@ async fn filled(folder: &Path) -> Store {
     let store = Store::open(folder).expect("opens");
     let me = Candidate { address: "here".to_owned(), ttl: std::time::Duration::from_secs(1) };
     let term = store.campaign(&me).await.expect("elects").term;
-    let outcome = store.commit(Fence { term, batch: 1 }, &records::batch(&sample())).await;
+    let outcome = store.commit(Fence { term, batch: 1 }, &records::batch(&changes())).await;
     assert!(matches!(outcome, Outcome::Applied), "{outcome:?}");
     store
 }

@@ -13,6 +13,8 @@ pub struct AgentOptions {
     /// Such as `http://127.0.0.1:7400`, at least one; any of them may lead.
     pub coordinators: Vec<String>,
     pub id: WorkerId,
+    /// Another one of each process, so that two of one name are told apart.
+    pub instance: String,
     pub token: Option<String>,
     pub host: String,
     pub device: String,

@@ -169,6 +169,7 @@ fn hello(options: &AgentOptions) -> v1::WorkerHello {
         slots: options.slots.get(),
         memory_bytes: options.memory_bytes,
         release: env!("CARGO_PKG_VERSION").to_owned(),
+        instance: options.instance.clone(),
     }
 }
 

@@ -27,6 +27,7 @@ pub fn options(coordinators: Vec<String>, gates: &Path) -> AgentOptions {
         token: Some(TOKEN.to_owned()),
         host: "here".to_owned(),
         device: "cpu".to_owned(),
+        instance: "a process".to_owned(),
         memory_bytes: 1 << 30,
         slots: Slots::default(),
         grace: Duration::from_secs(25),
