@@ -22,7 +22,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
 ];
 
 /// Crates that must build where there is no libtorch.
-const WITHOUT_TORCH: [&str; 6] = ["common", "proto", "engine", "evidence", "data", "coordinator"];
+const WITHOUT_TORCH: [&str; 7] = ["common", "proto", "engine", "evidence", "data", "coordinator", "servers"];
 
 /// What would let time, chance, the network, tensors or a random order into a decision.
 const IMPURE: [&str; 12] =

@@ -37,7 +37,8 @@ pub enum Outcome {
     /// Nothing was written: the store is not where this fence expects it. A newer leader was elected,
     /// or (where `current` is the fence's own term) the batch's number is not the next one.
     Conflict { current: Term },
-    /// It may be durable or not: the same fence and batch committed again tell, and apply it once.
+    /// It may be durable or not: the same fence and batch committed again tell, and apply it once. Where
+    /// they find no answer (a full etcd), a new term fences the batch off and a load tells.
     Unknown(StoreError),
     /// Nothing was written or sent, and no other try will differ: a bug of the caller.
     Refused(StoreError),

@@ -31,26 +31,27 @@ async fn a_full_etcd_is_cleared_out_and_told_when_that_does_not_help() {
 
     // Keys that all stay: now it is full.
     let mut number = overwrites;
-    let (last, error) = loop {
+    let error = loop {
         number += 1;
         let batch = large(format!("audit/b/{number:03}"));
         match soon("a commit", store.commit(fence(reign.term, number), &batch)).await {
             Outcome::Applied => assert!(number < overwrites + 64, "the quota is not kept"),
-            Outcome::Unknown(error) => break (batch, error),
+            Outcome::Unknown(error) => break error,
             other => panic!("{other:?}"),
         }
     };
     assert!(matches!(&error, StoreError::NoSpace { size_bytes, .. } if *size_bytes > QUOTA_BYTES / 2), "{error}");
     assert!(error.to_string().contains("--quota-backend-bytes"), "{error}");
 
-    // Full as it is, the batch's fate becomes known, and forgetting makes room again.
-    for batch in [last, Batch { forgets: vec!["audit/b/".to_owned()], ..Batch::default() }, large("audit/c".to_owned())]
-    {
-        until("the batch is known to be written", || async {
-            matches!(store.commit(fence(reign.term, number), &batch).await, Outcome::Applied)
+    // A new term fences the batch off that found no room, and forgetting makes room again.
+    reign.resign().await;
+    let reign = soon("the election", store.campaign(&candidate("a"))).await.expect("elects");
+    let forget = Batch { forgets: vec!["audit/b/".to_owned()], ..Batch::default() };
+    for (batch, number) in [forget, large("audit/c".to_owned())].iter().zip(1..) {
+        until("the batch is taken", || async {
+            matches!(store.commit(fence(reign.term, number), batch).await, Outcome::Applied)
         })
         .await;
-        number += 1;
     }
     let keys: Vec<String> = store.load("").await.expect("loads").into_iter().map(|(key, _)| key).collect();
     assert_eq!(keys, ["audit/a", "audit/c"]);

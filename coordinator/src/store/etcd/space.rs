@@ -45,8 +45,7 @@ impl EtcdStore {
     /// Frees what can be freed after a write met the quota, and lifts the alarm.
     ///
     /// # Errors
-    /// [`StoreError::NoSpace`] soon after a clearing that did not help. With the alarm lifted, etcd
-    /// applies one write past its quota before it raises the alarm again.
+    /// [`StoreError::NoSpace`] soon after a clearing that did not help.
     pub(super) async fn make_room(&self) -> Result<(), StoreError> {
         if self.clearings.failed_lately() {
             return Err(self.no_space().await);
