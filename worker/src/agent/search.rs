@@ -38,9 +38,18 @@ impl Search {
         })
     }
 
-    /// A session opened: when it ends, its leader is the first to be asked again.
+    /// A session opened: when its leader closes it, that one is the first to be asked again.
     pub(super) fn found(&mut self, address: String) {
         (self.favourite, self.failures, self.hints) = (Some(address), 0, 0);
+    }
+
+    /// A session broke without a word: another address is asked first, which costs little where the leader lives, since
+    /// it is named in the refusal, and much is saved where its host is gone.
+    pub(super) fn broke(&mut self, address: &str) {
+        self.favourite = None;
+        if self.addresses[self.next] == address {
+            self.next = (self.next + 1) % self.addresses.len();
+        }
     }
 
     /// An address did not lead, and may have said who does.
@@ -99,6 +108,20 @@ mod tests {
         assert_eq!(search.next(), "http://b");
         assert_eq!(search.failed("http://b", None), Pause::Backoff(0));
         assert_eq!(search.next(), "http://b", "the list goes on where it was");
+    }
+
+    #[test]
+    fn after_a_break_another_is_asked_first() {
+        for (leader, next) in [("http://a", "http://b"), ("http://b", "http://a"), ("http://c", "http://b")] {
+            let mut search = search();
+            while search.next() != leader && leader != "http://c" {}
+            search.found(leader.into());
+            search.broke(leader);
+            assert_eq!(search.next(), next, "{leader} broke");
+        }
+        let mut alone = Search::new(vec!["http://a".into()]);
+        alone.broke("http://a");
+        assert_eq!(alone.next(), "http://a");
     }
 
     #[test]

@@ -77,10 +77,13 @@ pub(super) async fn keep(options: AgentOptions, events: mpsc::Sender<SessionEven
                 search.found(address.clone());
                 known.learn(&opened.welcome);
                 let ended = serve(opened, messages, (known.pulse, &events)).await;
+                if let Err(End::Broke(_)) = &ended {
+                    search.broke(&address);
+                }
                 // Two workers of one name would end each other's sessions as fast as they could.
                 brief = if known.heard_at.elapsed() < BRIEF { brief + 1 } else { 0 };
                 known.heard_at = Instant::now();
-                ended.map_err(|reason| (reason, Pause::Backoff(brief)))
+                ended.map_err(|end| (end.to_string(), Pause::Backoff(brief)))
             }
             Err(Refusal { reason, leader }) => Err((reason, search.failed(&address, leader.as_deref()))),
         };
@@ -179,12 +182,21 @@ fn refusal(address: &str, status: &tonic::Status) -> Refusal {
     Refusal { reason: format!("{address} refused the session: {}", status.message()), leader }
 }
 
+/// Why a session is over.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error("the coordinator closed the session")]
+    Closed,
+    #[error("the session broke: {0}")]
+    Broke(String),
+}
+
 /// Passes messages on and sends heartbeats. `Ok` where nobody takes the events any more.
 async fn serve(
     opened: Opened,
     mut messages: Messages,
     (pulse, events): (Pulse, &mpsc::Sender<SessionEvent>),
-) -> Result<(), String> {
+) -> Result<(), End> {
     let period = pulse.send_every();
     let mut heartbeats = interval_at(Instant::now() + period, period);
     heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -203,8 +215,8 @@ async fn serve(
                 }
                 // A kind that a newer coordinator sends and we do not know is passed over.
                 Ok(Some(v1::CoordinatorMessage { kind: None })) => {}
-                Ok(None) => return Err("the coordinator closed the session".to_owned()),
-                Err(status) => return Err(format!("the session broke: {}", status.message())),
+                Ok(None) => return Err(End::Closed),
+                Err(status) => return Err(End::Broke(status.message().to_owned())),
             },
             _ = heartbeats.tick() => if let Some(outbox) = outbox.upgrade() {
                 // A full outbox is a sign of life on its way already.
