@@ -26,8 +26,8 @@ pub(crate) async fn keep(store: Store, blobs: BlobStore, driver: DriverHandle) {
             Ok(maintained) => info!(?maintained, "store"),
             Err(error) => warn!(%error, "the store's upkeep failed; trying again later"),
         }
-        let judge = async |paths: Vec<String>| driver.points_at(paths).await.ok();
-        match sweep(&blobs, SystemTime::now(), SWEPT_AGE, judge).await {
+        let judge = async |paths| driver.points_at(paths).await.ok();
+        match sweep(&blobs, SystemTime::now() - SWEPT_AGE, judge).await {
             Ok(swept) => info!(?swept, "blobs"),
             Err(error) => warn!(%error, "the blobs could not be swept; trying again later"),
         }

@@ -9,7 +9,7 @@ use lethe_common::ids::Term;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
 use super::own::{SCHEMA, TERM, is_own};
-use super::{Batch, Candidate, Fence, Leader, Maintained, Outcome, SCHEMA_VERSION, StoreError};
+use super::{Batch, Candidate, Fence, Leader, Maintained, Outcome, SCHEMA_VERSION, StoreError, migration};
 
 const FILE_NAME: &str = "store.redb";
 const TABLE: TableDefinition<&str, &[u8]> = TableDefinition::new("lethe");
@@ -115,6 +115,7 @@ impl Inner {
 
     fn check_schema(&self) -> Result<(), StoreError> {
         self.write(|table| match read(table, SCHEMA)? {
+            Some(value) if value == migration::FROM.to_string().as_bytes() => migrate(table),
             Some(value) => check_schema(&value),
             None => match first_key(table)? {
                 Some(key) => Err(no_schema(key)),
@@ -191,6 +192,23 @@ pub(super) fn check_schema(value: &[u8]) -> Result<(), StoreError> {
         Ok(found) => Err(StoreError::Schema { found }),
         Err(e) => Err(StoreError::Damaged { key: SCHEMA.to_owned(), reason: e.to_string() }),
     }
+}
+
+/// Every record as this schema has it, and the schema last; the caller's transaction makes it one change.
+fn migrate(table: &mut Table<'_>) -> Result<(), StoreError> {
+    for key in keys(table, "")?.iter().filter(|key| !is_own(key)) {
+        let value = read(table, key)?.unwrap_or_default();
+        if let Some((home, value)) = migration::moved(key, &value)? {
+            table.remove(key.as_str()).map_err(access)?;
+            put(table, &home, &value)?;
+        }
+    }
+    if let Some(term) = read(table, TERM)? {
+        let damaged = |e: serde_json::Error| StoreError::Damaged { key: TERM.to_owned(), reason: e.to_string() };
+        put(table, TERM, &migration::fence(&term).map_err(damaged)?.encode())?;
+    }
+    tracing::info!(from = migration::FROM, to = SCHEMA_VERSION, "the store was written by an earlier release: migrated");
+    put(table, SCHEMA, SCHEMA_VERSION.to_string().as_bytes())
 }
 
 /// A store that has keys but no schema is none of ours.

@@ -109,3 +109,35 @@ async fn a_mostly_free_file_is_compacted_and_keeps_what_it_has() {
     assert!(after.compacted && after.size_bytes < before / 2, "{before} {after:?}");
     assert_eq!(records::load(&store).await.expect("loads"), sample());
 }
+
+#[tokio::test]
+async fn a_store_of_the_last_release_is_migrated_whole_and_its_terms_go_on() {
+    let folder = tempdir().expect("makes a folder");
+    let audit_json = r#"{"Audit":["drill",{"plan":{"phases":[]},"spec_json":"{}","submitted":7,"state":"Running","outline":null}]}"#;
+    let page = r#"{"Page":["drill",1,1,{"done":{"65":{"outputs":[],"counts":{"read":3,"scored":2,"failed":1}}}}]}"#;
+    let path = folder.path().join(FILE_NAME);
+    let database = Database::create(&path).expect("makes one");
+    let write = database.begin_write().expect("begins");
+    {
+        let mut table = write.open_table(TABLE).expect("has the table");
+        for (key, value) in [
+            ("0/schema", "1"),
+            ("1/term", "4"),
+            ("audit/drill/0", audit_json),
+            ("audit/drill/phase/00001/page/0000001", page),
+        ] {
+            table.insert(key, value.as_bytes()).expect("writes");
+        }
+    }
+    write.commit().expect("commits");
+    drop(database);
+
+    let store = Store::open(folder.path()).expect("migrates");
+    let loaded = records::load(&store).await.expect("loads");
+    let [Record::Audit(_, record), Record::Segment(_, PhaseIndex(1), 1, segment)] = &loaded[..] else {
+        panic!("{loaded:?}")
+    };
+    assert_eq!((record.submitted, segment.entries.len()), (Millis(7), 1));
+    let me = Candidate { address: "here".to_owned(), ttl: std::time::Duration::from_secs(1) };
+    assert_eq!(store.campaign(&me).await.expect("elects").term.0, 5, "a term never comes twice");
+}

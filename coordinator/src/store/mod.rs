@@ -11,6 +11,7 @@ mod error;
 mod etcd;
 mod jitter;
 mod key;
+mod migration;
 mod own;
 pub mod records;
 mod segment;
@@ -26,7 +27,7 @@ pub use etcd::EtcdStore;
 pub use jitter::draw;
 
 /// What keys and values look like; a store of another version is refused.
-pub const SCHEMA_VERSION: u64 = 1;
+pub const SCHEMA_VERSION: u64 = 2;
 
 /// A store of either kind. A clone is the same store.
 #[derive(Debug, Clone)]
