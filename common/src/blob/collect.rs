@@ -80,25 +80,31 @@ enum Keep {
 fn tidy_folder(folder: &Path, before: SystemTime, keep: Keep) -> io::Result<u64> {
     let mut removed = 0;
     for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        let meta = match std::fs::symlink_metadata(&path) {
-            Ok(meta) => meta,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue, // its writer lives and has moved it
-            Err(error) => return Err(error),
-        };
-        let old = meta.modified()? < before;
-        if meta.is_dir() {
-            let scratch = path.file_name().is_some_and(|name| name == SCRATCH);
-            removed += tidy_folder(&path, before, if scratch { Keep::Nothing } else { keep })?;
-            if old {
-                std::fs::remove_dir(&path).ok(); // most are not empty
-            }
-        } else if old && (keep == Keep::Nothing || is_half_written(&path)) {
-            std::fs::remove_file(&path)?;
-            removed += 1;
-        }
+        removed += tidy_entry(&entry?.path(), before, keep).or_else(unless_gone)?;
     }
     Ok(removed)
+}
+
+fn tidy_entry(path: &Path, before: SystemTime, keep: Keep) -> io::Result<u64> {
+    let meta = std::fs::symlink_metadata(path)?;
+    let old = meta.modified()? < before;
+    if meta.is_dir() {
+        let scratch = path.file_name().is_some_and(|name| name == SCRATCH);
+        let removed = tidy_folder(path, before, if scratch { Keep::Nothing } else { keep })?;
+        if old {
+            std::fs::remove_dir(path).ok(); // most are not empty
+        }
+        return Ok(removed);
+    }
+    if old && (keep == Keep::Nothing || is_half_written(path)) {
+        return std::fs::remove_file(path).map(|()| 1);
+    }
+    Ok(0)
+}
+
+/// What is here and then not has a writer that lives.
+fn unless_gone(error: io::Error) -> io::Result<u64> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(0) } else { Err(error) }
 }
 
 /// `name#1`: how a local store calls an upload until it is whole. No blob can be called so.

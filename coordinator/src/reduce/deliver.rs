@@ -90,7 +90,7 @@ impl Staging {
             let entry = entry?;
             let attempt = entry.file_name().to_str().and_then(|name| attempt(name.strip_prefix(&self.prefix)?));
             if attempt.is_some_and(|attempt| attempt <= self.attempt) {
-                fs::remove_dir_all(entry.path())?;
+                fs::remove_dir_all(entry.path()).or_else(unless_gone)?;
             }
         }
         Ok(())
@@ -118,6 +118,11 @@ impl Staging {
     fn sync(&self) -> Result<(), Fault> {
         File::open(&self.result).and_then(|folder| folder.sync_all()).map_err(|e| fault(&self.result, &e))
     }
+}
+
+/// An earlier attempt that still runs may come to its end.
+fn unless_gone(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 /// An attempt as its `Display` writes it.

@@ -31,7 +31,7 @@ async fn a_new_audit_is_stored_before_its_answer() {
     let mut spec = spec();
     spec.audit.id = lethe_common::ids::AuditId::new("second").expect("is an id");
     let reply = rig.audits().await.submit(submit(&spec)).await.expect("is taken").into_inner();
-    assert_eq!(reply.audit.expect("has a view").phases.len(), 4);
+    assert_eq!(reply.audit.expect("has a view").phases.len(), 5);
 
     let rig = rig.restart().await;
     let request = v1::GetAuditRequest { audit: "second".to_owned() };
