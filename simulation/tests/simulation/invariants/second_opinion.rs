@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lethe_common::blob::Digest;
-use lethe_common::ids::{AuditId, PhaseIndex, ShardId, WorkerId};
+use lethe_common::ids::{AuditId, PhaseIndex, ShardId, Term, WorkerId};
 use lethe_engine::{Event, Fate, Record, RecordKey, ShardResult};
 
 use super::Seen;
@@ -13,6 +13,7 @@ use crate::workers::SimWorker;
 type Key = (AuditId, PhaseIndex, ShardId);
 
 pub struct SecondOpinion {
+    term: Term,
     kinds: BTreeMap<WorkerId, String>,
     pub liars: BTreeSet<WorkerId>,
     /// Known to this leader, and whether each takes new work.
@@ -29,7 +30,7 @@ impl SecondOpinion {
         let kinds = workers.iter().map(|(name, worker)| (name.clone(), worker.profile.kind.clone())).collect();
         let liars = workers.iter().filter(|(_, worker)| worker.lies).map(|(name, _)| name.clone()).collect();
         let (joined, steady, votes, alone) = Default::default();
-        Self { kinds, liars, joined, steady, votes, alone }
+        Self { term: Term(1), kinds, liars, joined, steady, votes, alone }
     }
 
     pub fn begin(&mut self) {
@@ -37,6 +38,7 @@ impl SecondOpinion {
     }
 
     pub fn new_leader(&mut self) {
+        self.term.0 += 1;
         self.joined.clear();
         self.votes.clear();
     }
@@ -46,7 +48,9 @@ impl SecondOpinion {
             Event::WorkerJoined { worker, .. } => self.now(worker, Some(true)),
             Event::WorkerDraining { worker, .. } if self.joined.contains_key(worker) => self.now(worker, Some(false)),
             Event::WorkerLost { worker, .. } => self.now(worker, None),
-            Event::TaskCommitted { worker, task, outputs, .. } if self.joined.contains_key(worker) => {
+            Event::TaskCommitted { worker, task, outputs, .. }
+                if self.joined.contains_key(worker) && task.attempt.term == self.term =>
+            {
                 let key = (task.audit.clone(), task.phase, task.shard);
                 self.votes.entry(key).or_default().entry(worker.clone()).or_insert(outputs[0].blob.digest);
             }

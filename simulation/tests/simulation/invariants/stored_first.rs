@@ -15,6 +15,7 @@ pub fn check_shape(seen: &Seen<'_>) -> Result<(), String> {
     }
 }
 
+/// Of an audit that the same step forgot, nothing is left to rest on.
 pub fn check_act(stored: &Records, command: &Command) -> Result<(), String> {
     let holds = match command {
         Command::Persist(batch) => batch.iter().all(|change| is_stored(stored, change)),
@@ -27,7 +28,9 @@ pub fn check_act(stored: &Records, command: &Command) -> Result<(), String> {
         }
         Command::StartReduce { audit, phase, .. } => runs(stored, audit, *phase),
         Command::AuditEnded { audit } => state(stored, audit).is_some_and(|state| *state != AuditState::Running),
-        Command::Acknowledge { task, outcome: CommitOutcome::Applied, .. } => is_won_by(stored, task),
+        Command::Acknowledge { task, outcome: CommitOutcome::Applied, .. } => {
+            audit(stored, &task.audit).is_none() || is_won_by(stored, task)
+        }
         Command::Acknowledge { outcome: CommitOutcome::Stale | CommitOutcome::Provisional, .. } => true,
         Command::Acknowledge { outcome: CommitOutcome::Refused, .. } => true,
         Command::Abort { .. } | Command::AbortReduce { .. } => true,
