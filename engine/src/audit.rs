@@ -29,6 +29,8 @@ use crate::workers::Workers;
 pub(crate) struct Audit {
     pub ledger: Ledger,
     pub work: Work,
+    /// When it was last resumed: what it did not get done while it was paused is nobody's failure.
+    resumed: Millis,
 }
 
 /// The soft half: what is going on in the phase that runs. A rebuilt audit begins with none.
@@ -58,7 +60,7 @@ pub(crate) enum Demand {
 
 impl Audit {
     pub fn new(ledger: Ledger) -> Self {
-        Self { ledger, work: Work::None }
+        Self { ledger, work: Work::None, resumed: Millis(0) }
     }
 
     /// Goes as far as it can: starts phases and gangs, ends.
@@ -97,7 +99,12 @@ impl Audit {
             Work::None => unreachable!("the phase was opened above"),
             Work::Reduce(work) => work.start_if_due(ledger, turn),
             Work::Map(work) if work.is_complete() => return Pace::PhaseDone,
-            Work::Map(work) => work.settle_lonely(ledger, turn),
+            Work::Map(work) => {
+                work.settle_lonely(ledger, turn);
+                if let Verdict::Fails(reason) = work.too_many_lost(ledger) {
+                    return Pace::Fails(reason);
+                }
+            }
             Work::Gang(work) => match work.form(ledger, turn) {
                 Formed::Running | Formed::TooFew => {}
                 Formed::Gathering => pace = Pace::Gathers,
@@ -127,13 +134,14 @@ impl Audit {
     fn deserted(&self, phase: PhaseIndex, turn: &Turn<'_>) -> Option<String> {
         let (since, cause) = match &self.work {
             Work::None | Work::Reduce(_) => return None,
-            Work::Map(work) => match turn.workers.all_fail() {
-                Some(fault) => (work.pace.last, format!("every worker failed one task after the other, {fault}")),
-                None => (turn.workers.gone_since?, gone(turn.workers)),
+            Work::Map(work) => match (work.failing(turn.workers), work.untrusted_since) {
+                (Some(failing), _) => failing,
+                (None, Some(since)) => (since, "no worker is left but those that gave other results".to_owned()),
+                (None, None) => (turn.workers.gone_since?, gone(turn.workers)),
             },
             Work::Gang(_) => (turn.workers.gone_since?, gone(turn.workers)),
         };
-        let since = self.ledger.phase(phase).started.map_or(since, |started| started.max(since));
+        let since = self.ledger.phase(phase).started.map_or(since, |started| started.max(since)).max(self.resumed);
         let (idle_ms, grace_ms) = (turn.now.since_ms(since), turn.knobs.grace_ms);
         let name = &self.ledger.spec(phase).name;
         (idle_ms >= grace_ms).then(|| {
@@ -208,6 +216,10 @@ impl Audit {
         match outline.map(Outline::checked).transpose() {
             Err(reason) => return self.fail(phase, reason, turn),
             Ok(None) => {}
+            Ok(Some(_)) if self.ledger.results[..phase.0 as usize].iter().any(|results| results.segments() > 0) => {
+                let reason = "its outline came after shards of another had ended; give it once, before any map";
+                return self.fail(phase, reason.to_owned(), turn);
+            }
             Ok(Some(outline)) => self.ledger.set_outline(outline, &mut turn.outbox),
         }
         self.finish(phase, outputs, turn);
@@ -234,6 +246,7 @@ impl Audit {
     pub fn resume(&mut self, turn: &mut Turn<'_>) {
         if self.ledger.is_live() && self.ledger.audit.paused.is_some() {
             self.ledger.set_paused(None, &mut turn.outbox);
+            self.resumed = turn.now;
             if let Work::Map(work) = &mut self.work {
                 work.pace = crate::pace::Pace::begin(turn.now);
             }

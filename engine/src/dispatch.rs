@@ -27,12 +27,12 @@ impl Engine {
             let audit = self.audits.get_mut(&id).expect("live audits are kept");
             let demand = audit.advance(turn);
             let waits = matches!(&audit.work, Work::Map(work) if !work.waiting.is_empty());
-            if waits && audit.ledger.audit.paused.is_none() {
+            if waits && !turn.gathers && audit.ledger.audit.paused.is_none() {
                 served.push(id);
             }
             match demand {
                 Demand::LeavesRest => {}
-                Demand::WantsAll => break,
+                Demand::WantsAll => turn.gathers = true,
             }
         }
         self.live.retain(|id| self.audits[id].ledger.is_live());
@@ -65,7 +65,7 @@ impl Engine {
     }
 
     fn lease(&mut self, id: &AuditId, turn: &mut Turn<'_>, worker: &WorkerId) -> bool {
-        let Audit { ledger, work } = self.audits.get_mut(id).expect("served audits are kept");
+        let Audit { ledger, work, .. } = self.audits.get_mut(id).expect("served audits are kept");
         match work {
             Work::Map(map) => map.assign(ledger, turn, worker),
             Work::None | Work::Reduce(_) | Work::Gang(_) => false,
@@ -79,7 +79,10 @@ impl Engine {
 
     pub(crate) fn speculate(&mut self, turn: &mut Turn<'_>) {
         for id in self.admitted() {
-            let Audit { ledger, work } = self.audits.get_mut(&id).expect("live audits are kept");
+            if turn.outbox.records() >= ENOUGH_RECORDS {
+                return;
+            }
+            let Audit { ledger, work, .. } = self.audits.get_mut(&id).expect("live audits are kept");
             match work {
                 Work::Map(map) if ledger.audit.paused.is_none() => map.speculate(ledger, turn),
                 Work::None | Work::Map(_) | Work::Reduce(_) | Work::Gang(_) => {}

@@ -17,6 +17,7 @@ use crate::map_ends::Commit;
 use crate::member::Held;
 use crate::outbox::Outbox;
 use crate::plan::PhaseKind;
+use crate::plan_check::MAX_PHASES;
 use crate::record::{AuditState, PhaseState, Record, RecordKey};
 use crate::restore::{self, RestoreError};
 use crate::setback::{Cause, Setback, of_dropped};
@@ -73,9 +74,16 @@ impl Engine {
         let mut workers = std::mem::take(&mut self.workers);
         let knobs = self.knobs.clone();
         self.now = now;
-        let mut turn = Turn { now, term: self.term, knobs: &knobs, workers: &mut workers, outbox: Outbox::default() };
+        let mut turn = Turn {
+            now,
+            term: self.term,
+            knobs: &knobs,
+            workers: &mut workers,
+            outbox: Outbox::default(),
+            gathers: false,
+        };
         let mut taken = 0;
-        while taken < MAX_EVENTS && (taken == 0 || turn.outbox.records() < ENOUGH_RECORDS) {
+        while taken < MAX_EVENTS && (taken == 0 || turn.outbox.records() < ENOUGH_RECORDS) && !turn.outbox.forgets() {
             let Some(event) = events.pop_front() else { break };
             self.apply(event, &mut turn);
             taken += 1;
@@ -117,11 +125,12 @@ impl Engine {
     }
 
     /// The same id again is the same audit, whatever its spec says now.
-    fn submit(&mut self, request: Request, turn: &mut Turn<'_>) {
+    fn submit(&mut self, mut request: Request, turn: &mut Turn<'_>) {
         if self.audits.contains_key(&request.id) {
             return;
         }
         let (id, problem) = (request.id.clone(), request.plan.check().err());
+        request.plan.phases.truncate(MAX_PHASES); // what is more cannot run, and would not fit a batch
         self.take_up(Ledger::open(request, turn.now), turn);
         if let Some(error) = problem {
             let reason = format!("the plan cannot run: {error}");
@@ -185,6 +194,9 @@ impl Engine {
     fn tick(&mut self, turn: &mut Turn<'_>) {
         turn.workers.forgive(turn.now);
         for (worker, dropped, silent_ms) in turn.workers.overdue(turn.now) {
+            if turn.outbox.records() >= ENOUGH_RECORDS {
+                break; // the others at the next tick: one batch holds so much
+            }
             dropped.iter().for_each(|task| turn.abort(&worker, task, "its lease ran out"));
             self.set_all_back(&worker, dropped, &format!("no sign of life for {silent_ms} ms"), turn);
         }

@@ -52,7 +52,7 @@ pub(crate) enum Formed {
     Running,
     /// Not enough idle workers now, but enough have joined: they should be kept for it.
     Gathering,
-    /// Not enough have joined.
+    /// Not enough have joined, or they are kept for another gang.
     TooFew,
     UsedUp(String),
 }
@@ -77,7 +77,7 @@ impl GangWork {
                 self.last_setback
             ));
         }
-        if turn.workers.joined() < self.world_size as usize {
+        if turn.gathers || turn.workers.joined() < self.world_size as usize {
             return Formed::TooFew;
         }
         if turn.workers.idle().count() < self.world_size as usize || self.awaits_member(turn.workers) {

@@ -38,13 +38,18 @@ impl Engine {
             return Err(RerunError::NoPhase { phases: plan.phases.len(), from });
         }
         let ledger = &source.ledger;
+        if kept > ledger.phases.len() {
+            let phase = plan.phases[ledger.phases.len()].name.clone();
+            return Err(RerunError::OtherPlan { of: of.clone(), phase });
+        }
         if let Some((spec, _)) =
             ledger.audit.plan.phases.iter().zip(&ledger.phases).take(kept).find(|(_, p)| !p.is_done())
         {
             return Err(RerunError::Unfinished { of: of.clone(), phase: spec.name.clone() });
         }
         let differs = |(ours, theirs): &(&crate::plan::PhaseSpec, &crate::plan::PhaseSpec)| {
-            (&ours.name, &ours.inputs) != (&theirs.name, &theirs.inputs)
+            let same_kind = std::mem::discriminant(&ours.kind) == std::mem::discriminant(&theirs.kind);
+            !same_kind || (&ours.name, &ours.inputs) != (&theirs.name, &theirs.inputs)
         };
         match plan.phases.iter().zip(&ledger.audit.plan.phases).take(kept).find(differs) {
             Some((spec, _)) => Err(RerunError::OtherPlan { of: of.clone(), phase: spec.name.clone() }),
@@ -68,6 +73,7 @@ impl Engine {
         let found = self.audits.iter().find(|(id, audit)| old(&audit.ledger) && !used(id)).map(|(id, _)| id.clone());
         if let Some(id) = found {
             self.audits.remove(&id);
+            self.live.retain(|live| *live != id);
             turn.outbox.forget(id);
         }
     }

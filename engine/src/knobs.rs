@@ -109,7 +109,6 @@ impl Knobs {
         let limits = [
             ("max_attempts", u64::from(self.max_attempts)),
             ("max_losses", u64::from(self.max_losses)),
-            ("max_losses", u64::from(self.max_losses)),
             ("max_generations", self.max_generations),
             ("max_running_per_submitter", u64::from(self.max_running_per_submitter)),
             ("max_running", u64::from(self.max_running)),

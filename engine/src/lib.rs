@@ -28,6 +28,7 @@ mod results;
 mod setback;
 mod turn;
 mod view;
+mod votes;
 mod workers;
 
 pub use command::{Command, CommitOutcome, GangStart, MapStart, PhaseContext};

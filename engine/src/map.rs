@@ -12,8 +12,8 @@ use crate::command::{Command, MapStart};
 use crate::ledger::Ledger;
 use crate::member::{Task, TaskKind};
 use crate::pace::Pace;
-use crate::record::ShardResult;
 use crate::turn::Turn;
+use crate::votes::Vote;
 use crate::workers::Workers;
 
 /// A shard is in `waiting`, or held by workers, or ended (in the ledger).
@@ -33,6 +33,10 @@ pub(crate) struct MapWork {
     pub pace: Pace,
     /// Workers whose results two others contradicted.
     pub distrusted: BTreeSet<WorkerId>,
+    /// Since when only such workers have been there.
+    pub untrusted_since: Option<Millis>,
+    /// The shard that was last given up, and why.
+    pub last_lost: String,
 }
 
 /// A shard that was tried and has no end yet.
@@ -46,12 +50,13 @@ pub(crate) struct Open {
     pub avoid: Option<WorkerId>,
     pub holders: Vec<Holder>,
     /// Results that wait for a second worker's to agree with.
-    pub votes: Vec<(WorkerId, ShardResult)>,
+    pub votes: Vec<Vote>,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct Holder {
     pub worker: WorkerId,
+    pub attempt: Attempt,
     pub since: Millis,
     /// What its kind had been told of its memory when it was leased the shard.
     pub batch_halvings: u32,
@@ -62,13 +67,9 @@ impl Open {
         self.faults + self.losses
     }
 
-    fn suits(&self, worker: &WorkerId, alone: bool) -> bool {
-        let voted = self.votes.iter().any(|(voter, _)| voter == worker);
-        !voted && (alone || self.avoid.as_ref() != Some(worker))
-    }
-
-    pub fn let_go(&mut self, worker: &WorkerId) -> Option<Holder> {
-        let at = self.holders.iter().position(|holder| holder.worker == *worker)?;
+    /// The holder of one try, which no longer holds it. A newer try of the same worker goes on.
+    pub fn let_go(&mut self, worker: &WorkerId, attempt: Attempt) -> Option<Holder> {
+        let at = self.holders.iter().position(|holder| (&holder.worker, holder.attempt) == (worker, attempt))?;
         Some(self.holders.remove(at))
     }
 }
@@ -81,7 +82,7 @@ impl MapWork {
         let results = ledger.results(phase);
         let waiting = shards.into_iter().filter(|s| results.fate(*s).is_none()).map(|shard| (0, shard)).collect();
         let (open, pace, distrusted) = (BTreeMap::new(), Pace::begin(now), BTreeSet::new());
-        Ok(Self { phase, waiting, open, pace, distrusted })
+        Ok(Self { phase, waiting, open, pace, distrusted, untrusted_since: None, last_lost: String::new() })
     }
 
     pub fn is_complete(&self) -> bool {
@@ -107,12 +108,26 @@ impl MapWork {
     }
 
     fn first_for(&self, worker: &WorkerId, workers: &Workers) -> Option<(u32, ShardId)> {
-        let alone = workers.serving().take(2).count() == 1;
-        if self.distrusted.contains(worker) && !alone {
+        if self.distrusted.contains(worker) {
             return None;
         }
-        let suits = |shard: &ShardId| self.open.get(shard).is_none_or(|open| open.suits(worker, alone));
+        let suits = |shard: &ShardId| self.open.get(shard).is_none_or(|open| self.suits(open, worker, workers));
         self.waiting.iter().find(|(_, shard)| suits(shard)).copied()
+    }
+
+    /// Whether a worker may try a shard. One on which it failed is avoided only while another could have it.
+    fn suits(&self, open: &Open, worker: &WorkerId, workers: &Workers) -> bool {
+        let kind = workers.kind(worker);
+        let others = || workers.serving().filter(|(other, _)| *other != worker);
+        self.fits(open, worker, kind)
+            && (open.avoid.as_ref() != Some(worker)
+                || !others().any(|(other, member)| self.fits(open, other, &member.profile.kind)))
+    }
+
+    /// Whether a worker's result of a shard would be of use.
+    pub fn fits(&self, open: &Open, worker: &WorkerId, kind: &str) -> bool {
+        let of_use = |vote: &Vote| vote.worker != *worker && vote.kind == kind;
+        !self.distrusted.contains(worker) && open.votes.iter().all(of_use)
     }
 
     /// Second copies of shards that take far longer than the others, for workers that have nothing else: the
@@ -124,15 +139,15 @@ impl MapWork {
         let limit_ms = self.pace.slow_ms().map_or(turn.knobs.lease_ms / 2, |ms| ms.max(turn.knobs.speculate_ms));
         let idle: Vec<WorkerId> = turn.workers.idle().cloned().collect();
         for worker in idle {
-            if self.distrusted.contains(&worker) {
-                continue;
-            }
             let slow = |open: &Open| match &open.holders[..] {
-                [holder] => holder.worker != worker && turn.now.since_ms(holder.since) >= limit_ms,
+                [holder] => {
+                    let late = turn.now.since_ms(holder.since) >= limit_ms;
+                    late && holder.worker != worker && self.suits(open, &worker, turn.workers)
+                }
                 [] | [_, ..] => false,
             };
             let oldest = self.open.iter().filter(|(_, open)| slow(open)).min_by_key(|(_, open)| open.holders[0].since);
-            let Some(shard) = oldest.map(|(shard, _)| *shard) else { return };
+            let Some(shard) = oldest.map(|(shard, _)| *shard) else { continue };
             ledger.tally(self.phase, &mut turn.outbox).speculated += 1;
             self.lease(ledger, turn, &worker, shard);
         }
@@ -144,7 +159,7 @@ impl MapWork {
         open.issued += 1;
         let halvings = ledger.phase(self.phase).halvings.get(turn.workers.kind(worker)).copied();
         let batch_halvings = halvings.unwrap_or_default();
-        open.holders.push(Holder { worker: worker.clone(), since: turn.now, batch_halvings });
+        open.holders.push(Holder { worker: worker.clone(), attempt, since: turn.now, batch_halvings });
         let id = TaskId { audit: ledger.id.clone(), phase: self.phase, shard, attempt };
         let (lease_ms, kind) = (turn.knobs.lease_ms, TaskKind::Map);
         turn.workers.lease(worker, Task { id: id.clone(), kind, since: turn.now, aborting: None }, lease_ms);
@@ -158,6 +173,14 @@ impl MapWork {
         if let Some(open) = self.open.get(&shard).filter(|open| open.holders.is_empty()) {
             self.waiting.insert((open.strikes(), shard));
         }
+    }
+
+    /// Since when every worker fails and nothing of this map ends, and how; nothing where none of its own tasks
+    /// failed.
+    pub fn failing(&self, workers: &Workers) -> Option<(Millis, String)> {
+        let since = workers.failing_since.filter(|_| self.open.values().any(|open| open.strikes() > 0))?;
+        let fault = workers.all_fail()?;
+        Some((since.max(self.pace.last), format!("every worker failed one task after the other, {fault}")))
     }
 
     /// Why nothing runs, where nothing does.

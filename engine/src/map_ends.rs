@@ -1,8 +1,8 @@
-//! How the tries of a map phase end: with a result, with a second opinion, or with a setback.
+//! How the tries of a map phase end: with a result or with a setback.
 //!
 //! It must never end a shard twice, and never blame a shard for what its worker did.
 
-use lethe_common::blob::{Digest, NamedBlob, attempt_path};
+use lethe_common::blob::{NamedBlob, attempt_path};
 use lethe_common::fault::FaultKind;
 use lethe_common::ids::{PhaseIndex, ShardId, TaskId, WorkerId};
 
@@ -10,14 +10,12 @@ use crate::command::CommitOutcome;
 use crate::event::Counts;
 use crate::ledger::Ledger;
 use crate::map::{Holder, MapWork, Open};
-use crate::record::{Fate, ShardResult};
+use crate::record::Fate;
 use crate::setback::{Cause, Setback, Verdict};
 use crate::turn::Turn;
+use crate::votes::needs_check;
 
-const MILLION: u32 = 1_000_000;
-
-/// Results of one shard that may disagree before it is given up.
-const MAX_VOTES: usize = 3;
+pub(crate) const MILLION: u32 = 1_000_000;
 
 /// A try's result, as its worker reported it.
 pub(crate) struct Commit<'a> {
@@ -42,11 +40,16 @@ impl MapWork {
         if task.attempt.term != turn.term || task.attempt.counter >= issued {
             return CommitOutcome::Stale;
         }
-        let result = ledger.pack(self.phase, task.attempt, commit.outputs, commit.counts);
         let open = self.open.get_mut(&shard).expect("was found above");
-        if let Some(holder) = open.let_go(commit.worker) {
+        let holder = open.let_go(commit.worker, task.attempt);
+        if self.distrusted.contains(commit.worker) {
+            self.wait_again(shard);
+            return CommitOutcome::Stale;
+        }
+        if let Some(holder) = holder {
             self.pace.note(turn.now, turn.now.since_ms(holder.since));
         }
+        let result = ledger.pack(self.phase, task.attempt, commit.outputs, commit.counts);
         if needs_check(ledger, self.phase, shard) {
             return self.vote(ledger, turn, commit, result);
         }
@@ -54,83 +57,7 @@ impl MapWork {
         CommitOutcome::Applied
     }
 
-    /// A result that must be had from two workers before it counts. Where there is no second worker of the kind,
-    /// one has to do.
-    fn vote(
-        &mut self,
-        ledger: &mut Ledger,
-        turn: &mut Turn<'_>,
-        commit: &Commit<'_>,
-        result: ShardResult,
-    ) -> CommitOutcome {
-        let shard = commit.task.shard;
-        let open = self.open.get_mut(&shard).expect("its commit was accepted");
-        if open.votes.iter().any(|(voter, _)| voter == commit.worker) {
-            return CommitOutcome::Provisional;
-        }
-        let agreed = open.votes.iter().find(|(_, vote)| vote.agrees_with(&result)).map(|(_, vote)| vote.clone());
-        open.votes.push((commit.worker.clone(), result.clone()));
-        let votes = open.votes.clone();
-        match agreed {
-            Some(first) => self.agree(ledger, turn, (shard, first), &votes),
-            None if votes.len() >= MAX_VOTES => self.disagree(ledger, turn, shard),
-            None if self.has_second(turn, shard) => {
-                self.wait_again(shard);
-                return CommitOutcome::Provisional;
-            }
-            None => self.end(ledger, turn, shard, Fate::Done(votes[0].1.clone())),
-        }
-        let won = ledger.result(self.phase, shard).is_some_and(|held| held.attempt == commit.task.attempt);
-        if won { CommitOutcome::Applied } else { CommitOutcome::Provisional }
-    }
-
-    fn agree(
-        &mut self,
-        ledger: &mut Ledger,
-        turn: &mut Turn<'_>,
-        (shard, result): (ShardId, ShardResult),
-        votes: &[(WorkerId, ShardResult)],
-    ) {
-        let odd = votes.iter().filter(|(_, vote)| !vote.agrees_with(&result)).map(|(voter, _)| voter);
-        for worker in odd {
-            let note = format!("shard {shard}: worker {worker} gave another result than two others, and gets no more");
-            ledger.note(self.phase, note, &mut turn.outbox);
-            ledger.tally(self.phase, &mut turn.outbox).mismatched += 1;
-            self.distrusted.insert(worker.clone());
-        }
-        ledger.tally(self.phase, &mut turn.outbox).checked += 1;
-        self.end(ledger, turn, shard, Fate::Done(result));
-    }
-
-    fn disagree(&mut self, ledger: &mut Ledger, turn: &mut Turn<'_>, shard: ShardId) {
-        let tally = ledger.tally(self.phase, &mut turn.outbox);
-        (tally.checked, tally.mismatched) = (tally.checked + 1, tally.mismatched + 1);
-        let reason = format!("{MAX_VOTES} workers gave {MAX_VOTES} different results");
-        self.end(ledger, turn, shard, Fate::Quarantined { tries: MAX_VOTES as u32, reason });
-    }
-
-    /// Whether another worker of the first one's kind can still be asked.
-    fn has_second(&self, turn: &Turn<'_>, shard: ShardId) -> bool {
-        let votes = &self.open[&shard].votes;
-        let kind = turn.workers.kind(&votes[0].0);
-        let fits = |worker: &WorkerId| !self.distrusted.contains(worker) && votes.iter().all(|(v, _)| v != worker);
-        turn.workers.serving().any(|(worker, member)| member.profile.kind == kind && fits(worker))
-    }
-
-    /// Takes the first result of shards whose second nobody can give any more: their workers left.
-    pub fn settle_lonely(&mut self, ledger: &mut Ledger, turn: &mut Turn<'_>) {
-        if ledger.audit.options.check_ppm == 0 {
-            return;
-        }
-        let voted = self.open.iter().filter(|(_, open)| open.holders.is_empty() && !open.votes.is_empty());
-        let voted: Vec<ShardId> = voted.map(|(shard, _)| *shard).collect();
-        for shard in voted.into_iter().filter(|shard| !self.has_second(turn, *shard)).collect::<Vec<_>>() {
-            let first = self.open[&shard].votes[0].1.clone();
-            self.end(ledger, turn, shard, Fate::Done(first));
-        }
-    }
-
-    fn end(&mut self, ledger: &mut Ledger, turn: &mut Turn<'_>, shard: ShardId, fate: Fate) {
+    pub fn end(&mut self, ledger: &mut Ledger, turn: &mut Turn<'_>, shard: ShardId, fate: Fate) {
         let open = self.open.remove(&shard).expect("an ended shard was tried");
         self.waiting.remove(&(open.strikes(), shard));
         ledger.end_shard(self.phase, shard, fate, &mut turn.outbox);
@@ -151,7 +78,7 @@ impl MapWork {
     pub fn setback(&mut self, ledger: &mut Ledger, turn: &mut Turn<'_>, setback: &Setback) -> Verdict {
         let (shard, worker) = (setback.task.shard, &setback.worker);
         let Some(open) = self.open.get_mut(&shard) else { return Verdict::Ignored };
-        let Some(holder) = open.let_go(worker) else { return Verdict::Ignored };
+        let Some(holder) = open.let_go(worker, setback.task.attempt) else { return Verdict::Ignored };
         ledger.count_retry(self.phase, &mut turn.outbox);
         self.waiting.remove(&(open.strikes(), shard));
         match open.strike(setback, &holder, turn, (ledger, self.phase)) {
@@ -161,8 +88,8 @@ impl MapWork {
             }
             Spent::Shard { tries } => {
                 let reason = format!("worker {worker}: {}", setback.cause.message());
-                self.end(ledger, turn, shard, Fate::Quarantined { tries, reason });
-                self.too_many_lost(ledger, setback)
+                self.give_up(ledger, turn, shard, (tries, reason));
+                self.too_many_lost(ledger)
             }
             Spent::Audit => {
                 let name = &ledger.spec(self.phase).name;
@@ -171,17 +98,25 @@ impl MapWork {
         }
     }
 
-    fn too_many_lost(&self, ledger: &Ledger, last: &Setback) -> Verdict {
+    /// Quarantines a shard.
+    pub fn give_up(&mut self, ledger: &mut Ledger, turn: &mut Turn<'_>, shard: ShardId, why: (u32, String)) {
+        let (tries, reason) = why;
+        self.last_lost = format!("shard {shard}, {reason}");
+        self.end(ledger, turn, shard, Fate::Quarantined { tries, reason });
+    }
+
+    /// Whether more shards are given up than the audit allows.
+    pub fn too_many_lost(&self, ledger: &Ledger) -> Verdict {
         let shards = u64::from(ledger.audit.outline.as_ref().map_or(0, |outline| outline.shards));
         let (lost, limit_ppm) = (ledger.quarantined(), ledger.audit.options.max_lost_ppm);
         if lost * u64::from(MILLION) <= u64::from(limit_ppm) * shards {
             return Verdict::Retried;
         }
         let (name, limit) = (&ledger.spec(self.phase).name, f64::from(limit_ppm) / f64::from(MILLION));
-        let (shard, worker, message) = (last.task.shard, &last.worker, last.cause.message());
         Verdict::Fails(format!(
             "phase {name}: {lost} of {shards} shards are lost, more than the share of {limit} that data.max_failed_share \
-             allows; the last was shard {shard}, on worker {worker}: {message}"
+             allows; the last was {}",
+            self.last_lost
         ))
     }
 }
@@ -241,14 +176,4 @@ fn halve(holder: &Holder, turn: &mut Turn<'_>, ledger: &mut Ledger, phase: Phase
         ledger.halve(phase, &kind, &mut turn.outbox);
     }
     true
-}
-
-/// A function of the shard alone, so that a new leader checks the same ones.
-fn needs_check(ledger: &Ledger, phase: PhaseIndex, shard: ShardId) -> bool {
-    let ppm = ledger.audit.options.check_ppm;
-    if ppm == 0 {
-        return false;
-    }
-    let digest = Digest::of(format!("check/{}/{phase}/{shard}", ledger.id).as_bytes()).0;
-    u32::from_le_bytes([digest[0], digest[1], digest[2], digest[3]]) % MILLION < ppm
 }

@@ -7,6 +7,9 @@ use lethe_common::time::Millis;
 
 use crate::event::Profile;
 
+/// The most slots a worker may have, so that the loss of one fits an atomic batch.
+const MAX_SLOTS: u32 = 64;
+
 /// Tasks that fail one after the other before the worker itself is taken to be at fault.
 const FAULTS_IN_A_ROW: u32 = 3;
 
@@ -80,15 +83,18 @@ impl Member {
     pub fn may_take(&self, kind: TaskKind) -> bool {
         let open = self.draining.is_none() && self.rests_until.is_none();
         let room = match kind {
-            TaskKind::Map => self.held.len() < self.profile.slots.max(1) as usize,
+            TaskKind::Map => self.held.len() < self.profile.slots.clamp(1, MAX_SLOTS) as usize,
             TaskKind::Gang => self.held.is_empty(),
         };
         open && room && self.held.iter().all(|held| held.kind == TaskKind::Map)
     }
 
+    /// What waits behind another task does not lengthen that one's lease.
     pub fn take(&mut self, task: Task, lease_ms: u64) {
         self.lease_ms = lease_ms;
-        self.until = self.until.max(task.since.plus_ms(lease_ms));
+        if self.live().next().is_none() {
+            self.until = task.since.plus_ms(lease_ms);
+        }
         self.held.push(task);
     }
 

@@ -35,6 +35,11 @@ impl Outbox {
         self.forgotten.push(audit);
     }
 
+    /// Whether an audit goes: the same batch must not write under its keys again.
+    pub fn forgets(&self) -> bool {
+        !self.forgotten.is_empty()
+    }
+
     /// Records that this step writes so far.
     pub fn records(&self) -> usize {
         self.changed.len() + self.forgotten.len()

@@ -16,6 +16,8 @@ pub(crate) struct Turn<'a> {
     pub knobs: &'a Knobs,
     pub workers: &'a mut Workers,
     pub outbox: Outbox,
+    /// A gang gathers: the idle workers are kept for it.
+    pub gathers: bool,
 }
 
 impl Turn<'_> {

@@ -19,6 +19,8 @@ pub(crate) struct Workers {
     shares: BTreeMap<AuditId, u32>,
     /// Since when nobody has been there.
     pub gone_since: Option<Millis>,
+    /// Since when every worker fails one task after the other.
+    pub failing_since: Option<Millis>,
     /// How the last worker was lost.
     pub last_loss: String,
 }
@@ -116,7 +118,9 @@ impl Workers {
             let aborting = member.held.iter_mut().filter_map(|held| held.aborting.as_mut());
             aborting.for_each(|until| *until = until.plus_ms(ms));
         }
-        self.gone_since = self.gone_since.map(|since| since.plus_ms(ms));
+        for since in [&mut self.gone_since, &mut self.failing_since].into_iter().flatten() {
+            *since = since.plus_ms(ms);
+        }
     }
 
     /// Those with room for a map task, the least busy first.
@@ -149,6 +153,10 @@ impl Workers {
         all.filter(|(_, task)| task.audit == *audit).map(|(worker, task)| (worker.clone(), task.clone())).collect()
     }
 
+    pub fn knows(&self, worker: &WorkerId) -> bool {
+        self.all.contains_key(worker)
+    }
+
     pub fn kind(&self, worker: &WorkerId) -> &str {
         self.all.get(worker).map_or("", |member| &member.profile.kind)
     }
@@ -179,13 +187,11 @@ impl Workers {
         serving.all(|(_, member)| fails(member)).then(|| format!("worker {worker}: {}", member.last_fault))
     }
 
-    /// Keeps the note of since when nobody has been there.
+    /// Keeps the notes of since when nobody has been there, or nobody of any use.
     pub fn note_absence(&mut self, now: Millis) {
-        if self.all.is_empty() {
-            self.gone_since.get_or_insert(now);
-        } else {
-            self.gone_since = None;
-        }
+        let keep = |note: Option<Millis>, holds: bool| holds.then(|| note.unwrap_or(now));
+        self.gone_since = keep(self.gone_since, self.all.is_empty());
+        self.failing_since = keep(self.failing_since, self.all_fail().is_some());
     }
 
     fn change(&mut self, worker: &WorkerId, change: impl FnOnce(&mut Member)) {

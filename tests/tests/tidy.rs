@@ -19,6 +19,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("coordinator", &["engine", "evidence", "proto", "common", "data"]),
     ("worker", &["model", "data", "evidence", "collective", "proto", "common"]),
     ("redteam", &["model", "data", "evidence", "common"]),
+    ("simulation", &["engine", "common"]),
 ];
 
 /// Crates that must build where there is no libtorch.
@@ -77,7 +78,7 @@ fn the_arrows_between_crates_point_one_way() {
     assert_eq!(found.iter().map(String::as_str).collect::<BTreeSet<_>>(), known, "a crate has no arrows here");
     for (name, allowed) in ARROWS {
         let manifest = member(&root().join(name));
-        for section in ["dependencies", "build-dependencies"] {
+        for section in ["dependencies", "build-dependencies", "dev-dependencies"] {
             let names = manifest.get(section).and_then(toml::Value::as_table).into_iter().flat_map(|t| t.keys());
             for ours in names.filter_map(|key| key.strip_prefix("lethe-")) {
                 assert!(allowed.contains(&ours), "{name} depends on {ours}; it may see only {allowed:?}");

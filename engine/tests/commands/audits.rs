@@ -1,16 +1,12 @@
 //! Whole audits: submitted once, cancelled for good, given up when nobody is left, side by side.
 
-use lethe_common::ids::{AuditId, TaskId};
+use lethe_common::ids::TaskId;
 use lethe_common::time::Millis;
-use lethe_engine::{AuditState, Command, Event, Outline, PhaseState, Plan};
+use lethe_engine::{AuditState, Command, Event, Options, Outline, PhaseState};
 
 use crate::bench::{
-    Bench, abort, audit, audit_record, ended, gang, map, phase_record, reduce, start_map, task, waiting,
+    Bench, abort, audit, audit_record, ended, gang, map, named, persist, phase_record, reduce, start_map, task, waiting,
 };
-
-fn other() -> AuditId {
-    AuditId::new("b").expect("is valid")
-}
 
 #[test]
 fn a_second_submission_of_one_id_changes_nothing() {
@@ -26,7 +22,7 @@ fn a_second_submission_of_one_id_changes_nothing() {
 fn a_plan_that_cannot_run_fails_at_once_with_its_reason() {
     let reason = "the plan cannot run: phase train has a world size of 0; expected 1 to 1024".to_owned();
     let expected = vec![
-        Command::Persist(vec![
+        persist(vec![
             audit_record(vec![gang("train", 0)], AuditState::Failed { at: Millis(0), reason }, None),
             phase_record(0, waiting()),
         ]),
@@ -42,7 +38,7 @@ fn a_cancelled_audit_stops_its_tasks_and_stays_cancelled() {
     bench.outlined(plan.clone(), 1);
     let outline = Some(Outline { shards: 1, ..Outline::default() });
     let expected = vec![
-        Command::Persist(vec![audit_record(plan, AuditState::Cancelled { at: Millis(0) }, outline)]),
+        persist(vec![audit_record(plan, AuditState::Cancelled { at: Millis(0) }, outline)]),
         abort(0, task(1, 0, 0), "the audit was cancelled"),
         ended(),
     ];
@@ -71,7 +67,9 @@ fn an_audit_without_workers_is_given_up_after_the_grace() {
     assert_eq!(bench.tick_after(grace_ms - 1), vec![]);
     let commands = bench.tick_after(1);
     assert_eq!(commands[1..], [ended()]);
-    let reason = "phase score: no worker for 3000 ms, the limit is 3000 ms: start workers and submit again".to_owned();
+    let reason = "phase score: no worker is left, the last was w0: unplugged; so it has been for 3000 ms, the limit is 3000 ms: \
+                  mend the workers and run it again"
+        .to_owned();
     assert_eq!(bench.phase(1).state, PhaseState::Failed { at: Millis(grace_ms), reason });
 }
 
@@ -84,20 +82,18 @@ fn a_reduce_needs_no_worker_and_gets_no_deadline() {
 }
 
 #[test]
-fn the_older_audit_is_served_first_and_its_gang_keeps_what_it_gathers() {
+fn a_gang_that_gathers_keeps_the_idle_workers_and_the_others_go_on_without_them() {
     let mut bench = Bench::with_workers(2);
     bench.outlined(vec![reduce("plan"), map("score"), gang("train", 2)], 2);
     bench.now = Millis(1);
-    let plan = Plan { phases: vec![reduce("plan"), map("score")] };
-    bench.step(Event::Submitted { audit: other(), plan, spec_json: String::new() });
-    let (phase, attempt) = (task(0, 0, 0).phase, task(0, 0, 0).attempt);
-    let outline = Some(Outline { shards: 4, ..Outline::default() });
-    bench.step(Event::ReduceDone { audit: other(), phase, attempt, outputs: vec![], outline });
-    let mine = |shard, counter| TaskId { audit: other(), ..task(1, shard, counter) };
+    bench.outlined_as("b", 4, Options::default());
+    let mine = |shard, counter| TaskId { audit: named("b"), ..task(1, shard, counter) };
     let tail = bench.commit(0, task(1, 0, 0));
     assert_eq!(tail[2..], [start_map(0, mine(0, 0), vec![])], "the older has no more to give");
     let gathering = bench.commit(1, task(1, 1, 0));
     assert!(matches!(gathering[..], [Command::Persist(_), Command::Acknowledge { .. }]), "{gathering:?}");
+    let third = bench.submit_with("c", vec![reduce("plan")], Options::default());
+    assert!(matches!(third[..], [Command::Persist(_), Command::StartReduce { .. }]), "needs no worker: {third:?}");
     let formed = bench.commit(0, mine(0, 0));
     let starts = formed.iter().filter(|command| matches!(command, Command::StartGangMember(_))).count();
     assert_eq!((starts, formed.len()), (2, 4), "{formed:?}");

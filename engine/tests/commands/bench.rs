@@ -7,8 +7,9 @@ use lethe_common::fault::Fault;
 use lethe_common::ids::{Attempt, AuditId, Generation, PhaseIndex, ShardId, TaskId, Term, WorkerId};
 use lethe_common::time::Millis;
 use lethe_engine::{
-    AuditRecord, AuditState, Command, CommitOutcome, Counts, Engine, Event, GangStart, Knobs, MapStart, Outline,
-    Output, PageRecord, PhaseKind, PhaseRecord, PhaseSpec, PhaseState, Plan, Record, TaskResult,
+    AuditRecord, AuditState, AuditView, Change, Command, CommitOutcome, Counts, Engine, Event, Fate, GangStart, Knobs,
+    MapStart, Options, Outline, Output, PhaseKind, PhaseRecord, PhaseSpec, PhaseState, Plan, Profile, Record,
+    SegmentRecord, ShardResult, StoredBlob, Tally,
 };
 
 pub struct Bench {
@@ -39,7 +40,24 @@ impl Bench {
     }
 
     pub fn submit(&mut self, phases: Vec<PhaseSpec>) -> Vec<Command> {
-        self.step(Event::Submitted { audit: audit(), plan: Plan { phases }, spec_json: "{}".to_owned() })
+        self.submit_with("a", phases, Options::default())
+    }
+
+    pub fn submit_with(&mut self, id: &str, phases: Vec<PhaseSpec>, options: Options) -> Vec<Command> {
+        let (audit, plan) = (named(id), Plan { phases });
+        self.step(Event::Submitted { audit, plan, spec_json: "{}".to_owned(), options })
+    }
+
+    /// Another audit, one reduce and one map of so many shards.
+    pub fn outlined_as(&mut self, id: &str, shards: u32, options: Options) -> Vec<Command> {
+        self.submit_with(id, vec![reduce("plan"), map("score")], options);
+        self.reduce_done_of(id, 0, Some(Outline { shards, ..Outline::default() }))
+    }
+
+    pub fn reduce_done_of(&mut self, id: &str, phase: u32, outline: Option<Outline>) -> Vec<Command> {
+        let attempt = Attempt { term: self.engine.term(), counter: 0 };
+        let (audit, phase) = (named(id), PhaseIndex(phase));
+        self.step(Event::ReduceDone { audit, phase, attempt, outputs: vec![], outline })
     }
 
     /// Submits, and ends the first phase, a reduce, with an outline of so many shards.
@@ -59,7 +77,27 @@ impl Bench {
     }
 
     pub fn join(&mut self, index: u32) -> Vec<Command> {
-        self.step(Event::WorkerJoined { worker: worker(index) })
+        self.join_as(index, "cpu", 1)
+    }
+
+    pub fn join_as(&mut self, index: u32, kind: &str, slots: u32) -> Vec<Command> {
+        let profile = Profile { kind: kind.to_owned(), slots };
+        self.step(Event::WorkerJoined { worker: worker(index), profile })
+    }
+
+    pub fn drain(&mut self, index: u32) -> Vec<Command> {
+        self.step(Event::WorkerDraining { worker: worker(index), reason: "SIGTERM".to_owned() })
+    }
+
+    /// A result that differs from the others'.
+    pub fn lie(&mut self, index: u32, task: TaskId) -> Vec<Command> {
+        let mut outputs = outputs(&task);
+        outputs[0].blob.digest = Digest([index as u8; 32]);
+        self.step(Event::TaskCommitted { worker: worker(index), task, outputs, counts: COUNTS })
+    }
+
+    pub fn view(&self) -> AuditView {
+        self.engine.view(&audit()).expect("was submitted")
     }
 
     pub fn lose(&mut self, index: u32) -> Vec<Command> {
@@ -84,7 +122,7 @@ impl Bench {
     pub fn phase(&self, index: u32) -> PhaseRecord {
         let found = self.engine.durable().into_iter().find_map(|record| match record {
             Record::Phase(_, phase, record) if phase == PhaseIndex(index) => Some(record),
-            Record::Phase(..) | Record::Audit(..) | Record::Page(..) => None,
+            Record::Phase(..) | Record::Audit(..) | Record::Segment(..) => None,
         });
         found.expect("the plan has that phase")
     }
@@ -93,7 +131,32 @@ impl Bench {
 pub const COUNTS: Counts = Counts { read: 3, scored: 2, failed: 1 };
 
 pub fn audit() -> AuditId {
-    AuditId::new("a").expect("is valid")
+    named("a")
+}
+
+pub fn named(id: &str) -> AuditId {
+    AuditId::new(id).expect("is valid")
+}
+
+pub fn persist(records: Vec<Record>) -> Command {
+    Command::Persist(records.into_iter().map(Change::Put).collect())
+}
+
+/// The workers that were leased something, with what.
+pub fn leases(commands: &[Command]) -> Vec<(String, TaskId)> {
+    let lease = |command: &Command| match command {
+        Command::StartMap(start) => Some((start.worker.to_string(), start.task.clone())),
+        Command::StartGangMember(start) => Some((start.worker.to_string(), start.task.clone())),
+        Command::Persist(_) | Command::StartReduce { .. } | Command::AbortReduce { .. } => None,
+        Command::Abort { .. } | Command::Acknowledge { .. } | Command::AuditEnded { .. } => None,
+    };
+    commands.iter().filter_map(lease).collect()
+}
+
+/// The shards that a list leases, each with the index of its worker.
+pub fn leased(commands: &[Command]) -> Vec<(u32, u32)> {
+    let index = |worker: String| worker[1..].parse().expect("is a number");
+    leases(commands).into_iter().map(|(worker, task)| (index(worker), task.shard.0)).collect()
 }
 
 pub fn worker(index: u32) -> WorkerId {
@@ -125,7 +188,16 @@ pub fn gang(name: &str, world_size: u32) -> PhaseSpec {
 }
 
 pub fn waiting() -> PhaseRecord {
-    PhaseRecord { state: PhaseState::Waiting, started: None, generation: Generation(0), retries: 0, outputs: vec![] }
+    PhaseRecord {
+        state: PhaseState::Waiting,
+        started: None,
+        generation: Generation(0),
+        retries: 0,
+        outputs: vec![],
+        tally: Tally::default(),
+        halvings: Default::default(),
+        notes: vec![],
+    }
 }
 
 pub fn running() -> PhaseRecord {
@@ -137,22 +209,36 @@ pub fn done() -> PhaseRecord {
 }
 
 pub fn audit_record(phases: Vec<PhaseSpec>, state: AuditState, outline: Option<Outline>) -> Record {
-    let record =
-        AuditRecord { plan: Plan { phases }, spec_json: "{}".to_owned(), submitted: Millis(0), state, outline };
-    Record::Audit(audit(), record)
+    let (plan, spec_json, options) = (Plan { phases }, "{}".to_owned(), Options::default());
+    let (paused, inherited) = (None, vec![]);
+    let submitted = Millis(0);
+    Record::Audit(audit(), AuditRecord { plan, spec_json, submitted, state, outline, options, paused, inherited })
 }
 
 pub fn phase_record(index: u32, record: PhaseRecord) -> Record {
     Record::Phase(audit(), PhaseIndex(index), record)
 }
 
-pub fn page_record(phase: u32, page: u32, tasks: &[TaskId]) -> Record {
-    let result = |task: &TaskId| (task.shard, TaskResult { outputs: outputs(task), counts: COUNTS });
-    Record::Page(audit(), PhaseIndex(phase), page, PageRecord { done: tasks.iter().map(result).collect() })
+pub fn segment_record(phase: u32, segment: u32, tasks: &[TaskId]) -> Record {
+    let entries = tasks.iter().map(|task| (task.shard, Fate::Done(result(task)))).collect();
+    Record::Segment(audit(), PhaseIndex(phase), segment, SegmentRecord { entries })
+}
+
+pub fn result(task: &TaskId) -> ShardResult {
+    let stored = |output: NamedBlob| {
+        let (size_bytes, digest) = (output.blob.size_bytes, output.blob.digest);
+        StoredBlob { name: output.name.into(), size_bytes, digest }
+    };
+    ShardResult { attempt: task.attempt, outputs: outputs(task).into_iter().map(stored).collect(), counts: COUNTS }
+}
+
+pub fn quarantine_record(phase: u32, shard: u32, tries: u32, reason: &str) -> Record {
+    let fate = Fate::Quarantined { tries, reason: reason.to_owned() };
+    Record::Segment(audit(), PhaseIndex(phase), 0, SegmentRecord { entries: vec![(ShardId(shard), fate)] })
 }
 
 pub fn start_map(index: u32, task: TaskId, inputs: Vec<Output>) -> Command {
-    Command::StartMap(MapStart { worker: worker(index), task, program: "score".to_owned(), inputs, lease_ms: 300 })
+    Command::StartMap(MapStart { worker: worker(index), task, inputs, lease_ms: 300, batch_halvings: 0 })
 }
 
 pub fn start_member(index: u32, task: TaskId, generation: u64, world_size: u32) -> Command {

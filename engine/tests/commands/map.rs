@@ -1,16 +1,15 @@
-//! Map phases: one task a worker, the first commit of a shard counts, the rest go round again.
+//! Map phases: the first commit of a shard counts, the rest go round again.
 
 use lethe_common::blob::NamedBlob;
 use lethe_common::fault::Fault;
 use lethe_common::ids::{Attempt, PhaseIndex, ShardId, TaskId, Term};
 use lethe_engine::{
-    Command, CommitOutcome, Event, InputSpec, Outline, Output, PhaseRecord, PhaseSpec, PhaseState, SHARDS_PER_PAGE,
-    Scope,
+    Command, CommitOutcome, Event, InputSpec, Outline, Output, PhaseRecord, PhaseSpec, PhaseState, Scope,
 };
 
 use crate::bench::{
-    Bench, abort, acknowledge, audit, audit_record, done, ended, map, outputs, page_record, phase_record, reduce,
-    running, start_map, task, worker,
+    Bench, abort, acknowledge, audit, audit_record, done, ended, map, outputs, persist, phase_record, reduce, running,
+    segment_record, start_map, task, worker,
 };
 use lethe_common::time::Millis;
 use lethe_engine::AuditState;
@@ -20,7 +19,7 @@ fn plan() -> Vec<PhaseSpec> {
 }
 
 fn retried(retries: u64) -> Command {
-    Command::Persist(vec![phase_record(1, PhaseRecord { retries, ..running() })])
+    persist(vec![phase_record(1, PhaseRecord { retries, ..running() })])
 }
 
 #[test]
@@ -28,7 +27,7 @@ fn idle_workers_get_the_first_shards_in_worker_order() {
     let mut bench = Bench::with_workers(2);
     let outline = Some(Outline { shards: 3, ..Outline::default() });
     let expected = vec![
-        Command::Persist(vec![
+        persist(vec![
             audit_record(plan(), AuditState::Running, outline),
             phase_record(0, done()),
             phase_record(1, running()),
@@ -44,17 +43,17 @@ fn a_commit_is_stored_acknowledged_and_followed_by_the_next_shard() {
     let mut bench = Bench::with_workers(1);
     bench.outlined(plan(), 2);
     let first = vec![
-        Command::Persist(vec![page_record(1, 0, &[task(1, 0, 0)])]),
+        persist(vec![segment_record(1, 0, &[task(1, 0, 0)])]),
         acknowledge(0, task(1, 0, 0), CommitOutcome::Applied),
         start_map(0, task(1, 1, 0), vec![]),
     ];
     assert_eq!(bench.commit(0, task(1, 0, 0)), first);
     let outline = Some(Outline { shards: 2, ..Outline::default() });
     let last = vec![
-        Command::Persist(vec![
+        persist(vec![
             audit_record(plan(), AuditState::Succeeded { at: Millis(0) }, outline),
             phase_record(1, done()),
-            page_record(1, 0, &[task(1, 0, 0), task(1, 1, 0)]),
+            segment_record(1, 0, &[task(1, 0, 0), task(1, 1, 0)]),
         ]),
         acknowledge(0, task(1, 1, 0), CommitOutcome::Applied),
         ended(),
@@ -72,26 +71,12 @@ fn a_commit_repeated_for_a_lost_answer_is_told_the_same() {
 }
 
 #[test]
-fn shards_past_one_page_go_to_the_next() {
-    let mut bench = Bench::with_workers(1);
-    bench.outlined(plan(), SHARDS_PER_PAGE + 1);
-    for shard in 0..SHARDS_PER_PAGE {
-        bench.commit(0, task(1, shard, 0));
-    }
-    let last = task(1, SHARDS_PER_PAGE, 0);
-    let Some(Command::Persist(batch)) = bench.commit(0, last.clone()).into_iter().next() else {
-        panic!("a commit is stored first")
-    };
-    assert_eq!(batch[2..], [page_record(1, 1, &[last])]);
-}
-
-#[test]
 fn a_lost_workers_shard_goes_to_another_as_a_newer_attempt() {
     let mut bench = Bench::with_workers(2);
     bench.outlined(plan(), 2);
     assert_eq!(bench.lose(0), vec![retried(1)]);
     let next = vec![
-        Command::Persist(vec![page_record(1, 0, &[task(1, 1, 0)])]),
+        persist(vec![segment_record(1, 0, &[task(1, 1, 0)])]),
         acknowledge(1, task(1, 1, 0), CommitOutcome::Applied),
         start_map(1, task(1, 0, 1), vec![]),
     ];
@@ -116,25 +101,26 @@ fn a_failed_shard_avoids_the_worker_it_failed_on() {
 
 #[test]
 fn a_lease_without_progress_expires_and_its_late_commit_still_counts_first() {
-    let mut bench = Bench::with_workers(2);
+    let mut bench = Bench::with_workers(1);
     bench.outlined(plan(), 1);
     let lease_ms = bench.knobs.lease_ms;
     bench.now = Millis(lease_ms - 1);
     assert_eq!(bench.step(Event::TaskProgressed { worker: worker(0), task: task(1, 0, 0) }), vec![]);
     assert_eq!(bench.tick_after(1), vec![], "progress renewed the lease");
-    let expired = vec![retried(1), abort(0, task(1, 0, 0), "its lease ran out"), start_map(1, task(1, 0, 1), vec![])];
+    let expired = vec![retried(1), abort(0, task(1, 0, 0), "its lease ran out")];
     assert_eq!(bench.tick_after(lease_ms), expired);
+    assert_eq!(bench.join(1), vec![start_map(1, task(1, 0, 1), vec![])]);
     let late = bench.commit(0, task(1, 0, 0));
     let at = bench.now;
     let outline = Some(Outline { shards: 1, ..Outline::default() });
     let phase = PhaseRecord { state: PhaseState::Done { at }, retries: 1, ..running() };
     let expected = vec![
-        Command::Persist(vec![
+        persist(vec![
             audit_record(plan(), AuditState::Succeeded { at }, outline),
             phase_record(1, phase),
-            page_record(1, 0, &[task(1, 0, 0)]),
+            segment_record(1, 0, &[task(1, 0, 0)]),
         ]),
-        abort(1, task(1, 0, 1), "another attempt committed first"),
+        abort(1, task(1, 0, 1), "the shard has ended otherwise"),
         acknowledge(0, task(1, 0, 0), CommitOutcome::Applied),
         ended(),
     ];
@@ -152,27 +138,6 @@ fn an_attempt_nobody_issued_is_stale() {
         let stale = vec![acknowledge(0, never.clone(), CommitOutcome::Stale)];
         assert_eq!(bench.commit(0, never), stale);
     }
-}
-
-#[test]
-fn too_many_faults_fail_the_audit_and_say_where() {
-    let mut bench = Bench::with_workers(1);
-    bench.outlined(plan(), 1);
-    for counter in 0..4 {
-        bench.fail(0, task(1, 0, counter), Fault::retryable("disk full"));
-    }
-    let reason = "phase score, shard 0: try 5 of 5 failed on worker w0: disk full".to_owned();
-    let outline = Some(Outline { shards: 1, ..Outline::default() });
-    let failed = AuditState::Failed { at: Millis(0), reason: reason.clone() };
-    let state = PhaseState::Failed { at: Millis(0), reason };
-    let expected = vec![
-        Command::Persist(vec![
-            audit_record(plan(), failed, outline),
-            phase_record(1, PhaseRecord { state, retries: 5, ..running() }),
-        ]),
-        ended(),
-    ];
-    assert_eq!(bench.fail(0, task(1, 0, 4), Fault::retryable("disk full")), expected);
 }
 
 #[test]
@@ -203,7 +168,10 @@ fn a_sampling_map_reads_its_sample_and_the_outputs_its_plan_names() {
     let commands = bench.commit(0, task(1, 1, 0));
     let output =
         |phase: &str, shard, blobs: Vec<NamedBlob>| Output { phase: phase.to_owned(), shard: ShardId(shard), blobs };
-    let inputs = vec![output("score", 1, outputs(&task(1, 1, 0))), output("plan", 0, vec![])];
+    let inputs = vec![output("score", 1, outputs(&task(1, 1, 0)))];
     assert_eq!(commands[2..], [start_map(0, task(2, 1, 0), inputs)]);
+    let shared = bench.engine.phase_context(&audit(), PhaseIndex(2)).expect("is a map");
+    assert_eq!((shared.program.as_str(), shared.inputs), ("score", vec![output("plan", 0, vec![])]));
+    assert_eq!(bench.engine.phase_context(&audit(), PhaseIndex(0)), None, "a reduce is sent its inputs");
     assert_eq!(bench.engine.audits().collect::<Vec<_>>(), vec![&audit()]);
 }

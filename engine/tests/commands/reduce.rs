@@ -3,9 +3,9 @@
 use lethe_common::fault::Fault;
 use lethe_common::ids::{Attempt, Term};
 use lethe_common::time::Millis;
-use lethe_engine::{AuditState, Command, Outline, PhaseRecord, PhaseState};
+use lethe_engine::{AuditState, Outline, PhaseRecord, PhaseState};
 
-use crate::bench::{Bench, audit_record, done, ended, map, phase_record, reduce, running, start_reduce, waiting};
+use crate::bench::{Bench, audit_record, done, ended, map, persist, phase_record, reduce, running, start_reduce, waiting};
 
 fn attempt(counter: u64) -> Attempt {
     Attempt { term: Term(1), counter }
@@ -15,7 +15,7 @@ fn attempt(counter: u64) -> Attempt {
 fn phases_are_stored_with_the_audit_and_the_first_starts() {
     let plan = vec![reduce("plan"), reduce("report")];
     let expected = vec![
-        Command::Persist(vec![
+        persist(vec![
             audit_record(plan.clone(), AuditState::Running, None),
             phase_record(0, running()),
             phase_record(1, waiting()),
@@ -31,7 +31,7 @@ fn a_done_reduce_starts_the_next_phase_and_an_old_one_changes_nothing() {
     bench.submit(vec![reduce("plan"), reduce("report")]);
     assert_eq!(bench.reduce_done(0, 7, None), vec![]);
     let expected = vec![
-        Command::Persist(vec![phase_record(0, done()), phase_record(1, running())]),
+        persist(vec![phase_record(0, done()), phase_record(1, running())]),
         start_reduce(1, attempt(0), vec![]),
     ];
     assert_eq!(bench.reduce_done(0, 0, None), expected);
@@ -45,7 +45,7 @@ fn a_retryable_fault_is_tried_again_until_the_limit() {
     bench.submit(plan.clone());
     for tried in 1..5 {
         let expected = vec![
-            Command::Persist(vec![phase_record(0, PhaseRecord { retries: tried, ..running() })]),
+            persist(vec![phase_record(0, PhaseRecord { retries: tried, ..running() })]),
             start_reduce(0, attempt(tried), vec![]),
         ];
         assert_eq!(bench.reduce_failed(0, tried - 1, Fault::retryable("disk full")), expected);
@@ -53,7 +53,7 @@ fn a_retryable_fault_is_tried_again_until_the_limit() {
     let reason = "phase plan: try 5 of 5 failed on the coordinator: disk full".to_owned();
     let state = PhaseState::Failed { at: Millis(0), reason: reason.clone() };
     let expected = vec![
-        Command::Persist(vec![
+        persist(vec![
             audit_record(plan, AuditState::Failed { at: Millis(0), reason }, None),
             phase_record(0, PhaseRecord { state, retries: 5, ..running() }),
         ]),

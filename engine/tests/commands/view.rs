@@ -19,5 +19,5 @@ fn progress_counts_and_reasons_are_shown_for_each_phase() {
     assert_eq!((view.phases[1].counts, view.phases[2].counts), (COUNTS, Counts::default()));
     bench.lose(0);
     let view = bench.engine.view(&audit()).expect("was submitted");
-    assert_eq!((view.phases[1].reason.as_str(), view.workers), ("no worker joined", 0));
+    assert_eq!((view.phases[1].reason.as_str(), view.workers), ("no worker is left; the last was w0: unplugged", 0));
 }

@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lethe_common::blob::attempt_path;
 use lethe_common::ids::{AuditId, PhaseIndex, ShardId, TaskId};
-use lethe_engine::{Command, PageRecord, PhaseState, Record, RecordKey};
+use lethe_engine::{Command, Fate, PhaseState, Record, SegmentRecord};
 
-use super::{Records, Seen};
+use super::{Records, Seen, phase};
 
 #[derive(Default)]
 pub struct OldAttempts {
     /// The last try of each reduce, and rank 0 of the last generation of each gang.
     leading: BTreeMap<(AuditId, PhaseIndex), TaskId>,
-    /// Where the tries of this term write.
-    issued: BTreeSet<String>,
+    /// The map tries of this term.
+    issued: BTreeSet<TaskId>,
 }
 
 impl OldAttempts {
@@ -22,9 +22,9 @@ impl OldAttempts {
         for (before, after) in seen.changes() {
             match after {
                 Record::Audit(..) => {}
-                Record::Page(audit, phase, _, page) => {
+                Record::Segment(audit, phase, _, segment) => {
                     closed(seen.before, audit, *phase)?;
-                    self.of_this_term(before, page)?;
+                    self.of_this_term((audit, *phase), before, segment)?;
                 }
                 Record::Phase(audit, phase, _) if before != Some(after) => {
                     closed(seen.before, audit, *phase)?;
@@ -45,13 +45,24 @@ impl OldAttempts {
         if output.blob.path == expected { Ok(()) } else { Err(format!("{} won, not {expected}", output.blob.path)) }
     }
 
-    fn of_this_term(&self, before: Option<&Record>, page: &PageRecord) -> Result<(), String> {
-        let old = |shard| matches!(before, Some(Record::Page(_, _, _, before)) if before.done.contains_key(shard));
-        let new = page.done.iter().filter(|(shard, _)| !old(*shard)).flat_map(|(_, result)| &result.outputs);
-        match new.map(|output| &output.blob.path).find(|path| !self.issued.contains(*path)) {
-            Some(path) => Err(format!("{path} won, and this leader issued no such try")),
-            None => Ok(()),
+    fn of_this_term(
+        &self,
+        (audit, phase): (&AuditId, PhaseIndex),
+        before: Option<&Record>,
+        segment: &SegmentRecord,
+    ) -> Result<(), String> {
+        let old = match before {
+            Some(Record::Segment(_, _, _, before)) => before.entries.len(),
+            Some(Record::Audit(..) | Record::Phase(..)) | None => 0,
+        };
+        for (shard, fate) in &segment.entries[old.min(segment.entries.len())..] {
+            let Fate::Done(result) = fate else { continue };
+            let task = TaskId { audit: audit.clone(), phase, shard: *shard, attempt: result.attempt };
+            if !self.issued.contains(&task) {
+                return Err(format!("{task} won, and this leader issued no such try"));
+            }
         }
+        Ok(())
     }
 
     pub fn new_leader(&mut self) {
@@ -60,7 +71,11 @@ impl OldAttempts {
 
     pub fn check_act(&mut self, command: &Command) -> Result<(), String> {
         match command {
-            Command::StartMap(start) => drop(self.issued.insert(attempt_path(&start.task, "out"))),
+            Command::StartMap(start) => {
+                if !self.issued.insert(start.task.clone()) {
+                    return Err(format!("{} is issued twice", start.task));
+                }
+            }
             Command::StartGangMember(start) if start.task.shard == ShardId(0) => self.lead(start.task.clone()),
             Command::StartReduce { audit, phase, attempt, .. } => {
                 self.lead(TaskId { audit: audit.clone(), phase: *phase, shard: ShardId(0), attempt: *attempt });
@@ -76,11 +91,11 @@ impl OldAttempts {
     }
 }
 
-fn closed(stored: &Records, audit: &AuditId, phase: PhaseIndex) -> Result<(), String> {
-    match stored.get(&RecordKey::Phase(audit.clone(), phase)) {
-        Some(Record::Phase(_, _, record)) if matches!(record.state, PhaseState::Done { .. }) => {
-            Err(format!("phase {phase} of {audit} is done, and something of it changes"))
+fn closed(stored: &Records, audit: &AuditId, index: PhaseIndex) -> Result<(), String> {
+    match phase(stored, audit, index) {
+        Some(record) if matches!(record.state, PhaseState::Done { .. }) => {
+            Err(format!("phase {index} of {audit} is done, and something of it changes"))
         }
-        _ => Ok(()),
+        Some(_) | None => Ok(()),
     }
 }

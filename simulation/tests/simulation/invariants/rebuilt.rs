@@ -1,7 +1,7 @@
 //! Rebuilt equals durable: the engine, the store, and an engine rebuilt from the store agree.
 
 use lethe_common::ids::Term;
-use lethe_engine::{Engine, Knobs, Record, RecordKey};
+use lethe_engine::{Engine, Record, RecordKey};
 
 use super::Records;
 
@@ -17,7 +17,7 @@ pub fn check(engine: &Engine, stored: &Records) -> Result<(), String> {
     };
     let differs = |who: &str, key: RecordKey| format!("{who} and the store differ at {key:?}");
     same(engine).map_or(Ok(()), |key| Err(differs("the engine", key)))?;
-    let knobs = Knobs::from_heartbeat(1).map_err(|e| e.to_string())?;
-    let rebuilt = Engine::restore(Term(u64::MAX), knobs, expected.clone()).map_err(|e| e.to_string())?;
+    let rebuilt =
+        Engine::restore(Term(u64::MAX), engine.knobs().clone(), expected.clone()).map_err(|e| e.to_string())?;
     same(&rebuilt).map_or(Ok(()), |key| Err(differs("the rebuilt engine", key)))
 }

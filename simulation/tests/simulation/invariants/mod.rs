@@ -1,0 +1,166 @@
+//! What must hold whatever fails; one file each, called by the name that a failure prints.
+//!
+//! They must never look inside the engine: they see its commands and the store.
+
+pub mod counted_once;
+pub mod ends;
+pub mod forward;
+pub mod limits;
+pub mod old_attempts;
+pub mod paused;
+pub mod quarantined;
+pub mod quota;
+pub mod rebuilt;
+pub mod second_opinion;
+pub mod slots;
+pub mod stored_first;
+
+use std::collections::BTreeMap;
+
+use lethe_common::ids::{AuditId, PhaseIndex, WorkerId};
+use lethe_common::time::Millis;
+use lethe_engine::{AuditRecord, Change, Command, Event, Fate, Knobs, PhaseRecord, Record, RecordKey};
+
+use crate::workers::SimWorker;
+
+pub type Records = BTreeMap<RecordKey, Record>;
+
+/// One step as seen from outside, before the store has answered.
+pub struct Seen<'a> {
+    pub before: &'a Records,
+    pub commands: &'a [Command],
+}
+
+impl Seen<'_> {
+    pub fn batch(&self) -> &[Change] {
+        batch(self.commands)
+    }
+
+    /// What the step wants stored, each with what is stored now.
+    pub fn changes(&self) -> impl Iterator<Item = (Option<&Record>, &Record)> {
+        self.batch().iter().filter_map(|change| match change {
+            Change::Put(record) => Some((self.before.get(&record.key()), record)),
+            Change::Forget(_) => None,
+        })
+    }
+
+    /// The store as the step wants it.
+    pub fn after(&self, key: &RecordKey) -> Option<&Record> {
+        let changed = self.changes().map(|(_, after)| after).find(|record| record.key() == *key);
+        changed.or_else(|| self.before.get(key))
+    }
+}
+
+pub fn batch(commands: &[Command]) -> &[Change] {
+    match commands.first() {
+        Some(Command::Persist(batch)) => batch,
+        _ => &[],
+    }
+}
+
+pub fn audit<'a>(stored: &'a Records, audit: &AuditId) -> Option<&'a AuditRecord> {
+    match stored.get(&RecordKey::Audit(audit.clone()))? {
+        Record::Audit(_, record) => Some(record),
+        Record::Phase(..) | Record::Segment(..) => None,
+    }
+}
+
+pub fn phase<'a>(stored: &'a Records, audit: &AuditId, phase: PhaseIndex) -> Option<&'a PhaseRecord> {
+    match stored.get(&RecordKey::Phase(audit.clone(), phase))? {
+        Record::Phase(_, _, record) => Some(record),
+        Record::Audit(..) | Record::Segment(..) => None,
+    }
+}
+
+/// Every stored end of a shard in one phase, in the order of segments.
+pub fn fates<'a>(
+    stored: &'a Records,
+    audit: &AuditId,
+    phase: PhaseIndex,
+) -> impl Iterator<Item = (lethe_common::ids::ShardId, &'a Fate)> {
+    let key = |segment| RecordKey::Segment(audit.clone(), phase, segment);
+    stored
+        .range(key(0)..=key(u32::MAX))
+        .flat_map(|(_, record)| match record {
+            Record::Segment(_, _, _, segment) => &segment.entries[..],
+            Record::Audit(..) | Record::Phase(..) => &[],
+        })
+        .map(|(shard, fate)| (*shard, fate))
+}
+
+/// Those that must remember.
+pub struct Invariants {
+    pub opinions: second_opinion::SecondOpinion,
+    once: counted_once::CountedOnce,
+    old: old_attempts::OldAttempts,
+    slots: slots::Slots,
+    knobs: Knobs,
+}
+
+impl Invariants {
+    pub fn new(knobs: &Knobs, workers: &BTreeMap<WorkerId, SimWorker>) -> Self {
+        Self {
+            opinions: second_opinion::SecondOpinion::new(workers),
+            once: Default::default(),
+            old: Default::default(),
+            slots: slots::Slots::new(knobs.abort_ms, workers),
+            knobs: knobs.clone(),
+        }
+    }
+
+    pub fn broken(&self, invariant: &str, why: &str) -> ! {
+        panic!("invariant broken: {invariant}: {why}")
+    }
+
+    /// All that one step took.
+    pub fn heard(&mut self, events: &[Event]) {
+        self.slots.begin();
+        self.opinions.begin();
+        for event in events {
+            self.slots.heard(event);
+            self.opinions.heard(event);
+        }
+    }
+
+    pub fn new_leader(&mut self) {
+        self.slots.new_leader();
+        self.old.new_leader();
+        self.opinions.new_leader();
+    }
+
+    /// Before the store has answered: the shape of the list, and what it wants stored.
+    pub fn check_list(&mut self, now: Millis, seen: &Seen<'_>) {
+        let checks = [
+            ("nothing is acted on before it is stored", stored_first::check_shape(seen)),
+            ("a batch fits its limits", limits::check(seen)),
+            ("phases only go forward", forward::check(seen)),
+            ("terminal states never change", forward::check_ended(now, seen, self.knobs.retention_ms)),
+            ("each shard is counted once", counted_once::check(seen)),
+            ("no result of an old attempt", self.old.check(seen)),
+            ("two workers gave a checked result", self.opinions.check(seen)),
+            ("no more audits run than the quotas allow", quota::check(seen, &self.knobs)),
+        ];
+        self.judge(checks);
+    }
+
+    /// Once it is stored: what is acted on.
+    pub fn check_acts(&mut self, now: Millis, stored: &Records, commands: &[Command]) {
+        for command in commands {
+            let checks = [
+                ("nothing is acted on before it is stored", stored_first::check_act(stored, command)),
+                ("each shard is counted once", self.once.check_act(command)),
+                ("no result of an old attempt", self.old.check_act(command)),
+                ("a worker never holds more than its slots", self.slots.check_act(now, command)),
+                ("a quarantined shard is no later phase's task", quarantined::check_act(stored, command)),
+                ("nothing new of a paused audit starts", paused::check_act(stored, command)),
+            ];
+            self.judge(checks);
+        }
+    }
+
+    fn judge<const N: usize>(&self, checks: [(&str, Result<(), String>); N]) {
+        for (invariant, outcome) in checks {
+            outcome.unwrap_or_else(|why| self.broken(invariant, &why));
+        }
+    }
+}
