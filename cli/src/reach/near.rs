@@ -23,7 +23,7 @@ mod tests {
     #[test]
     fn slips_are_near_and_other_names_are_not() {
         let names = ["march", "march-2", "april", "match"];
-        assert_eq!(near("marhc", names), ["march"]);
+        assert_eq!(near("marhc", names), ["march", "match"]);
         assert_eq!(near("mach", names), ["march", "match"]);
         assert_eq!(near("mar", names), ["march", "march-2"]);
         assert!(near("zebra", names).is_empty());

@@ -66,12 +66,13 @@ fn troubles(phase: &PhaseView) -> Vec<String> {
         differ => format!("{} checked twice, {} DIFFERED", counted(phase.checked, "shard"), count(differ)),
     });
     let told = [
+        // The one that asks for somebody to look comes first.
+        checked,
         many(phase.retries, "retry", "retries"),
         many(phase.quarantined, "shard quarantined", "shards quarantined"),
-        many(unread, "sample could not be read", "samples could not be read"),
+        many(unread, "sample unreadable", "samples unreadable"),
         many(phase.speculated, "second copy leased", "second copies leased"),
         many(phase.late, "late result dropped", "late results dropped"),
-        checked,
     ];
     told.into_iter().flatten().collect()
 }
