@@ -5,6 +5,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/say.sh"
+. "$here/debian.sh"
 
 manifest=$here/fashion_mnist.sha256
 package=dataset-fashion-mnist
@@ -12,32 +13,12 @@ folder=$(cache_folder)/fashion-mnist
 
 intact() { (cd "$1" 2>/dev/null && sha256sum --check --status "$manifest" 2>/dev/null); }
 
-# Package lists of our own, for a machine whose lists were never fetched: refreshing the system's would need root.
-update_lists() {
-    mkdir -p "$work/state/lists/partial" "$work/cache/archives/partial"
-    private=(-o "Dir::State=$work/state" -o "Dir::State::lists=$work/state/lists"
-        -o "Dir::State::status=/var/lib/dpkg/status" -o "Dir::Cache=$work/cache")
-    say "fetching package lists"
-    apt-get "${private[@]}" update >&2
-}
-
-download() {
-    say "downloading Fashion-MNIST (Debian package $package, 30 MB, once; it is kept in $folder)"
-    private=()
-    apt-get download "$package" >&2 2>"$work/first.log" ||
-        { update_lists && apt-get "${private[@]}" download "$package" >&2; } || {
-        cat "$work/first.log" >&2
-        fail "$package could not be downloaded (apt's message is above); check the network, run 'apt-get update' as root, or set FASHION_MNIST to a folder with its four .gz files"
-    }
-}
-
 install() {
-    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
-        fail "apt-get and dpkg-deb are missing; set FASHION_MNIST to a folder with Fashion-MNIST's four .gz files"
+    say "downloading Fashion-MNIST (Debian package $package, 30 MB, once; it is kept in $folder)"
     mkdir -p "$(dirname "$folder")"
     work=$(mktemp -d "$folder.XXXXXX")
     trap 'rm -rf "$work"' EXIT
-    (cd "$work" && download && dpkg-deb -x "$package"_*.deb "$work/unpacked")
+    unpack_debian "set FASHION_MNIST to a folder with Fashion-MNIST's four .gz files" "$package"
     local data=$work/unpacked/usr/share/datasets/fashion-mnist
     intact "$data" || fail "Fashion-MNIST as unpacked does not match $manifest; run the command again, or report it"
     rm -rf "$folder"

@@ -4,6 +4,11 @@
 //! A blob is real only once the store points at it. This module must never decide that; it only
 //! moves bytes.
 
+mod collect;
+mod files;
+
+pub use collect::Listed;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,7 +17,7 @@ use object_store::local::LocalFileSystem;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::TaskId;
+use crate::ids::{Attempt, AuditId, PhaseIndex, ShardId, TaskId, Term};
 
 /// The largest blob that is read into memory, in bytes.
 pub const MAX_BLOB_BYTES: u64 = 8 << 30;
@@ -79,10 +84,12 @@ pub enum BlobError {
     Open { root: String, source: object_store::Error },
     #[error("blob {path}: {source}")]
     Access { path: String, source: object_store::Error },
+    /// What was found has no digest where its size alone gave it away.
     #[error(
-        "blob {path} is damaged: expected {expected_bytes} bytes with digest {expected:?}, found {found_bytes} bytes with {found:?}"
+        "blob {path} is damaged: expected {expected_bytes} bytes with digest {expected:?}, found {found_bytes} bytes{}",
+        found.map_or(String::new(), |found| format!(" with {found:?}"))
     )]
-    Damaged { path: String, expected_bytes: u64, expected: Digest, found_bytes: u64, found: Digest },
+    Damaged { path: String, expected_bytes: u64, expected: Digest, found_bytes: u64, found: Option<Digest> },
     #[error("blob {path} has {size_bytes} bytes; the limit is {MAX_BLOB_BYTES}")]
     TooLarge { path: String, size_bytes: u64 },
 }
@@ -91,6 +98,7 @@ pub enum BlobError {
 #[derive(Debug, Clone)]
 pub struct BlobStore {
     inner: Arc<dyn ObjectStore>,
+    root: Arc<Path>,
 }
 
 impl BlobStore {
@@ -100,10 +108,11 @@ impl BlobStore {
         std::fs::create_dir_all(root)
             .map_err(|e| open(object_store::Error::Generic { store: "folder", source: Box::new(e) }))?;
         let inner = LocalFileSystem::new_with_prefix(root).map_err(open)?.with_fsync(true);
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self { inner: Arc::new(inner), root: Arc::from(root) })
     }
 
-    /// Writes bytes under a path nobody else writes (an attempt's), whole or not at all.
+    /// Writes bytes under a path nobody else writes (an attempt's), whole or not at all: where the disk is full
+    /// nothing of it stays.
     pub async fn put(&self, path: &str, bytes: Bytes) -> Result<BlobRef, BlobError> {
         let blob = BlobRef { path: path.to_owned(), size_bytes: bytes.len() as u64, digest: Digest::of(&bytes) };
         let at = object_store::path::Path::from(path);
@@ -123,15 +132,21 @@ impl BlobStore {
         let bytes = self.inner.get(&at).await.map_err(access)?.bytes().await.map_err(access)?;
         let found = Digest::of(&bytes);
         if found != blob.digest || bytes.len() as u64 != blob.size_bytes {
-            return Err(BlobError::Damaged {
-                path: blob.path.clone(),
-                expected_bytes: blob.size_bytes,
-                expected: blob.digest,
-                found_bytes: bytes.len() as u64,
-                found,
-            });
+            return Err(blob.damaged(bytes.len() as u64, Some(found)));
         }
         Ok(bytes)
+    }
+}
+
+impl BlobRef {
+    fn damaged(&self, found_bytes: u64, found: Option<Digest>) -> BlobError {
+        BlobError::Damaged {
+            path: self.path.clone(),
+            expected_bytes: self.size_bytes,
+            expected: self.digest,
+            found_bytes,
+            found,
+        }
     }
 }
 
@@ -140,18 +155,42 @@ pub fn attempt_path(task: &TaskId, name: &str) -> String {
     format!("{}/{:03}/{:07}/{}/{name}", task.audit, task.phase.0, task.shard.0, task.attempt)
 }
 
+/// The task and the name of a path that [`attempt_path`] made; none for any other path.
+pub fn parse_attempt_path(path: &str) -> Option<(TaskId, &str)> {
+    let mut parts = path.splitn(5, '/');
+    let mut next = || parts.next();
+    let audit = AuditId::new(next()?).ok()?;
+    let phase = PhaseIndex(next()?.parse().ok()?);
+    let shard = ShardId(next()?.parse().ok()?);
+    let (term, counter) = next()?.split_once('.')?;
+    let attempt = Attempt { term: Term(term.parse().ok()?), counter: counter.parse().ok()? };
+    let (task, name) = (TaskId { audit, phase, shard, attempt }, next()?);
+    let canonical = !name.is_empty() && !name.contains('/') && attempt_path(&task, name) == path;
+    canonical.then_some((task, name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    #[test]
+    fn only_paths_of_attempts_are_read_back() {
+        let attempt = Attempt { term: Term(3), counter: 17 };
+        let audit = AuditId::new("a.1").expect("is an id");
+        let task = TaskId { audit, phase: PhaseIndex(2), shard: ShardId(12_345_678), attempt };
+        assert_eq!(parse_attempt_path(&attempt_path(&task, "x.json")), Some((task, "x.json")));
+        for other in ["a/002/0000001/3.17", "a/2/0000001/3.17/x", "a/002/0000001/3/x", "a/002/0000001/3.17/x/y", "x"] {
+            assert_eq!(parse_attempt_path(other), None, "{other}");
+        }
+    }
+
     #[tokio::test]
     async fn a_damaged_blob_is_noticed() {
-        let folder = std::env::temp_dir().join(format!("lethe-blob-{}", std::process::id()));
-        let store = BlobStore::local(&folder).expect("opens");
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let store = BlobStore::local(folder.path()).expect("opens");
         let blob = store.put("a/b/c", Bytes::from_static(b"bytes")).await.expect("writes");
         assert_eq!(store.get(&blob).await.expect("reads"), "bytes");
-        std::fs::write(folder.join("a/b/c"), "bytez").expect("damages");
+        std::fs::write(folder.path().join("a/b/c"), "bytez").expect("damages");
         assert!(matches!(store.get(&blob).await, Err(BlobError::Damaged { .. })));
-        std::fs::remove_dir_all(&folder).expect("cleans up");
     }
 }

@@ -67,10 +67,12 @@ programs! {
         Suspect = "suspect",
         /// Both sets of signals to the forget set, its held-out third, and the drop list.
         Select = "select",
-        /// Verdict, report and published checkpoint.
+        /// Verdict, report and clean checkpoint, ready for delivery.
         Report = "report",
-        /// The trained checkpoint, published.
+        /// The trained checkpoint, ready for delivery.
         Publish = "publish",
+        /// The files of the phase before, into the operator's result folder.
+        Deliver = "deliver",
     }
 }
 

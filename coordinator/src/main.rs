@@ -10,12 +10,17 @@ use anyhow::Context;
 use clap::Parser;
 use lethe_common::telemetry::{self, LogFormat};
 use lethe_coordinator::api::Token;
-use lethe_coordinator::server::{Config, listen, run};
+use lethe_coordinator::results::ResultFolder;
+use lethe_coordinator::server::{Config, StoreChoice, listen, run};
+use lethe_coordinator::store::EtcdAddress;
+use lethe_engine::Knobs;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A reduce may keep a thread busy; heartbeats must not wait for it.
 const MIN_THREADS: usize = 4;
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// Not an argument: every user of a machine can read those.
 const TOKEN_VARIABLE: &str = "LETHE_TOKEN";
@@ -28,15 +33,34 @@ struct Arguments {
     /// Address to listen on: loopback only, since there is no TLS yet. Port 0 lets the system choose
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// Folder of the store (store.redb) and the blobs (blobs/)
+    /// Folder of the blobs (blobs/), and of the embedded store (store.redb)
     #[arg(long)]
     work: PathBuf,
-    /// Folder that the report and the published checkpoint go to
+    /// Where the state lies: etcd://HOST:PORT,HOST:PORT,...[/PREFIX]; without it in the work folder. On etcd any
+    /// number of coordinators may run, of which one leads
+    #[arg(long, value_name = "URL")]
+    store: Option<EtcdAddress>,
+    /// What workers and clients dial, such as http://127.0.0.1:7400 [default: the address listened on]
+    #[arg(long, value_name = "URL")]
+    advertise: Option<String>,
+    /// Folder that the results of the one audit go to
+    #[arg(long, required_unless_present = "results", conflicts_with = "results")]
+    result: Option<PathBuf>,
+    /// Folder in which every audit gets a result folder of its own
     #[arg(long)]
-    result: PathBuf,
-    /// How often a worker shows that it lives; leases and losses derive from it
+    results: Option<PathBuf>,
+    /// How often a worker shows that it lives; every other wait derives from it and is printed at the start
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(50..=60_000))]
     heartbeat_ms: u64,
+    /// Audits of one submitter that run at once; the others wait for their turn
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    running_per_submitter: u32,
+    /// Audits that run at once
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    running: u32,
+    /// Days that an ended audit is kept
+    #[arg(long, default_value_t = 30)]
+    retention_days: u32,
     /// Stop when standard input closes, so that no child outlives its parent
     #[arg(long)]
     parent_stdin: bool,
@@ -60,16 +84,31 @@ fn main() -> anyhow::Result<()> {
 async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     let token = std::env::var(TOKEN_VARIABLE)
         .context("LETHE_TOKEN is not set; expected the bearer token that every call must carry")?;
-    let config = Config {
-        token: Token::new(&token)?,
-        work: arguments.work,
-        result: arguments.result,
-        heartbeat_ms: arguments.heartbeat_ms,
-    };
+    let config = config(&arguments, Token::new(&token)?)?;
     let listener = listen(arguments.listen).await?;
     let shutdown = stop_signal(arguments.parent_stdin)?;
     announce(&listener)?;
     run(listener, config, shutdown).await.context("the coordinator stopped")
+}
+
+fn config(arguments: &Arguments, token: Token) -> anyhow::Result<Config> {
+    let results = match (&arguments.result, &arguments.results) {
+        (Some(result), _) => ResultFolder::One(result.clone()),
+        (None, Some(results)) => ResultFolder::PerAudit(results.clone()),
+        (None, None) => anyhow::bail!("neither --result nor --results is given"),
+    };
+    let store = match &arguments.store {
+        None => StoreChoice::Embedded,
+        Some(address) => StoreChoice::Etcd(address.clone()),
+    };
+    let knobs = Knobs {
+        max_running_per_submitter: arguments.running_per_submitter,
+        max_running: arguments.running,
+        retention_ms: u64::from(arguments.retention_days) * DAY_MS,
+        ..Knobs::from_heartbeat(arguments.heartbeat_ms)?
+    };
+    let (work, advertise) = (arguments.work.clone(), arguments.advertise.clone());
+    Ok(Config { work, results, store, advertise, knobs, token })
 }
 
 /// Connections queue from here on, even before the server takes the first.

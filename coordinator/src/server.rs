@@ -1,38 +1,48 @@
-//! The whole coordinator as one call: store, driver and api over a listener, until a shutdown.
+//! The whole coordinator as one call: store, election, driver and api over a listener, until a shutdown.
 //!
 //! It must never serve beyond loopback: there is no TLS yet, and a token in the clear is no guard.
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use lethe_common::blob::{BlobError, BlobStore};
 use lethe_engine::{Knobs, KnobsError};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tracing::{info, warn};
 
-use crate::api::{AuditsApi, SessionTerms, Token, WorkersApi};
-use crate::driver::{Driver, DriverConfig, DriverError, DriverHandle};
-use crate::rendezvous::Rendezvous;
-use crate::store::{Store, StoreError};
+use crate::api::{AuditsApi, ClusterFacts, Seat, SessionTerms, Standing, Token, WorkersApi};
+use crate::driver::{DriverConfig, DriverError};
+use crate::reign::{Reigns, rule};
+use crate::results::ResultFolder;
+use crate::store::{Candidate, EtcdAddress, Store, StoreError};
 
 /// What open calls get to end in, once the driver has closed every session and watch.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(3);
 
 #[derive(Clone)]
 pub struct Config {
-    /// Holds `store.redb` and `blobs/`.
+    /// Holds `blobs/`, and `store.redb` where the store is embedded.
     pub work: PathBuf,
-    /// Where the report and the published checkpoint go.
-    pub result: PathBuf,
-    pub heartbeat_ms: u64,
+    pub results: ResultFolder,
+    pub store: StoreChoice,
+    /// What workers and clients dial; absent where it is the address listened on.
+    pub advertise: Option<String>,
+    pub knobs: Knobs,
     pub token: Token,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreChoice {
+    /// A file of the work folder: one coordinator.
+    Embedded,
+    /// Any number of coordinators, of which one leads.
+    Etcd(EtcdAddress),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -65,8 +75,8 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
     TcpListener::bind(address).await.map_err(|source| ServerError::Listen { address, source })
 }
 
-/// Serves until `shutdown` ends or the driver fails; then sessions and watches are closed and what
-/// still runs is given a few seconds.
+/// Serves until `shutdown` ends or nothing mends the store; then sessions and watches are closed and what still
+/// runs is given a few seconds. Calls are refused, with the leader's address, while another coordinator leads.
 ///
 /// # Errors
 /// What kept it from starting, or the driver's own failure.
@@ -75,59 +85,53 @@ pub async fn run(listener: TcpListener, config: Config, shutdown: impl Future<Ou
     if !address.ip().is_loopback() {
         return Err(ServerError::NotLoopback(address));
     }
-    let parts = start(&config)?;
+    let waits: Vec<String> = config.knobs.waits().iter().map(|(name, ms)| format!("{name}={ms}")).collect();
+    info!(waits = waits.join(" "), "each wait outlasts the one before it");
+    let parts = open(&config, address).await?;
+    let (standing, seat) = watch::channel(Standing::Standby { leader: None });
     let (drain, drained) = oneshot::channel::<()>();
-    let mut server = tokio::spawn(serve(listener, &parts, config.token, drained));
-    let mut driver = parts.driver;
-    let ended = tokio::select! {
-        ended = &mut driver => ended,
-        () = shutdown => {
-            info!("shutting down");
-            drop(parts.handle.stop().await); // a driver that is gone needs no telling
-            (&mut driver).await
-        }
-    };
+    let mut server = tokio::spawn(serve(listener, Seat(seat), (&config, &parts), drained));
+    let ended = rule(&parts.reigns, &standing, shutdown).await;
     drop(drain);
     finish(&mut server).await?;
-    ended.map_err(ServerError::Panic)?.map_err(ServerError::Lead)
+    ended
 }
 
-/// The running driver and what the api needs of it.
 struct Parts {
-    handle: DriverHandle,
-    driver: JoinHandle<Result<(), DriverError>>,
-    rendezvous: Arc<Rendezvous>,
+    reigns: Reigns,
     terms: SessionTerms,
+    facts: ClusterFacts,
 }
 
-fn start(config: &Config) -> Result<Parts, ServerError> {
+async fn open(config: &Config, address: SocketAddr) -> Result<Parts, ServerError> {
     let unusable = |source| ServerError::Work { path: config.work.clone(), source };
     std::fs::create_dir_all(&config.work).map_err(unusable)?;
     let blob_folder = config.work.canonicalize().map_err(unusable)?.join("blobs");
-    let store = Arc::new(Store::open(&config.work)?);
-    let rendezvous = Arc::new(Rendezvous::default());
-    let driver_config = DriverConfig {
-        knobs: Knobs::from_heartbeat(config.heartbeat_ms)?,
-        blobs: BlobStore::local(&blob_folder)?,
-        result_folder: config.result.clone(),
+    let blobs = BlobStore::local(&blob_folder)?;
+    let store = match &config.store {
+        StoreChoice::Embedded => Store::open(&config.work)?,
+        StoreChoice::Etcd(etcd) => Store::connect(etcd).await?,
     };
-    let driver = Driver::new(store, Arc::clone(&rendezvous), driver_config)?;
-    let (handle, queue) = Driver::queue();
+    let (knobs, results) = (config.knobs.clone(), config.results.clone());
+    let address = config.advertise.clone().unwrap_or_else(|| format!("http://{address}"));
+    let candidate = Candidate { address: address.clone(), ttl: Duration::from_millis(knobs.takeover_ms) };
+    let facts = ClusterFacts { address, store: store.describe(), knobs: knobs.clone() };
     let blob_root = format!("file://{}", blob_folder.display());
-    let terms = SessionTerms { heartbeat_ms: config.heartbeat_ms, blob_root };
-    Ok(Parts { handle, driver: tokio::spawn(driver.run(queue)), rendezvous, terms })
+    let terms = SessionTerms { heartbeat_ms: knobs.heartbeat_ms, blob_root };
+    let driver = DriverConfig { knobs, blobs, results };
+    Ok(Parts { reigns: Reigns { store, candidate, driver }, terms, facts })
 }
 
 fn serve(
     listener: TcpListener,
-    parts: &Parts,
-    token: Token,
+    seat: Seat,
+    (config, parts): (&Config, &Parts),
     drained: oneshot::Receiver<()>,
 ) -> impl Future<Output = Result<(), tonic::transport::Error>> + Send + 'static {
-    let workers = WorkersApi::new(parts.handle.clone(), Arc::clone(&parts.rendezvous), parts.terms.clone());
+    let workers = WorkersApi::new(seat.clone(), parts.terms.clone());
     let router = Server::builder()
-        .add_service(workers.service(token.clone()))
-        .add_service(AuditsApi::service(parts.handle.clone(), token));
+        .add_service(workers.service(config.token.clone()))
+        .add_service(AuditsApi::service(seat, parts.facts.clone(), config.token.clone()));
     // Nagle's algorithm would add 40 ms to every step of a rendezvous.
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     router.serve_with_incoming_shutdown(incoming, async { drop(drained.await) })

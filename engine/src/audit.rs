@@ -4,33 +4,36 @@
 
 use lethe_common::blob::NamedBlob;
 use lethe_common::fault::Fault;
-use lethe_common::ids::{Attempt, PhaseIndex, TaskId, WorkerId};
+use lethe_common::ids::{Attempt, PhaseIndex};
+use lethe_common::time::Millis;
 
 use crate::command::{Command, CommitOutcome};
 use crate::event::Outline;
 use crate::gang::{Formed, GangWork, LEADING_RANK};
 use crate::ledger::{Ledger, Stage};
 use crate::map::MapWork;
+use crate::map_ends::Commit;
 use crate::plan::PhaseKind;
-use crate::record::{AuditState, PhaseState, TaskResult};
+use crate::record::{AuditState, PhaseState};
 use crate::reduce::ReduceWork;
 use crate::setback::{Setback, Verdict};
 use crate::turn::Turn;
+use crate::workers::Workers;
 
 /// ```text
-///   Running: phase 0 -> phase 1 -> ... -> Succeeded
-///      |--> Failed      (a fatal fault, too many tries, no worker for too long)
+///   Running: phase 0 -> phase 1 -> ... -> Succeeded       (paused or not)
+///      |--> Failed      (a fatal fault, too much lost, no worker for too long)
 ///      +--> Cancelled
 /// ```
 #[derive(Debug, Clone)]
 pub(crate) struct Audit {
     pub ledger: Ledger,
-    work: Work,
+    pub work: Work,
 }
 
 /// The soft half: what is going on in the phase that runs. A rebuilt audit begins with none.
 #[derive(Debug, Clone)]
-enum Work {
+pub(crate) enum Work {
     None,
     Map(MapWork),
     Reduce(ReduceWork),
@@ -39,9 +42,18 @@ enum Work {
 
 /// Whether an audit can go further in this step.
 enum Pace {
-    PhaseDone(Vec<NamedBlob>),
+    PhaseDone,
     Waits,
+    /// It waits for workers that others must leave to it.
+    Gathers,
     Fails(String),
+}
+
+/// Whether later audits may be given workers in this step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Demand {
+    LeavesRest,
+    WantsAll,
 }
 
 impl Audit {
@@ -49,43 +61,50 @@ impl Audit {
         Self { ledger, work: Work::None }
     }
 
-    /// Goes as far as it can: starts phases, hands out work, ends.
-    pub fn advance(&mut self, turn: &mut Turn<'_>) {
+    /// Goes as far as it can: starts phases and gangs, ends.
+    pub fn advance(&mut self, turn: &mut Turn<'_>) -> Demand {
         loop {
             let phase = match self.ledger.stage() {
                 Stage::In(phase) => phase,
-                Stage::PastLast => return self.end(AuditState::Succeeded { at: turn.now }, turn),
-                Stage::Ended => return,
+                Stage::PastLast => {
+                    self.end(AuditState::Succeeded { at: turn.now }, turn);
+                    return Demand::LeavesRest;
+                }
+                Stage::Ended => return Demand::LeavesRest,
             };
             match self.drive(phase, turn) {
-                Pace::PhaseDone(outputs) => self.finish(phase, outputs, turn),
-                Pace::Waits => return,
-                Pace::Fails(reason) => return self.fail(phase, reason, turn),
+                Pace::PhaseDone => self.finish(phase, Vec::new(), turn),
+                Pace::Waits => return Demand::LeavesRest,
+                Pace::Gathers => return Demand::WantsAll,
+                Pace::Fails(reason) => {
+                    self.fail(phase, reason, turn);
+                    return Demand::LeavesRest;
+                }
             }
         }
     }
 
     fn drive(&mut self, phase: PhaseIndex, turn: &mut Turn<'_>) -> Pace {
+        if self.ledger.audit.paused.is_some() {
+            return Pace::Waits;
+        }
         if let Err(reason) = self.open(phase, turn) {
             return Pace::Fails(reason);
         }
         let ledger = &mut self.ledger;
+        let mut pace = Pace::Waits;
         match &mut self.work {
             Work::None => unreachable!("the phase was opened above"),
             Work::Reduce(work) => work.start_if_due(ledger, turn),
-            Work::Map(work) => {
-                work.assign(ledger, turn);
-                if work.is_complete() {
-                    return Pace::PhaseDone(Vec::new());
-                }
-            }
+            Work::Map(work) if work.is_complete() => return Pace::PhaseDone,
+            Work::Map(work) => work.settle_lonely(ledger, turn),
             Work::Gang(work) => match work.form(ledger, turn) {
                 Formed::Running | Formed::TooFew => {}
-                Formed::Gathering => turn.gathering = true,
+                Formed::Gathering => pace = Pace::Gathers,
                 Formed::UsedUp(reason) => return Pace::Fails(reason),
             },
         }
-        self.deserted(phase, turn).map_or(Pace::Waits, Pace::Fails)
+        self.deserted(phase, turn).map_or(pace, Pace::Fails)
     }
 
     /// Makes the phase's work where there is none: the phase is new, or the engine was rebuilt.
@@ -97,65 +116,69 @@ impl Audit {
             self.ledger.start_phase(phase, turn.now, &mut turn.outbox);
         }
         self.work = match &self.ledger.spec(phase).kind {
-            PhaseKind::Map { program } => Work::Map(MapWork::open(&self.ledger, phase, program)?),
+            PhaseKind::Map { .. } => Work::Map(MapWork::open(&self.ledger, phase, turn.now)?),
             PhaseKind::Reduce { program } => Work::Reduce(ReduceWork::open(phase, program)),
             PhaseKind::Gang { program, world_size } => Work::Gang(GangWork::open(phase, program, *world_size)),
         };
         Ok(())
     }
 
-    /// The reason to give up, where the phase needs workers and has had none for too long.
+    /// The reason to give up, where the phase needs workers and nobody has got anything done for too long.
     fn deserted(&self, phase: PhaseIndex, turn: &Turn<'_>) -> Option<String> {
-        match self.work {
+        let (since, cause) = match &self.work {
             Work::None | Work::Reduce(_) => return None,
-            Work::Map(_) | Work::Gang(_) => {}
-        }
-        let gone_since = turn.workers.gone_since?;
-        let since = self.ledger.phase(phase).started.map_or(gone_since, |started| started.max(gone_since));
-        let (gone_ms, grace_ms) = (turn.now.since_ms(since), turn.knobs.grace_ms);
+            Work::Map(work) => match turn.workers.all_fail() {
+                Some(fault) => (work.pace.last, format!("every worker failed one task after the other, {fault}")),
+                None => (turn.workers.gone_since?, gone(turn.workers)),
+            },
+            Work::Gang(_) => (turn.workers.gone_since?, gone(turn.workers)),
+        };
+        let since = self.ledger.phase(phase).started.map_or(since, |started| started.max(since));
+        let (idle_ms, grace_ms) = (turn.now.since_ms(since), turn.knobs.grace_ms);
         let name = &self.ledger.spec(phase).name;
-        (gone_ms >= grace_ms).then(|| {
-            format!(
-                "phase {name}: no worker for {gone_ms} ms, the limit is {grace_ms} ms: start workers and submit again"
-            )
+        (idle_ms >= grace_ms).then(|| {
+            format!("phase {name}: {cause}; so it has been for {idle_ms} ms, the limit is {grace_ms} ms: mend the workers and run it again")
         })
     }
 
-    pub fn commit(
-        &mut self,
-        worker: &WorkerId,
-        task: &TaskId,
-        result: TaskResult,
-        turn: &mut Turn<'_>,
-    ) -> CommitOutcome {
-        if self.already_holds(task, &result) {
+    pub fn commit(&mut self, commit: &Commit<'_>, turn: &mut Turn<'_>) -> CommitOutcome {
+        let task = commit.task;
+        if self.already_holds(commit) {
             return CommitOutcome::Applied;
         }
         if self.ledger.stage() != Stage::In(task.phase) {
             return CommitOutcome::Stale;
         }
-        match &mut self.work {
+        if !commit.is_its_own() {
+            return CommitOutcome::Refused;
+        }
+        let outcome = match &mut self.work {
             Work::None | Work::Reduce(_) => CommitOutcome::Stale,
-            Work::Map(work) => work.commit(&mut self.ledger, turn, task, result),
+            Work::Map(work) => work.commit(&mut self.ledger, turn, commit),
             Work::Gang(work) => {
-                let outcome = work.commit(worker, task);
+                let outcome = work.commit(commit.worker, task);
                 if outcome == CommitOutcome::Applied && task.shard == LEADING_RANK {
-                    self.finish(task.phase, result.outputs, turn);
+                    self.finish(task.phase, commit.outputs.to_vec(), turn);
                 }
                 outcome
             }
+        };
+        if outcome == CommitOutcome::Stale && self.ledger.result(task.phase, task.shard).is_some() {
+            self.ledger.tally(task.phase, &mut turn.outbox).late += 1;
         }
+        outcome
     }
 
-    /// A commit that is repeated because its answer was lost is answered alike. Blobs lie under their
-    /// attempt, so that equal outputs are the same commit.
-    fn already_holds(&self, task: &TaskId, result: &TaskResult) -> bool {
-        let in_gang = || {
-            let phase = self.ledger.phases.get(task.phase.0 as usize);
-            task.shard == LEADING_RANK && phase.is_some_and(|p| p.outputs == result.outputs)
-        };
-        let held = self.ledger.result(task.phase, task.shard).is_some_and(|r| r == result);
-        !result.outputs.is_empty() && (held || in_gang())
+    /// A commit that is repeated because its answer was lost is answered alike.
+    fn already_holds(&self, commit: &Commit<'_>) -> bool {
+        let (task, phases) = (commit.task, &self.ledger.phases);
+        if task.phase.0 as usize >= phases.len() {
+            return false;
+        }
+        let in_map = self.ledger.result(task.phase, task.shard).is_some_and(|held| held.attempt == task.attempt);
+        let outputs = &phases[task.phase.0 as usize].outputs;
+        let in_gang = task.shard == LEADING_RANK && !outputs.is_empty() && outputs == commit.outputs;
+        in_map || in_gang
     }
 
     pub fn setback(&mut self, setback: &Setback, turn: &mut Turn<'_>) {
@@ -198,6 +221,25 @@ impl Audit {
         self.settle(phase, verdict, turn);
     }
 
+    /// Map tasks and reduces that run go on to their end; a gang stops, and keeps what its ranks hold.
+    pub fn pause(&mut self, turn: &mut Turn<'_>) {
+        if self.ledger.is_live() && self.ledger.audit.paused.is_none() {
+            self.ledger.set_paused(Some(turn.now), &mut turn.outbox);
+            if let Work::Gang(work) = &mut self.work {
+                work.pause(&self.ledger, turn);
+            }
+        }
+    }
+
+    pub fn resume(&mut self, turn: &mut Turn<'_>) {
+        if self.ledger.is_live() && self.ledger.audit.paused.is_some() {
+            self.ledger.set_paused(None, &mut turn.outbox);
+            if let Work::Map(work) = &mut self.work {
+                work.pace = crate::pace::Pace::begin(turn.now);
+            }
+        }
+    }
+
     pub fn cancel(&mut self, turn: &mut Turn<'_>) {
         match self.ledger.stage() {
             Stage::Ended => {}
@@ -209,11 +251,19 @@ impl Audit {
     }
 
     /// Why nothing of the running phase runs, where nothing does.
-    pub fn reason(&self, workers: &crate::workers::Workers) -> String {
+    pub fn reason(&self, workers: &Workers) -> String {
         match &self.work {
             Work::None | Work::Reduce(_) => String::new(),
             Work::Map(work) => work.reason(workers),
             Work::Gang(work) => work.reason(workers),
+        }
+    }
+
+    /// When the running phase will be done, where it is a map that has a pace.
+    pub fn eta(&self) -> Option<Millis> {
+        match &self.work {
+            Work::Map(work) if self.ledger.audit.paused.is_none() => work.pace.eta(work.unfinished()),
+            Work::None | Work::Map(_) | Work::Reduce(_) | Work::Gang(_) => None,
         }
     }
 
@@ -236,8 +286,8 @@ impl Audit {
     }
 
     fn stop(&mut self, reason: &str, turn: &mut Turn<'_>) {
-        for worker in turn.workers.busy_for(&self.ledger.id) {
-            turn.abort(&worker, reason);
+        for (worker, task) in turn.workers.busy_for(&self.ledger.id) {
+            turn.abort(&worker, &task, reason);
         }
         if let Work::Reduce(work) = &self.work {
             work.stop(&self.ledger, turn);
@@ -248,5 +298,12 @@ impl Audit {
         self.work = Work::None;
         self.ledger.end(state, &mut turn.outbox);
         turn.outbox.push(Command::AuditEnded { audit: self.ledger.id.clone() });
+    }
+}
+
+fn gone(workers: &Workers) -> String {
+    match workers.last_loss.is_empty() {
+        true => "no worker has joined".to_owned(),
+        false => format!("no worker is left, the last was {}", workers.last_loss),
     }
 }

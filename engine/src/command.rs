@@ -3,12 +3,12 @@
 
 use lethe_common::ids::{Attempt, AuditId, Generation, PhaseIndex, TaskId, WorkerId};
 
-use crate::record::{Output, Record};
+use crate::record::{Change, Output};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// One atomic, fenced batch.
-    Persist(Vec<Record>),
+    Persist(Vec<Change>),
     StartMap(MapStart),
     StartGangMember(GangStart),
     /// Runs on the coordinator; its end comes back as `ReduceDone` or `ReduceFailed`.
@@ -45,9 +45,18 @@ pub enum Command {
 pub struct MapStart {
     pub worker: WorkerId,
     pub task: TaskId,
-    pub program: String,
+    /// The outputs of the task's own shard; what its whole phase reads is [`crate::Engine::phase_context`].
     pub inputs: Vec<Output>,
     pub lease_ms: u64,
+    /// How often this kind of worker ran out of memory on the phase.
+    pub batch_halvings: u32,
+}
+
+/// What all tasks of one map phase share, the same from its first task to its last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PhaseContext {
+    pub program: String,
+    pub inputs: Vec<Output>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,4 +77,8 @@ pub enum CommitOutcome {
     Applied,
     /// Another attempt was first, or this one is older than the current.
     Stale,
+    /// It is kept until another worker's result agrees; the worker is done with it.
+    Provisional,
+    /// Its outputs do not lie where this attempt writes.
+    Refused,
 }

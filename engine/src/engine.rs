@@ -1,43 +1,54 @@
-//! The state machine itself: one event in, one list of commands out.
+//! The state machine itself: events in, one list of commands out.
 //!
 //! It must never wait, and never act: whoever calls it does what the list says, in its order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 
-use lethe_common::ids::{AuditId, TaskId, Term, WorkerId};
+use lethe_common::fault::FaultKind;
+use lethe_common::ids::{AuditId, PhaseIndex, TaskId, Term, WorkerId};
 use lethe_common::time::Millis;
 
 use crate::audit::Audit;
-use crate::command::{Command, CommitOutcome};
-use crate::event::Event;
+use crate::command::{Command, CommitOutcome, PhaseContext};
+use crate::event::{Event, Profile};
 use crate::knobs::Knobs;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Request};
+use crate::map_ends::Commit;
+use crate::member::Held;
 use crate::outbox::Outbox;
-use crate::plan::Plan;
-use crate::record::{AuditState, Record, RecordKey, TaskResult};
+use crate::plan::PhaseKind;
+use crate::record::{AuditState, PhaseState, Record, RecordKey};
 use crate::restore::{self, RestoreError};
-use crate::setback::{Cause, Setback};
+use crate::setback::{Cause, Setback, of_dropped};
 use crate::turn::Turn;
-use crate::view::AuditView;
-use crate::workers::{Held, Workers};
+use crate::workers::{Dropped, Workers};
+
+/// Events that one step takes at most.
+const MAX_EVENTS: usize = 1_024;
+
+/// A step takes no further event once it writes so many records: one event may add a whole plan's, and what the
+/// dispatch after them adds is bounded too, so that the sum fits one atomic batch of 120.
+const ENOUGH_RECORDS: usize = 16;
 
 /// Every decision of one leader's term.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    term: Term,
-    knobs: Knobs,
-    audits: BTreeMap<AuditId, Audit>,
-    /// Those that have not ended, first come first.
-    queue: BTreeSet<(Millis, AuditId)>,
-    workers: Workers,
+    pub(crate) term: Term,
+    pub(crate) knobs: Knobs,
+    /// Of the last step.
+    pub(crate) now: Millis,
+    pub(crate) audits: BTreeMap<AuditId, Audit>,
+    /// Those that have not ended.
+    pub(crate) live: Vec<AuditId>,
+    pub(crate) workers: Workers,
     dropped: u64,
 }
 
 impl Engine {
     /// The first leader of an empty store.
     pub fn new(term: Term, knobs: Knobs) -> Self {
-        let (audits, queue, workers) = (BTreeMap::new(), BTreeSet::new(), Workers::default());
-        Self { term, knobs, audits, queue, workers, dropped: 0 }
+        let (now, audits, live, workers) = (Millis(0), BTreeMap::new(), Vec::new(), Workers::default());
+        Self { term, knobs, now, audits, live, workers, dropped: 0 }
     }
 
     /// A new leader of a store's records. Its first step, whatever the event, starts again what was
@@ -53,11 +64,22 @@ impl Engine {
     /// One event at one time, to what must now be done. Where the store does not take the `Persist`
     /// at the head of the list, the engine must be dropped, since it has already moved on.
     pub fn step(&mut self, now: Millis, event: Event) -> Vec<Command> {
+        self.step_many(now, &mut VecDeque::from([event]))
+    }
+
+    /// As many of the events, in their order, as one atomic batch can hold: their commands are one list with one
+    /// `Persist` at its head. Those that are left are for the next step.
+    pub fn step_many(&mut self, now: Millis, events: &mut VecDeque<Event>) -> Vec<Command> {
         let mut workers = std::mem::take(&mut self.workers);
         let knobs = self.knobs.clone();
-        let outbox = Outbox::default();
-        let mut turn = Turn { now, term: self.term, knobs: &knobs, workers: &mut workers, outbox, gathering: false };
-        self.apply(event, &mut turn);
+        self.now = now;
+        let mut turn = Turn { now, term: self.term, knobs: &knobs, workers: &mut workers, outbox: Outbox::default() };
+        let mut taken = 0;
+        while taken < MAX_EVENTS && (taken == 0 || turn.outbox.records() < ENOUGH_RECORDS) {
+            let Some(event) = events.pop_front() else { break };
+            self.apply(event, &mut turn);
+            taken += 1;
+        }
         self.dispatch(&mut turn);
         let outbox = turn.outbox;
         self.workers = workers;
@@ -66,13 +88,21 @@ impl Engine {
 
     fn apply(&mut self, event: Event, turn: &mut Turn<'_>) {
         match event {
-            Event::Submitted { audit, plan, spec_json } => self.submit(audit, plan, spec_json, turn),
+            Event::Submitted { audit, plan, spec_json, options } => {
+                self.submit(Request { id: audit, plan, spec_json, options }, turn);
+            }
+            Event::RerunRequested { audit, of, from, plan, spec_json, options } => {
+                self.rerun(Request { id: audit, plan, spec_json, options }, (&of, from), turn);
+            }
+            Event::PauseRequested { audit } => self.with(&audit, |a| a.pause(turn)),
+            Event::ResumeRequested { audit } => self.with(&audit, |a| a.resume(turn)),
             Event::CancelRequested { audit } => self.with(&audit, |a| a.cancel(turn)),
-            Event::WorkerJoined { worker } => self.join(worker, turn),
+            Event::WorkerJoined { worker, profile } => self.join(worker, profile, turn),
+            Event::WorkerDraining { worker, reason } => turn.workers.drain(&worker, reason),
             Event::WorkerLost { worker, reason } => self.lose(&worker, &reason, turn),
             Event::TaskProgressed { worker, task } => turn.workers.renew(&worker, &task, turn.now),
             Event::TaskCommitted { worker, task, outputs, counts } => {
-                self.commit(worker, task, TaskResult { outputs, counts }, turn);
+                self.commit(&Commit { worker: &worker, task: &task, outputs: &outputs, counts }, turn);
             }
             Event::TaskFailed { worker, task, fault } => self.fail_task(worker, task, Cause::Fault(fault), turn),
             Event::ReduceDone { audit, phase, attempt, outputs, outline } => {
@@ -81,75 +111,90 @@ impl Engine {
             Event::ReduceFailed { audit, phase, attempt, fault } => {
                 self.with(&audit, |a| a.reduce_failed(phase, attempt, &fault, turn));
             }
-            Event::Tick => self.expire(turn),
-        }
-    }
-
-    /// Lets every live audit go on, the oldest first.
-    fn dispatch(&mut self, turn: &mut Turn<'_>) {
-        turn.workers.note_absence(turn.now);
-        for (submitted, id) in self.queue.clone() {
-            let audit = self.audits.get_mut(&id).expect("queued audits are kept");
-            audit.advance(turn);
-            if !audit.ledger.is_live() {
-                self.queue.remove(&(submitted, id));
-            }
+            Event::Stalled { ms } => turn.workers.forgive_stall(ms),
+            Event::Tick => self.tick(turn),
         }
     }
 
     /// The same id again is the same audit, whatever its spec says now.
-    fn submit(&mut self, id: AuditId, plan: Plan, spec_json: String, turn: &mut Turn<'_>) {
-        if self.audits.contains_key(&id) {
+    fn submit(&mut self, request: Request, turn: &mut Turn<'_>) {
+        if self.audits.contains_key(&request.id) {
             return;
         }
-        let problem = plan.check().err();
-        let ledger = Ledger::open(id.clone(), plan, spec_json, turn.now);
-        ledger.keys().for_each(|key| turn.outbox.changed(key));
-        self.take_in(ledger);
+        let (id, problem) = (request.id.clone(), request.plan.check().err());
+        self.take_up(Ledger::open(request, turn.now), turn);
         if let Some(error) = problem {
             let reason = format!("the plan cannot run: {error}");
             self.with(&id, |audit| audit.end(AuditState::Failed { at: turn.now, reason }, turn));
         }
     }
 
-    /// A worker that is already known has a new session, so that its old task is gone.
-    fn join(&mut self, worker: WorkerId, turn: &mut Turn<'_>) {
+    /// A new audit, with its records.
+    pub(crate) fn take_up(&mut self, ledger: Ledger, turn: &mut Turn<'_>) {
+        ledger.keys().for_each(|key| turn.outbox.changed(key));
+        self.take_in(ledger);
+    }
+
+    /// A worker that is already known has a new session, so that its old tasks are gone.
+    fn join(&mut self, worker: WorkerId, profile: Profile, turn: &mut Turn<'_>) {
         self.lose(&worker, "it joined again", turn);
-        turn.workers.join(worker);
+        turn.workers.join(worker, profile, turn.now);
     }
 
     fn lose(&mut self, worker: &WorkerId, reason: &str, turn: &mut Turn<'_>) {
-        if let Some(task) = turn.workers.lose(worker) {
-            let cause = Cause::Loss(format!("worker lost: {reason}"));
-            self.set_back(Setback { worker: worker.clone(), task, cause }, turn);
-        }
+        let dropped = turn.workers.lose(worker, reason);
+        self.set_all_back(worker, dropped, &format!("worker lost: {reason}"), turn);
     }
 
-    fn commit(&mut self, worker: WorkerId, task: TaskId, result: TaskResult, turn: &mut Turn<'_>) {
-        turn.workers.release(&worker, &task);
-        let audit = self.audits.get_mut(&task.audit);
-        let outcome = audit.map_or(CommitOutcome::Stale, |a| a.commit(&worker, &task, result, turn));
+    fn commit(&mut self, commit: &Commit<'_>, turn: &mut Turn<'_>) {
+        let held = turn.workers.release(commit.worker, commit.task, turn.now);
+        let audit = self.audits.get_mut(&commit.task.audit);
+        let outcome = audit.map_or(CommitOutcome::Stale, |a| a.commit(commit, turn));
         match outcome {
-            CommitOutcome::Applied => {}
+            CommitOutcome::Applied | CommitOutcome::Provisional => turn.workers.note_success(commit.worker),
             CommitOutcome::Stale => self.dropped += 1,
+            CommitOutcome::Refused => self.refuse(commit, held, turn),
         }
+        let (worker, task) = (commit.worker.clone(), commit.task.clone());
         turn.outbox.push(Command::Acknowledge { worker, task, outcome });
     }
 
+    /// Its task is as good as failed.
+    fn refuse(&mut self, commit: &Commit<'_>, held: Held, turn: &mut Turn<'_>) {
+        let fault = lethe_common::fault::Fault::retryable("its outputs do not lie where its attempt writes");
+        let (worker, task) = (commit.worker.clone(), commit.task.clone());
+        self.failed(Setback { worker, task, cause: Cause::Fault(fault) }, held, turn);
+    }
+
     fn fail_task(&mut self, worker: WorkerId, task: TaskId, cause: Cause, turn: &mut Turn<'_>) {
-        match turn.workers.release(&worker, &task) {
-            Held::Busy => self.set_back(Setback { worker, task, cause }, turn),
+        let held = turn.workers.release(&worker, &task, turn.now);
+        self.failed(Setback { worker, task, cause }, held, turn);
+    }
+
+    fn failed(&mut self, setback: Setback, held: Held, turn: &mut Turn<'_>) {
+        match held {
+            Held::Live => {
+                rest(&setback, turn);
+                self.set_back(setback, turn);
+            }
             Held::Aborting => {} // it was asked to stop, and did
             Held::Not => self.dropped += 1,
         }
     }
 
-    fn expire(&mut self, turn: &mut Turn<'_>) {
+    fn tick(&mut self, turn: &mut Turn<'_>) {
         turn.workers.forgive(turn.now);
-        for (worker, task, silent_ms) in turn.workers.overdue(turn.now) {
-            turn.abort(&worker, "its lease ran out");
-            let cause = Cause::Loss(format!("no sign of life for {silent_ms} ms"));
-            self.set_back(Setback { worker, task, cause }, turn);
+        for (worker, dropped, silent_ms) in turn.workers.overdue(turn.now) {
+            dropped.iter().for_each(|task| turn.abort(&worker, task, "its lease ran out"));
+            self.set_all_back(&worker, dropped, &format!("no sign of life for {silent_ms} ms"), turn);
+        }
+        self.speculate(turn);
+        self.forget_old(turn);
+    }
+
+    fn set_all_back(&mut self, worker: &WorkerId, dropped: Dropped, reason: &str, turn: &mut Turn<'_>) {
+        for setback in of_dropped(worker, dropped, reason) {
+            self.set_back(setback, turn);
         }
     }
 
@@ -157,7 +202,7 @@ impl Engine {
         self.with(&setback.task.audit.clone(), |audit| audit.setback(&setback, turn));
     }
 
-    fn with(&mut self, id: &AuditId, act: impl FnOnce(&mut Audit)) {
+    pub(crate) fn with(&mut self, id: &AuditId, act: impl FnOnce(&mut Audit)) {
         if let Some(audit) = self.audits.get_mut(id) {
             act(audit);
         }
@@ -165,21 +210,13 @@ impl Engine {
 
     fn take_in(&mut self, ledger: Ledger) {
         if ledger.is_live() {
-            self.queue.insert((ledger.audit.submitted, ledger.id.clone()));
+            self.live.push(ledger.id.clone());
         }
         self.audits.insert(ledger.id.clone(), Audit::new(ledger));
     }
 
     fn read(&self, key: &RecordKey) -> Record {
-        let id = match key {
-            RecordKey::Audit(id) | RecordKey::Phase(id, _) | RecordKey::Page(id, _, _) => id,
-        };
-        self.audits[id].ledger.record(key)
-    }
-
-    /// What a person is shown of an audit.
-    pub fn view(&self, audit: &AuditId) -> Option<AuditView> {
-        self.audits.get(audit).map(|audit| AuditView::of(audit, &self.workers))
+        self.audits[key.audit()].ledger.record(key)
     }
 
     /// All audits, ended ones too, in the order of their ids.
@@ -191,6 +228,21 @@ impl Engine {
         self.audits.get(audit).map(|audit| audit.ledger.audit.spec_json.as_str())
     }
 
+    /// What the tasks of a map phase share; none for any other phase.
+    pub fn phase_context(&self, audit: &AuditId, phase: PhaseIndex) -> Option<PhaseContext> {
+        let ledger = &self.audits.get(audit)?.ledger;
+        match &ledger.audit.plan.phases.get(phase.0 as usize)?.kind {
+            PhaseKind::Map { program } => {
+                Some(PhaseContext { program: program.clone(), inputs: ledger.shared_inputs(phase) })
+            }
+            PhaseKind::Reduce { .. } | PhaseKind::Gang { .. } => None,
+        }
+    }
+
+    pub fn phase_state(&self, audit: &AuditId, phase: PhaseIndex) -> Option<&PhaseState> {
+        self.audits.get(audit)?.ledger.phases.get(phase.0 as usize).map(|phase| &phase.state)
+    }
+
     /// Every record as it should lie in the store, audit by audit.
     pub fn durable(&self) -> Vec<Record> {
         self.audits.values().flat_map(|a| a.ledger.keys().map(|key| a.ledger.record(&key))).collect()
@@ -200,8 +252,28 @@ impl Engine {
         self.term
     }
 
+    pub fn knobs(&self) -> &Knobs {
+        &self.knobs
+    }
+
     /// Messages of this term that came too late to count.
     pub fn dropped(&self) -> u64 {
         self.dropped
+    }
+}
+
+/// A worker whose tasks fail one after the other is left alone for a while: it may be the worker.
+fn rest(setback: &Setback, turn: &mut Turn<'_>) {
+    let counts = match &setback.cause {
+        Cause::Loss(_) => false,
+        Cause::Fault(fault) => match fault.kind {
+            FaultKind::Retryable | FaultKind::OutOfMemory => true,
+            FaultKind::Fatal | FaultKind::BadShard | FaultKind::HandedBack => false,
+        },
+    };
+    if counts {
+        let (now, knobs) = (turn.now, turn.knobs);
+        let until = |in_a_row| knobs.rest_ms(in_a_row).map(|ms| now.plus_ms(ms));
+        turn.workers.note_fault(&setback.worker, setback.cause.message(), until);
     }
 }

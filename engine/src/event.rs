@@ -17,18 +17,41 @@ pub enum Event {
         audit: AuditId,
         plan: Plan,
         spec_json: String,
+        options: Options,
+    },
+    /// A new audit that takes over the results of another's phases before `from`. One that cannot
+    /// ([`crate::Engine::check_rerun`]) is no audit.
+    RerunRequested {
+        audit: AuditId,
+        of: AuditId,
+        from: PhaseIndex,
+        plan: Plan,
+        spec_json: String,
+        options: Options,
+    },
+    PauseRequested {
+        audit: AuditId,
+    },
+    ResumeRequested {
+        audit: AuditId,
     },
     CancelRequested {
         audit: AuditId,
     },
     WorkerJoined {
         worker: WorkerId,
+        profile: Profile,
+    },
+    /// It is given nothing new; what it does not finish comes back as faults.
+    WorkerDraining {
+        worker: WorkerId,
+        reason: String,
     },
     WorkerLost {
         worker: WorkerId,
         reason: String,
     },
-    /// A sign of life of one task: renews its lease.
+    /// A sign of life of one task: renews the worker's leases.
     TaskProgressed {
         worker: WorkerId,
         task: TaskId,
@@ -58,8 +81,42 @@ pub enum Event {
         attempt: Attempt,
         fault: Fault,
     },
+    /// The engine heard nothing for so long though the others may have spoken: the store was away, or
+    /// the process stood still. Nobody is to blame for that time.
+    Stalled {
+        ms: u64,
+    },
     /// Time passed; leases may have expired.
     Tick,
+}
+
+/// What a submitter asks for beside the work itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Options {
+    /// Whose quota it counts against.
+    pub submitter: String,
+    /// Higher goes first.
+    pub priority: i32,
+    /// The audit fails when more of its shards than this are quarantined, in parts per million.
+    pub max_lost_ppm: u32,
+    /// The share of shards that two workers compute and that must agree, in parts per million.
+    pub check_ppm: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { submitter: String::new(), priority: 0, max_lost_ppm: 20_000, check_ppm: 0 }
+    }
+}
+
+/// What a worker says of itself when it joins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// Workers of one kind have the same device: their limits and the last bits of their results are alike.
+    pub kind: String,
+    /// Map tasks it holds at once: one runs, the others wait on the worker.
+    pub slots: u32,
 }
 
 /// The account of a task: read = scored + failed.
@@ -68,6 +125,17 @@ pub struct Counts {
     pub read: u64,
     pub scored: u64,
     pub failed: u64,
+}
+
+impl Counts {
+    /// Saturating, since a worker may say anything.
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            read: self.read.saturating_add(other.read),
+            scored: self.scored.saturating_add(other.scored),
+            failed: self.failed.saturating_add(other.failed),
+        }
+    }
 }
 
 /// What the plan phase found: how many shards there are, and which of them a sampling phase reads.

@@ -5,11 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lethe_common::fault::FaultKind;
 use lethe_common::ids::{Attempt, Generation, PhaseIndex, ShardId, TaskId, WorkerId};
 
 use crate::command::{Command, CommitOutcome, GangStart};
 use crate::ledger::Ledger;
-use crate::setback::{Setback, Verdict};
+use crate::member::{Task, TaskKind};
+use crate::setback::{Cause, Setback, Verdict};
 use crate::turn::Turn;
 use crate::workers::Workers;
 
@@ -67,18 +69,18 @@ impl GangWork {
             GangState::Running { .. } => return Formed::Running,
             GangState::Forming => {}
         }
-        let (used, limit) = (ledger.phase(self.phase).generation.0, turn.knobs.max_generations);
+        let (used, limit) = (ledger.phase(self.phase).tally.strikes, turn.knobs.max_generations);
         if used >= limit {
             let name = &ledger.spec(self.phase).name;
             return Formed::UsedUp(format!(
-                "phase {name}: {used} of {limit} generations failed, the last: {}",
+                "phase {name}: {used} of at most {limit} generations failed, the last: {}",
                 self.last_setback
             ));
         }
         if turn.workers.joined() < self.world_size as usize {
             return Formed::TooFew;
         }
-        if turn.idle().len() < self.world_size as usize || self.awaits_member(turn.workers) {
+        if turn.workers.idle().count() < self.world_size as usize || self.awaits_member(turn.workers) {
             return Formed::Gathering;
         }
         self.seats = self.seated(turn);
@@ -96,7 +98,7 @@ impl GangWork {
         let kept = self.seats.iter().filter(|(_, worker)| turn.workers.is_idle(worker));
         let mut seats: BTreeMap<_, _> = kept.map(|(rank, worker)| (*rank, worker.clone())).collect();
         let seated: BTreeSet<WorkerId> = seats.values().cloned().collect();
-        let mut newcomers = turn.idle().into_iter().filter(|worker| !seated.contains(worker));
+        let mut newcomers = turn.workers.idle().filter(|worker| !seated.contains(worker)).cloned();
         for rank in (0..self.world_size).map(ShardId) {
             seats.entry(rank).or_insert_with(|| newcomers.next().expect("at least world_size workers are idle"));
         }
@@ -110,7 +112,8 @@ impl GangWork {
         self.state = GangState::Running { attempt, committed: BTreeSet::new() };
         for (rank, worker) in &self.seats {
             let start = self.member(ledger, turn, (*rank, worker), (generation, attempt));
-            turn.workers.lease(worker, start.task.clone(), turn.knobs.gang_lease_ms, turn.now);
+            let (id, kind) = (start.task.clone(), TaskKind::Gang);
+            turn.workers.lease(worker, Task { id, kind, since: turn.now, aborting: None }, turn.knobs.gang_lease_ms);
             turn.outbox.push(Command::StartGangMember(start));
         }
     }
@@ -129,7 +132,7 @@ impl GangWork {
             generation,
             world_size: self.world_size,
             program: self.program.clone(),
-            inputs: ledger.inputs(self.phase, rank),
+            inputs: ledger.shared_inputs(self.phase),
             timeout_ms: turn.knobs.gang_timeout_ms,
         }
     }
@@ -157,21 +160,35 @@ impl GangWork {
         }
         ledger.count_retry(self.phase, &mut turn.outbox);
         self.last_setback = format!("rank {} on worker {worker}: {}", task.shard, setback.cause.message());
-        if setback.cause.is_fatal() {
-            return Verdict::Fails(format!("phase {}, {}", ledger.spec(self.phase).name, self.last_setback));
+        match end_of(&setback.cause) {
+            End::Audit => {
+                return Verdict::Fails(format!("phase {}, {}", ledger.spec(self.phase).name, self.last_setback));
+            }
+            End::Strike => ledger.tally(self.phase, &mut turn.outbox).strikes += 1,
+            End::NobodysFault => {}
         }
-        self.abort_generation(turn, task);
+        self.abort_generation(ledger, turn);
         Verdict::Retried
     }
 
-    /// The workers that still run a rank of it stop; one that has moved on to other work does not.
-    fn abort_generation(&mut self, turn: &mut Turn<'_>, failed: &TaskId) {
-        let reason = format!("generation aborted: {}", self.last_setback);
-        for worker in self.seats.values() {
-            let member = |t: &TaskId| (&t.audit, t.phase, t.attempt) == (&failed.audit, failed.phase, failed.attempt);
-            if turn.workers.task(worker).is_some_and(member) {
-                turn.abort(worker, &reason);
+    /// Ends the generation without blame, so that its workers are free; it forms again when it may.
+    pub fn pause(&mut self, ledger: &Ledger, turn: &mut Turn<'_>) {
+        match self.state {
+            GangState::Forming => {}
+            GangState::Running { .. } => {
+                "the audit was paused".clone_into(&mut self.last_setback);
+                self.abort_generation(ledger, turn);
             }
+        }
+    }
+
+    /// The workers that still run a rank of it stop; one that has moved on to other work does not.
+    fn abort_generation(&mut self, ledger: &Ledger, turn: &mut Turn<'_>) {
+        let reason = format!("generation aborted: {}", self.last_setback);
+        let member = |task: &&TaskId| task.audit == ledger.id && task.phase == self.phase;
+        for worker in self.seats.values() {
+            let held: Vec<TaskId> = turn.workers.tasks(worker).filter(member).cloned().collect();
+            held.iter().for_each(|task| turn.abort(worker, task, &reason));
         }
         self.state = GangState::Forming;
     }
@@ -184,9 +201,27 @@ impl GangWork {
                 "waiting for the aborted generation to stop".to_owned()
             }
             GangState::Forming => {
-                let (idle, joined) = (workers.idle().len(), workers.joined());
-                format!("waiting for {} idle workers, {joined} joined and {idle} idle", self.world_size)
+                let (idle, joined) = (workers.idle().count(), workers.joined());
+                format!("not placed: needs {} idle workers, {joined} joined and {idle} idle", self.world_size)
             }
         }
+    }
+}
+
+/// What the end of one rank means for the others.
+enum End {
+    Audit,
+    Strike,
+    NobodysFault,
+}
+
+fn end_of(cause: &Cause) -> End {
+    match cause {
+        Cause::Loss(_) => End::Strike,
+        Cause::Fault(fault) => match fault.kind {
+            FaultKind::Fatal | FaultKind::BadShard => End::Audit,
+            FaultKind::Retryable | FaultKind::OutOfMemory => End::Strike,
+            FaultKind::HandedBack => End::NobodysFault,
+        },
     }
 }

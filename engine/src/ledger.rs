@@ -2,25 +2,27 @@
 //!
 //! A change must never go unnoticed: every one here tells the outbox which record to persist.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use lethe_common::blob::NamedBlob;
-use lethe_common::ids::{AuditId, Generation, PhaseIndex, ShardId};
+use lethe_common::ids::{Attempt, AuditId, Generation, PhaseIndex, ShardId};
 use lethe_common::time::Millis;
 
-use crate::event::{Counts, Outline};
+use crate::event::{Counts, Options, Outline};
 use crate::outbox::Outbox;
 use crate::plan::{PhaseSpec, Plan};
 use crate::record::{
-    AuditRecord, AuditState, PageRecord, PhaseRecord, PhaseState, Record, RecordKey, SHARDS_PER_PAGE, TaskResult,
+    AuditRecord, AuditState, Fate, MAX_NOTES, PhaseRecord, PhaseState, Record, RecordKey, ShardResult, Tally,
 };
+use crate::results::Results;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ledger {
     pub id: AuditId,
     pub audit: AuditRecord,
     pub phases: Vec<PhaseRecord>,
-    pub pages: BTreeMap<(PhaseIndex, u32), PageRecord>,
+    /// By phase; shared with the audit that computed them where this is a re-run, and then never changed.
+    pub results: Vec<Arc<Results>>,
 }
 
 /// Where an audit is: in one phase, past the last one, or ended.
@@ -31,27 +33,67 @@ pub(crate) enum Stage {
     Ended,
 }
 
+/// An audit as it was asked for.
+pub(crate) struct Request {
+    pub id: AuditId,
+    pub plan: Plan,
+    pub spec_json: String,
+    pub options: Options,
+}
+
+impl PhaseRecord {
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self.state, PhaseState::Done { .. })
+    }
+}
+
 impl Ledger {
     /// An audit nobody has seen before, all of its phases waiting.
-    pub fn open(id: AuditId, plan: Plan, spec_json: String, now: Millis) -> Self {
-        let waiting = PhaseRecord {
-            state: PhaseState::Waiting,
-            started: None,
-            generation: Generation(0),
-            retries: 0,
-            outputs: Vec::new(),
-        };
-        let phases = vec![waiting; plan.phases.len()];
-        let audit = AuditRecord { plan, spec_json, submitted: now, state: AuditState::Running, outline: None };
-        Self { id, audit, phases, pages: BTreeMap::new() }
+    pub fn open(request: Request, now: Millis) -> Self {
+        let Request { id, plan, spec_json, options } = request;
+        let phases = vec![PhaseRecord::waiting(); plan.phases.len()];
+        let empty = |index| Arc::new(Results::new(id.clone(), PhaseIndex(index)));
+        let results = (0..plan.phases.len() as u32).map(empty).collect();
+        let audit = AuditRecord::submitted(plan, spec_json, options, now);
+        Self { id, audit, phases, results }
+    }
+
+    /// The same work under another name, with what another audit has done of it before a phase.
+    pub fn rerun(request: Request, of: &Self, from: PhaseIndex, now: Millis) -> Self {
+        let mut ledger = Self::open(request, now);
+        let kept = from.0 as usize;
+        ledger.audit.outline.clone_from(&of.audit.outline);
+        ledger.audit.inherited = of.results[..kept].iter().map(|results| results.owner.clone()).collect();
+        ledger.phases[..kept].clone_from_slice(&of.phases[..kept]);
+        ledger.results[..kept].clone_from_slice(&of.results[..kept]);
+        ledger
     }
 
     pub fn stage(&self) -> Stage {
         if self.audit.state != AuditState::Running {
             return Stage::Ended;
         }
-        let unfinished = self.phases.iter().position(|p| !matches!(p.state, PhaseState::Done { .. }));
+        let unfinished = self.phases.iter().position(|phase| !phase.is_done());
         unfinished.map_or(Stage::PastLast, |index| Stage::In(PhaseIndex(index as u32)))
+    }
+
+    pub fn is_live(&self) -> bool {
+        match self.audit.state {
+            AuditState::Running => true,
+            AuditState::Succeeded { .. } | AuditState::Failed { .. } | AuditState::Cancelled { .. } => false,
+        }
+    }
+
+    pub fn ended(&self) -> Option<Millis> {
+        match self.audit.state {
+            AuditState::Running => None,
+            AuditState::Succeeded { at } | AuditState::Failed { at, .. } | AuditState::Cancelled { at } => Some(at),
+        }
+    }
+
+    /// Whether any of its own work has begun.
+    pub fn has_begun(&self) -> bool {
+        self.phases.get(self.audit.inherited.len()).is_none_or(|phase| phase.state != PhaseState::Waiting)
     }
 
     pub fn spec(&self, phase: PhaseIndex) -> &PhaseSpec {
@@ -62,44 +104,67 @@ impl Ledger {
         &self.phases[phase.0 as usize]
     }
 
-    /// The shards a map phase reads; none is known before a reduce gave the outline.
+    pub fn results(&self, phase: PhaseIndex) -> &Results {
+        &self.results[phase.0 as usize]
+    }
+
+    /// The shards a map phase reads: those of its sample, without what an earlier phase gave up. None is
+    /// known before a reduce gave the outline.
     pub fn shards(&self, phase: PhaseIndex) -> Option<Vec<ShardId>> {
         let outline = self.audit.outline.as_ref()?;
-        let all = || (0..outline.shards).map(ShardId).collect();
-        Some(outline.samples.get(&phase).cloned().unwrap_or_else(all))
+        let earlier = &self.results[..phase.0 as usize];
+        let spoiled: Vec<&Arc<Results>> = earlier.iter().filter(|results| results.quarantined > 0).collect();
+        let whole = |shard: &ShardId| spoiled.iter().all(|results| !results.is_quarantined(*shard));
+        Some(match outline.samples.get(&phase) {
+            Some(sample) => sample.iter().copied().filter(whole).collect(),
+            None => (0..outline.shards).map(ShardId).filter(whole).collect(),
+        })
     }
 
-    pub fn results(&self, phase: PhaseIndex) -> impl Iterator<Item = (&ShardId, &TaskResult)> {
-        self.pages.range((phase, 0)..=(phase, u32::MAX)).flat_map(|(_, page)| &page.done)
+    /// How many shards a map phase reads, as far as is known.
+    pub fn expected(&self, phase: PhaseIndex) -> u64 {
+        let Some(outline) = &self.audit.outline else { return 0 };
+        let all = outline.samples.get(&phase).map_or(outline.shards as usize, Vec::len) as u64;
+        let spoiled = self.results[..phase.0 as usize].iter().any(|results| results.quarantined > 0);
+        match spoiled {
+            true => self.shards(phase).map_or(all, |shards| shards.len() as u64),
+            false => all,
+        }
     }
 
-    pub fn result(&self, phase: PhaseIndex, shard: ShardId) -> Option<&TaskResult> {
-        self.pages.get(&(phase, shard.0 / SHARDS_PER_PAGE))?.done.get(&shard)
+    pub fn result(&self, phase: PhaseIndex, shard: ShardId) -> Option<&ShardResult> {
+        self.results(phase).result(shard)
     }
 
     pub fn counts(&self, phase: PhaseIndex) -> Counts {
-        let add = |a: Counts, b: &Counts| Counts {
-            read: a.read + b.read,
-            scored: a.scored + b.scored,
-            failed: a.failed + b.failed,
-        };
-        self.results(phase).fold(Counts::default(), |sum, (_, result)| add(sum, &result.counts))
+        self.results(phase).counts
+    }
+
+    /// Shards that any phase gave up.
+    pub fn quarantined(&self) -> u64 {
+        self.results.iter().map(|results| results.quarantined).sum()
     }
 
     pub fn record(&self, key: &RecordKey) -> Record {
         match key {
             RecordKey::Audit(id) => Record::Audit(id.clone(), self.audit.clone()),
             RecordKey::Phase(id, phase) => Record::Phase(id.clone(), *phase, self.phase(*phase).clone()),
-            RecordKey::Page(id, phase, page) => {
-                Record::Page(id.clone(), *phase, *page, self.pages[&(*phase, *page)].clone())
+            RecordKey::Segment(id, phase, segment) => {
+                Record::Segment(id.clone(), *phase, *segment, self.results(*phase).segment(*segment))
             }
         }
     }
 
+    /// The keys of its own records; inherited segments are another audit's.
     pub fn keys(&self) -> impl Iterator<Item = RecordKey> {
-        let phases = (0..self.phases.len()).map(|i| RecordKey::Phase(self.id.clone(), PhaseIndex(i as u32)));
-        let pages = self.pages.keys().map(|(phase, page)| RecordKey::Page(self.id.clone(), *phase, *page));
-        std::iter::once(RecordKey::Audit(self.id.clone())).chain(phases).chain(pages)
+        let indices = move || (0..self.phases.len() as u32).map(PhaseIndex);
+        let phases = indices().map(|phase| RecordKey::Phase(self.id.clone(), phase));
+        let own = indices().filter(|phase| self.results(*phase).owner == self.id);
+        let segments = own.flat_map(move |phase| {
+            let segments = 0..self.results(phase).segments();
+            segments.map(move |segment| RecordKey::Segment(self.id.clone(), phase, segment))
+        });
+        std::iter::once(RecordKey::Audit(self.id.clone())).chain(phases).chain(segments)
     }
 
     pub fn start_phase(&mut self, phase: PhaseIndex, now: Millis, outbox: &mut Outbox) {
@@ -122,30 +187,66 @@ impl Ledger {
         self.phase_mut(phase, outbox).retries += 1;
     }
 
+    pub fn tally(&mut self, phase: PhaseIndex, outbox: &mut Outbox) -> &mut Tally {
+        &mut self.phase_mut(phase, outbox).tally
+    }
+
+    pub fn note(&mut self, phase: PhaseIndex, note: String, outbox: &mut Outbox) {
+        let notes = &mut self.phase_mut(phase, outbox).notes;
+        if notes.len() < MAX_NOTES {
+            notes.push(note);
+        }
+    }
+
+    /// From here on this kind of worker runs the phase with half the batch; gives how often that happened.
+    pub fn halve(&mut self, phase: PhaseIndex, kind: &str, outbox: &mut Outbox) -> u32 {
+        let halvings = self.phase_mut(phase, outbox).halvings.entry(kind.to_owned()).or_default();
+        *halvings += 1;
+        *halvings
+    }
+
     pub fn next_generation(&mut self, phase: PhaseIndex, outbox: &mut Outbox) -> Generation {
         let record = self.phase_mut(phase, outbox);
         record.generation.0 += 1;
         record.generation
     }
 
-    pub fn commit_shard(&mut self, phase: PhaseIndex, shard: ShardId, result: TaskResult, outbox: &mut Outbox) {
-        let page = shard.0 / SHARDS_PER_PAGE;
-        outbox.changed(RecordKey::Page(self.id.clone(), phase, page));
-        self.pages.entry((phase, page)).or_default().done.insert(shard, result);
+    /// What a commit holds, as it will be kept.
+    pub fn pack(&mut self, phase: PhaseIndex, attempt: Attempt, outputs: &[NamedBlob], counts: Counts) -> ShardResult {
+        self.results_mut(phase).pack(attempt, outputs, counts)
+    }
+
+    /// Ends a shard of a phase, once.
+    pub fn end_shard(&mut self, phase: PhaseIndex, shard: ShardId, fate: Fate, outbox: &mut Outbox) {
+        let id = self.id.clone();
+        let key = |segment| RecordKey::Segment(id.clone(), phase, segment);
+        let segment = self.results_mut(phase).end(shard, fate, |segment| outbox.has_changed(&key(segment)));
+        outbox.changed(key(segment));
     }
 
     pub fn set_outline(&mut self, outline: Outline, outbox: &mut Outbox) {
-        outbox.changed(RecordKey::Audit(self.id.clone()));
-        self.audit.outline = Some(outline);
+        self.audit_mut(outbox).outline = Some(outline);
+    }
+
+    pub fn set_paused(&mut self, paused: Option<Millis>, outbox: &mut Outbox) {
+        self.audit_mut(outbox).paused = paused;
     }
 
     pub fn end(&mut self, state: AuditState, outbox: &mut Outbox) {
+        self.audit_mut(outbox).state = state;
+    }
+
+    fn audit_mut(&mut self, outbox: &mut Outbox) -> &mut AuditRecord {
         outbox.changed(RecordKey::Audit(self.id.clone()));
-        self.audit.state = state;
+        &mut self.audit
     }
 
     fn phase_mut(&mut self, phase: PhaseIndex, outbox: &mut Outbox) -> &mut PhaseRecord {
         outbox.changed(RecordKey::Phase(self.id.clone(), phase));
         &mut self.phases[phase.0 as usize]
+    }
+
+    fn results_mut(&mut self, phase: PhaseIndex) -> &mut Results {
+        Arc::make_mut(&mut self.results[phase.0 as usize])
     }
 }

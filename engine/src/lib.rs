@@ -5,35 +5,42 @@
 
 mod audit;
 mod command;
+mod dispatch;
 mod engine;
 mod event;
 mod gang;
 mod inputs;
+mod keep;
 mod knobs;
 mod ledger;
 mod map;
+mod map_ends;
+mod member;
 mod outbox;
 mod outline;
+mod pace;
 mod plan;
 mod plan_check;
 mod record;
 mod reduce;
 mod restore;
+mod results;
 mod setback;
 mod turn;
 mod view;
 mod workers;
 
-pub use command::{Command, CommitOutcome, GangStart, MapStart};
+pub use command::{Command, CommitOutcome, GangStart, MapStart, PhaseContext};
 pub use engine::Engine;
-pub use event::{Counts, Event, Outline};
+pub use event::{Counts, Event, Options, Outline, Profile};
+pub use keep::RerunError;
 pub use knobs::{Knobs, KnobsError};
 pub use outline::MAX_SHARDS;
 pub use plan::{InputSpec, PhaseKind, PhaseSpec, Plan, Scope};
 pub use plan_check::{MAX_PHASES, MAX_WORLD_SIZE, PlanError};
 pub use record::{
-    AuditRecord, AuditState, Output, PageRecord, PhaseRecord, PhaseState, Record, RecordKey, SHARDS_PER_PAGE,
-    TaskResult,
+    AuditRecord, AuditState, Change, Fate, MAX_NOTES, Output, PhaseRecord, PhaseState, Record, RecordKey,
+    SegmentRecord, ShardResult, StoredBlob, Tally,
 };
 pub use restore::RestoreError;
-pub use view::{AuditView, PhaseView};
+pub use view::{AuditView, PhaseView, QuarantineView, WorkerView};

@@ -1,157 +1,179 @@
 //! A running map phase: which shards wait, who holds the others, and how often each was tried.
 //!
-//! All of this is soft: a new leader leases every uncommitted shard anew. It must never accept a
+//! All of this is soft: a new leader leases every unfinished shard anew. It must never accept a
 //! second result for a shard.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use lethe_common::ids::{Attempt, PhaseIndex, ShardId, TaskId, WorkerId};
+use lethe_common::time::Millis;
 
-use crate::command::{Command, CommitOutcome, MapStart};
+use crate::command::{Command, MapStart};
 use crate::ledger::Ledger;
-use crate::record::TaskResult;
-use crate::setback::{Cause, Setback, Verdict};
+use crate::member::{Task, TaskKind};
+use crate::pace::Pace;
+use crate::record::ShardResult;
 use crate::turn::Turn;
 use crate::workers::Workers;
 
-/// A shard is in `waiting`, in `leased`, or committed (in the ledger).
+/// A shard is in `waiting`, or held by workers, or ended (in the ledger).
 ///
 /// ```text
-///   waiting --lease--> leased --commit of any try of this term--> committed
-///      ^                  |  (also straight from waiting: a try whose lease ran out)
-///      +-- fault, loss ---+--> too many: the audit fails
+///   waiting --lease--> held --commit of any try of this term--> done
+///      ^                 |  (also straight from waiting: a try whose lease ran out)
+///      +-- fault, loss --+--> too many, or a bad shard: quarantined
 /// ```
 #[derive(Debug, Clone)]
 pub(crate) struct MapWork {
-    phase: PhaseIndex,
-    program: String,
-    waiting: BTreeSet<ShardId>,
-    leased: BTreeMap<ShardId, WorkerId>,
-    /// Of uncommitted shards only, so that a committed shard has no try left that could count.
-    tries: BTreeMap<ShardId, Tries>,
+    pub phase: PhaseIndex,
+    /// With how often each failed: those that never did go first.
+    pub waiting: BTreeSet<(u32, ShardId)>,
+    /// Of unfinished shards only, so that a finished shard has no try left that could count.
+    pub open: BTreeMap<ShardId, Open>,
+    pub pace: Pace,
+    /// Workers whose results two others contradicted.
+    pub distrusted: BTreeSet<WorkerId>,
 }
 
+/// A shard that was tried and has no end yet.
 #[derive(Debug, Clone, Default)]
-struct Tries {
-    issued: u64,
-    faults: u32,
-    losses: u32,
+pub(crate) struct Open {
+    pub issued: u64,
+    pub faults: u32,
+    pub losses: u32,
     /// Where the last try ended badly: another worker goes next, so that one bad machine does not
     /// use up a shard's tries.
-    avoid: Option<WorkerId>,
+    pub avoid: Option<WorkerId>,
+    pub holders: Vec<Holder>,
+    /// Results that wait for a second worker's to agree with.
+    pub votes: Vec<(WorkerId, ShardResult)>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Holder {
+    pub worker: WorkerId,
+    pub since: Millis,
+    /// What its kind had been told of its memory when it was leased the shard.
+    pub batch_halvings: u32,
+}
+
+impl Open {
+    pub fn strikes(&self) -> u32 {
+        self.faults + self.losses
+    }
+
+    fn suits(&self, worker: &WorkerId, alone: bool) -> bool {
+        let voted = self.votes.iter().any(|(voter, _)| voter == worker);
+        !voted && (alone || self.avoid.as_ref() != Some(worker))
+    }
+
+    pub fn let_go(&mut self, worker: &WorkerId) -> Option<Holder> {
+        let at = self.holders.iter().position(|holder| holder.worker == *worker)?;
+        Some(self.holders.remove(at))
+    }
 }
 
 impl MapWork {
-    pub fn open(ledger: &Ledger, phase: PhaseIndex, program: &str) -> Result<Self, String> {
+    pub fn open(ledger: &Ledger, phase: PhaseIndex, now: Millis) -> Result<Self, String> {
         let name = &ledger.spec(phase).name;
         let shards =
             ledger.shards(phase).ok_or(format!("phase {name} needs shards; no reduce before it gave an outline"))?;
-        let waiting = shards.into_iter().filter(|s| ledger.result(phase, *s).is_none()).collect();
-        let program = program.to_owned();
-        Ok(Self { phase, program, waiting, leased: BTreeMap::new(), tries: BTreeMap::new() })
+        let results = ledger.results(phase);
+        let waiting = shards.into_iter().filter(|s| results.fate(*s).is_none()).map(|shard| (0, shard)).collect();
+        let (open, pace, distrusted) = (BTreeMap::new(), Pace::begin(now), BTreeSet::new());
+        Ok(Self { phase, waiting, open, pace, distrusted })
     }
 
     pub fn is_complete(&self) -> bool {
-        self.waiting.is_empty() && self.leased.is_empty()
+        self.waiting.is_empty() && self.open.is_empty()
     }
 
-    /// Gives every idle worker, in order, the first shard it may have.
-    pub fn assign(&mut self, ledger: &Ledger, turn: &mut Turn<'_>) {
-        for worker in turn.idle() {
-            if let Some(shard) = self.first_for(&worker, turn.workers) {
+    /// Shards without an end.
+    pub fn unfinished(&self) -> u64 {
+        let held = self.open.values().filter(|open| !open.holders.is_empty()).count();
+        (self.waiting.len() + held) as u64
+    }
+
+    /// Leases the worker the first shard it may have; false where there is none.
+    pub fn assign(&mut self, ledger: &Ledger, turn: &mut Turn<'_>, worker: &WorkerId) -> bool {
+        match self.first_for(worker, turn.workers) {
+            Some((strikes, shard)) => {
+                self.waiting.remove(&(strikes, shard));
                 self.lease(ledger, turn, worker, shard);
+                true
             }
+            None => false,
         }
     }
 
-    fn first_for(&self, worker: &WorkerId, workers: &Workers) -> Option<ShardId> {
-        let avoided = |shard| self.tries.get(shard).is_some_and(|t| t.avoid.as_ref() == Some(worker));
-        self.waiting.iter().find(|shard| workers.joined() == 1 || !avoided(shard)).copied()
-    }
-
-    fn lease(&mut self, ledger: &Ledger, turn: &mut Turn<'_>, worker: WorkerId, shard: ShardId) {
-        let tries = self.tries.entry(shard).or_default();
-        let attempt = Attempt { term: turn.term, counter: tries.issued };
-        tries.issued += 1;
-        self.waiting.remove(&shard);
-        self.leased.insert(shard, worker.clone());
-        let task = TaskId { audit: ledger.id.clone(), phase: self.phase, shard, attempt };
-        let lease_ms = turn.knobs.lease_ms;
-        turn.workers.lease(&worker, task.clone(), lease_ms, turn.now);
-        let inputs = ledger.inputs(self.phase, shard);
-        turn.outbox.push(Command::StartMap(MapStart { worker, task, program: self.program.clone(), inputs, lease_ms }));
-    }
-
-    /// The first commit of a shard counts, whichever of this term's tries it is.
-    pub fn commit(
-        &mut self,
-        ledger: &mut Ledger,
-        turn: &mut Turn<'_>,
-        task: &TaskId,
-        result: TaskResult,
-    ) -> CommitOutcome {
-        let issued = self.tries.get(&task.shard).map_or(0, |t| t.issued);
-        if task.attempt.term != turn.term || task.attempt.counter >= issued {
-            return CommitOutcome::Stale;
+    fn first_for(&self, worker: &WorkerId, workers: &Workers) -> Option<(u32, ShardId)> {
+        let alone = workers.serving().take(2).count() == 1;
+        if self.distrusted.contains(worker) && !alone {
+            return None;
         }
-        ledger.commit_shard(self.phase, task.shard, result, &mut turn.outbox);
-        self.tries.remove(&task.shard);
-        self.waiting.remove(&task.shard);
-        if let Some(holder) = self.leased.remove(&task.shard) {
-            self.stop_other(turn, &holder, task);
-        }
-        CommitOutcome::Applied
+        let suits = |shard: &ShardId| self.open.get(shard).is_none_or(|open| open.suits(worker, alone));
+        self.waiting.iter().find(|(_, shard)| suits(shard)).copied()
     }
 
-    /// A newer try of a committed shard is of no more use.
-    fn stop_other(&self, turn: &mut Turn<'_>, holder: &WorkerId, committed: &TaskId) {
-        let other = |t: &TaskId| (&t.audit, t.phase, t.shard) == (&committed.audit, committed.phase, committed.shard);
-        if turn.workers.task(holder).is_some_and(other) {
-            turn.abort(holder, "another attempt committed first");
+    /// Second copies of shards that take far longer than the others, for workers that have nothing else: the
+    /// last percent must not wait for the slowest machine.
+    pub fn speculate(&mut self, ledger: &mut Ledger, turn: &mut Turn<'_>) {
+        if !self.waiting.is_empty() {
+            return;
+        }
+        let limit_ms = self.pace.slow_ms().map_or(turn.knobs.lease_ms / 2, |ms| ms.max(turn.knobs.speculate_ms));
+        let idle: Vec<WorkerId> = turn.workers.idle().cloned().collect();
+        for worker in idle {
+            if self.distrusted.contains(&worker) {
+                continue;
+            }
+            let slow = |open: &Open| match &open.holders[..] {
+                [holder] => holder.worker != worker && turn.now.since_ms(holder.since) >= limit_ms,
+                [] | [_, ..] => false,
+            };
+            let oldest = self.open.iter().filter(|(_, open)| slow(open)).min_by_key(|(_, open)| open.holders[0].since);
+            let Some(shard) = oldest.map(|(shard, _)| *shard) else { return };
+            ledger.tally(self.phase, &mut turn.outbox).speculated += 1;
+            self.lease(ledger, turn, &worker, shard);
         }
     }
 
-    pub fn setback(&mut self, ledger: &mut Ledger, turn: &mut Turn<'_>, setback: &Setback) -> Verdict {
-        let shard = setback.task.shard;
-        if self.leased.get(&shard) != Some(&setback.worker) {
-            return Verdict::Ignored;
+    fn lease(&mut self, ledger: &Ledger, turn: &mut Turn<'_>, worker: &WorkerId, shard: ShardId) {
+        let open = self.open.entry(shard).or_default();
+        let attempt = Attempt { term: turn.term, counter: open.issued };
+        open.issued += 1;
+        let halvings = ledger.phase(self.phase).halvings.get(turn.workers.kind(worker)).copied();
+        let batch_halvings = halvings.unwrap_or_default();
+        open.holders.push(Holder { worker: worker.clone(), since: turn.now, batch_halvings });
+        let id = TaskId { audit: ledger.id.clone(), phase: self.phase, shard, attempt };
+        let (lease_ms, kind) = (turn.knobs.lease_ms, TaskKind::Map);
+        turn.workers.lease(worker, Task { id: id.clone(), kind, since: turn.now, aborting: None }, lease_ms);
+        let inputs = ledger.shard_inputs(self.phase, shard);
+        let start = MapStart { worker: worker.clone(), task: id, inputs, lease_ms, batch_halvings };
+        turn.outbox.push(Command::StartMap(start));
+    }
+
+    /// A shard that nobody holds any more waits again.
+    pub fn wait_again(&mut self, shard: ShardId) {
+        if let Some(open) = self.open.get(&shard).filter(|open| open.holders.is_empty()) {
+            self.waiting.insert((open.strikes(), shard));
         }
-        self.leased.remove(&shard);
-        self.waiting.insert(shard);
-        ledger.count_retry(self.phase, &mut turn.outbox);
-        let tries = self.tries.entry(shard).or_default();
-        tries.avoid = Some(setback.worker.clone());
-        let (count, limit) = tries.count(&setback.cause, turn);
-        if !setback.cause.is_fatal() && count < limit {
-            return Verdict::Retried;
-        }
-        let (name, worker, message) = (&ledger.spec(self.phase).name, &setback.worker, setback.cause.message());
-        Verdict::Fails(format!(
-            "phase {name}, shard {shard}: try {count} of {limit} failed on worker {worker}: {message}"
-        ))
     }
 
     /// Why nothing runs, where nothing does.
     pub fn reason(&self, workers: &Workers) -> String {
-        match (self.leased.is_empty(), workers.joined()) {
-            (false, _) => String::new(),
-            (true, 0) => "no worker joined".to_owned(),
-            (true, joined) => format!("waiting for a worker, {joined} joined and none free for it"),
+        let held = self.open.values().any(|open| !open.holders.is_empty());
+        if held {
+            return String::new();
         }
-    }
-}
-
-impl Tries {
-    fn count(&mut self, cause: &Cause, turn: &Turn<'_>) -> (u32, u32) {
-        match cause {
-            Cause::Fault(_) => {
-                self.faults += 1;
-                (self.faults, turn.knobs.max_attempts)
-            }
-            Cause::Loss(_) => {
-                self.losses += 1;
-                (self.losses, turn.knobs.max_losses)
-            }
+        if let Some(fault) = workers.all_fail() {
+            return format!("every worker fails one task after the other and rests; the last: {fault}");
+        }
+        match (workers.joined(), workers.all().count()) {
+            (0, 0) if workers.last_loss.is_empty() => "no worker joined".to_owned(),
+            (0, 0) => format!("no worker is left; the last was {}", workers.last_loss),
+            (0, draining) => format!("all {draining} workers drain"),
+            (joined, _) => format!("waiting for a worker, {joined} joined and none free for it"),
         }
     }
 }

@@ -4,12 +4,15 @@
 
 use std::collections::BTreeSet;
 
+use lethe_common::ids::AuditId;
+
 use crate::command::Command;
-use crate::record::{Record, RecordKey};
+use crate::record::{Change, Record, RecordKey};
 
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     changed: BTreeSet<RecordKey>,
+    forgotten: Vec<AuditId>,
     commands: Vec<Command>,
 }
 
@@ -22,11 +25,27 @@ impl Outbox {
         self.commands.push(command);
     }
 
+    /// Whether the record is among those that this step writes.
+    pub fn has_changed(&self, key: &RecordKey) -> bool {
+        self.changed.contains(key)
+    }
+
+    pub fn forget(&mut self, audit: AuditId) {
+        self.changed.retain(|key| *key.audit() != audit);
+        self.forgotten.push(audit);
+    }
+
+    /// Records that this step writes so far.
+    pub fn records(&self) -> usize {
+        self.changed.len() + self.forgotten.len()
+    }
+
     /// The whole list: one `Persist` of every changed record in key order, where there is any, then
     /// the commands in the order they were given.
     pub fn seal(self, read: impl Fn(&RecordKey) -> Record) -> Vec<Command> {
-        let records: Vec<Record> = self.changed.iter().map(read).collect();
-        let persist = (!records.is_empty()).then_some(Command::Persist(records));
+        let puts = self.changed.iter().map(|key| Change::Put(read(key)));
+        let changes: Vec<Change> = puts.chain(self.forgotten.into_iter().map(Change::Forget)).collect();
+        let persist = (!changes.is_empty()).then_some(Command::Persist(changes));
         persist.into_iter().chain(self.commands).collect()
     }
 }

@@ -65,7 +65,7 @@ impl PhaseSpec {
 }
 
 impl PhaseKind {
-    fn is_map(&self) -> bool {
+    pub(crate) fn is_map(&self) -> bool {
         match self {
             Self::Map { .. } => true,
             Self::Reduce { .. } | Self::Gang { .. } => false,

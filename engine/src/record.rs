@@ -2,23 +2,29 @@
 //! them; leases are not among them (a new leader issues them again).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use lethe_common::blob::NamedBlob;
-use lethe_common::ids::{AuditId, Generation, PhaseIndex, ShardId};
+use lethe_common::blob::{BlobRef, Digest, NamedBlob, attempt_path};
+use lethe_common::ids::{Attempt, AuditId, Generation, PhaseIndex, ShardId, TaskId};
 use lethe_common::time::Millis;
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Counts, Outline};
+use crate::event::{Counts, Options, Outline};
 use crate::plan::Plan;
 
-/// Shards whose results share one page, so that a page stays under 64 KB.
-pub const SHARDS_PER_PAGE: u32 = 64;
+/// One change of what is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    Put(Record),
+    /// Every record of an audit goes.
+    Forget(AuditId),
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Record {
     Audit(AuditId, AuditRecord),
     Phase(AuditId, PhaseIndex, PhaseRecord),
-    Page(AuditId, PhaseIndex, u32, PageRecord),
+    Segment(AuditId, PhaseIndex, u32, SegmentRecord),
 }
 
 /// Where a record lies; keys of one audit sort together.
@@ -26,7 +32,7 @@ pub enum Record {
 pub enum RecordKey {
     Audit(AuditId),
     Phase(AuditId, PhaseIndex),
-    Page(AuditId, PhaseIndex, u32),
+    Segment(AuditId, PhaseIndex, u32),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +42,14 @@ pub struct AuditRecord {
     pub submitted: Millis,
     pub state: AuditState,
     pub outline: Option<Outline>,
+    #[serde(default)]
+    pub options: Options,
+    /// Since when nothing new of it starts.
+    #[serde(default)]
+    pub paused: Option<Millis>,
+    /// Whose results the first phases are, one audit a phase, where this is a re-run.
+    #[serde(default)]
+    pub inherited: Vec<AuditId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,8 +68,34 @@ pub struct PhaseRecord {
     pub generation: Generation,
     /// Tries that ended in a fault, over all tasks.
     pub retries: u64,
-    /// Reduces and gangs: what the phase gave. Maps keep theirs in pages.
+    /// Reduces and gangs: what the phase gave. Maps keep theirs in segments.
     pub outputs: Vec<NamedBlob>,
+    #[serde(default)]
+    pub tally: Tally,
+    /// How often each kind of worker ran out of memory: its batches are halved so many times.
+    #[serde(default)]
+    pub halvings: BTreeMap<String, u32>,
+    /// What a person should know of it, at most [`MAX_NOTES`].
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+/// The notes one phase keeps.
+pub const MAX_NOTES: usize = 20;
+
+/// What happened to the tasks of a phase, beside their results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Tally {
+    /// Generations of a gang that ended by a fault or a loss.
+    pub strikes: u64,
+    /// Results that came after another of the same shard, and were dropped.
+    pub late: u64,
+    /// Second copies leased of slow shards.
+    pub speculated: u64,
+    /// Shards computed on two workers and compared.
+    pub checked: u64,
+    /// Shards of which two workers gave different results.
+    pub mismatched: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,16 +106,53 @@ pub enum PhaseState {
     Failed { at: Millis, reason: String },
 }
 
-/// The committed tasks of up to [`SHARDS_PER_PAGE`] consecutive shards.
+/// What became of some shards of a map, in the order in which they were committed. A segment grows while it
+/// is small, so that neither one rewrite a shard nor one record a shard is ever needed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct PageRecord {
-    pub done: BTreeMap<ShardId, TaskResult>,
+pub struct SegmentRecord {
+    pub entries: Vec<(ShardId, Fate)>,
+}
+
+/// The end of one shard in one phase.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fate {
+    Done(ShardResult),
+    /// Given up after so many tries.
+    Quarantined {
+        tries: u32,
+        reason: String,
+    },
+}
+
+/// What a shard's task gave. Its blobs lie under their attempt's own path, so that no path is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardResult {
+    pub attempt: Attempt,
+    pub outputs: Box<[StoredBlob]>,
+    pub counts: Counts,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TaskResult {
-    pub outputs: Vec<NamedBlob>,
-    pub counts: Counts,
+pub struct StoredBlob {
+    #[serde(with = "shared_text")]
+    pub name: Arc<str>,
+    pub size_bytes: u64,
+    pub digest: Digest,
+}
+
+/// As a plain string; serde's own support would have to be switched on for the whole workspace.
+mod shared_text {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(text: &Arc<str>, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(text)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<str>, D::Error> {
+        String::deserialize(from).map(Arc::from)
+    }
 }
 
 /// One task's committed outputs, as another task reads them.
@@ -87,12 +164,62 @@ pub struct Output {
     pub blobs: Vec<NamedBlob>,
 }
 
+impl ShardResult {
+    /// The blobs with the paths that the attempt wrote them under.
+    pub fn blobs(&self, owner: &AuditId, phase: PhaseIndex, shard: ShardId) -> Vec<NamedBlob> {
+        let task = TaskId { audit: owner.clone(), phase, shard, attempt: self.attempt };
+        let named = |stored: &StoredBlob| {
+            let path = attempt_path(&task, &stored.name);
+            let blob = BlobRef { path, size_bytes: stored.size_bytes, digest: stored.digest };
+            NamedBlob { name: stored.name.to_string(), blob }
+        };
+        self.outputs.iter().map(named).collect()
+    }
+
+    /// Whether two attempts computed the same.
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        self.outputs == other.outputs && self.counts == other.counts
+    }
+}
+
+impl AuditRecord {
+    /// As it is when it was just submitted.
+    pub fn submitted(plan: Plan, spec_json: String, options: Options, at: Millis) -> Self {
+        let (state, outline, paused, inherited) = (AuditState::Running, None, None, Vec::new());
+        Self { plan, spec_json, submitted: at, state, outline, options, paused, inherited }
+    }
+}
+
+impl PhaseRecord {
+    /// Of a phase that has not begun.
+    pub fn waiting() -> Self {
+        Self {
+            state: PhaseState::Waiting,
+            started: None,
+            generation: Generation(0),
+            retries: 0,
+            outputs: Vec::new(),
+            tally: Tally::default(),
+            halvings: BTreeMap::new(),
+            notes: Vec::new(),
+        }
+    }
+}
+
 impl Record {
     pub fn key(&self) -> RecordKey {
         match self {
             Self::Audit(audit, _) => RecordKey::Audit(audit.clone()),
             Self::Phase(audit, phase, _) => RecordKey::Phase(audit.clone(), *phase),
-            Self::Page(audit, phase, page, _) => RecordKey::Page(audit.clone(), *phase, *page),
+            Self::Segment(audit, phase, segment, _) => RecordKey::Segment(audit.clone(), *phase, *segment),
+        }
+    }
+}
+
+impl RecordKey {
+    pub fn audit(&self) -> &AuditId {
+        match self {
+            Self::Audit(audit) | Self::Phase(audit, _) | Self::Segment(audit, _, _) => audit,
         }
     }
 }

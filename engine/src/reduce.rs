@@ -3,7 +3,7 @@
 //! It must never run twice at once in one term.
 
 use lethe_common::fault::Fault;
-use lethe_common::ids::{Attempt, PhaseIndex, ShardId};
+use lethe_common::ids::{Attempt, PhaseIndex};
 
 use crate::command::Command;
 use crate::ledger::Ledger;
@@ -42,7 +42,7 @@ impl ReduceWork {
                 self.issued += 1;
                 self.state = ReduceState::Running(attempt);
                 let (audit, phase, program) = (ledger.id.clone(), self.phase, self.program.clone());
-                let inputs = ledger.inputs(phase, ShardId(0));
+                let inputs = ledger.shared_inputs(phase);
                 turn.outbox.push(Command::StartReduce { audit, phase, attempt, program, inputs });
             }
         }

@@ -15,7 +15,7 @@ pub(crate) struct Setback {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Cause {
     Fault(Fault),
-    /// The worker went away, or its lease ran out.
+    /// The worker went away, or its lease ran out, while the task ran.
     Loss(String),
 }
 
@@ -29,17 +29,21 @@ pub(crate) enum Verdict {
 }
 
 impl Cause {
-    pub fn is_fatal(&self) -> bool {
-        match self {
-            Self::Fault(fault) => fault.is_fatal(),
-            Self::Loss(_) => false,
-        }
-    }
-
     pub fn message(&self) -> &str {
         match self {
             Self::Fault(fault) => &fault.message,
             Self::Loss(reason) => reason,
         }
     }
+}
+
+/// The setbacks of all that one worker dropped at once: the first was running and may be to blame, the others
+/// only waited.
+pub(crate) fn of_dropped(worker: &WorkerId, dropped: Vec<TaskId>, reason: &str) -> Vec<Setback> {
+    let cause = |index: usize| match index {
+        0 => Cause::Loss(reason.to_owned()),
+        _ => Cause::Fault(Fault::handed_back(reason)),
+    };
+    let setback = |(index, task)| Setback { worker: worker.clone(), task, cause: cause(index) };
+    dropped.into_iter().enumerate().map(setback).collect()
 }

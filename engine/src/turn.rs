@@ -2,7 +2,7 @@
 //!
 //! It must never outlive its step.
 
-use lethe_common::ids::{Term, WorkerId};
+use lethe_common::ids::{TaskId, Term, WorkerId};
 use lethe_common::time::Millis;
 
 use crate::command::Command;
@@ -16,21 +16,15 @@ pub(crate) struct Turn<'a> {
     pub knobs: &'a Knobs,
     pub workers: &'a mut Workers,
     pub outbox: Outbox,
-    /// An earlier audit's gang is gathering all idle workers; later audits get none this time.
-    pub gathering: bool,
 }
 
 impl Turn<'_> {
-    /// Workers that may be given a task now, in their order.
-    pub fn idle(&self) -> Vec<WorkerId> {
-        if self.gathering { Vec::new() } else { self.workers.idle() }
-    }
-
-    /// Stops whatever the worker is busy with; nothing happens to one that is not.
-    pub fn abort(&mut self, worker: &WorkerId, reason: &str) {
+    /// Stops a task that the worker holds; nothing happens where it does not, or was told before.
+    pub fn abort(&mut self, worker: &WorkerId, task: &TaskId, reason: &str) {
         let until = self.now.plus_ms(self.knobs.abort_ms);
-        if let Some(task) = self.workers.abort(worker, until) {
-            self.outbox.push(Command::Abort { worker: worker.clone(), task, reason: reason.to_owned() });
+        if self.workers.abort(worker, task, until) {
+            let (worker, task) = (worker.clone(), task.clone());
+            self.outbox.push(Command::Abort { worker, task, reason: reason.to_owned() });
         }
     }
 }

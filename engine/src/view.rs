@@ -1,22 +1,38 @@
 //! What a person is shown of an audit: derived from the durable state and the leases, never stored.
 
 use lethe_common::blob::NamedBlob;
-use lethe_common::ids::{AuditId, PhaseIndex};
+use lethe_common::ids::{AuditId, PhaseIndex, ShardId, TaskId, WorkerId};
 use lethe_common::time::Millis;
 
 use crate::audit::Audit;
+use crate::engine::Engine;
 use crate::event::Counts;
 use crate::ledger::{Ledger, Stage};
+use crate::member::Member;
 use crate::plan::PhaseKind;
-use crate::record::{AuditState, PhaseRecord, PhaseState};
+use crate::record::{AuditState, Fate, PhaseState, Tally};
 use crate::workers::Workers;
+
+/// Quarantined shards that one view lists.
+const MAX_QUARANTINED: usize = 100;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditView {
     pub audit: AuditId,
     pub state: AuditState,
+    pub paused: Option<Millis>,
+    /// Why none of it runs, where none does.
+    pub reason: String,
     pub phases: Vec<PhaseView>,
     pub workers: u32,
+    pub submitter: String,
+    pub priority: i32,
+    pub submitted: Millis,
+    /// From 1 while it waits for its turn.
+    pub queue_position: Option<u32>,
+    /// The audit whose results it began with.
+    pub rerun_of: Option<AuditId>,
+    pub quarantined: Vec<QuarantineView>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,63 +50,176 @@ pub struct PhaseView {
     pub reason: String,
     /// What a reduce or gang gave.
     pub outputs: Vec<NamedBlob>,
+    pub eta: Option<Millis>,
+    pub quarantined: u64,
+    pub tally: Tally,
+    pub notes: Vec<String>,
 }
 
-impl AuditView {
-    pub(crate) fn of(audit: &Audit, workers: &Workers) -> Self {
-        let ledger = &audit.ledger;
-        let phases = (0..ledger.phases.len() as u32).map(|i| PhaseView::of(audit, workers, PhaseIndex(i)));
-        Self {
-            audit: ledger.id.clone(),
-            state: ledger.audit.state.clone(),
-            phases: phases.collect(),
-            workers: workers.joined() as u32,
-        }
+/// A shard that was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuarantineView {
+    pub phase: PhaseIndex,
+    pub shard: ShardId,
+    pub tries: u32,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerView {
+    pub worker: WorkerId,
+    pub slots: u32,
+    /// The running one first.
+    pub tasks: Vec<TaskId>,
+    /// "idle", "busy", "stopping", "resting" or "draining".
+    pub state: &'static str,
+    pub reason: String,
+    pub joined: Millis,
+    pub committed: u64,
+    pub failed: u64,
+}
+
+impl Engine {
+    /// What a person is shown of an audit.
+    pub fn view(&self, id: &AuditId) -> Option<AuditView> {
+        let audit = self.audits.get(id)?;
+        let place = match audit.ledger.has_begun() || !audit.ledger.is_live() {
+            true => None,
+            false => self.queued().iter().position(|queued| queued == id).map(|place| place as u32 + 1),
+        };
+        Some(audit_view(audit, &self.workers, place))
+    }
+
+    /// All audits, those that have not ended first, as they get their turn.
+    pub fn overview(&self) -> Vec<AuditView> {
+        let mut views: Vec<AuditView> = self.audits.keys().filter_map(|id| self.view(id)).collect();
+        views.sort_by_key(|view| {
+            let live = view.state == AuditState::Running;
+            let ended = self.audits[&view.audit].ledger.ended().unwrap_or_default();
+            (!live, std::cmp::Reverse(ended), view.queue_position, std::cmp::Reverse(view.priority), view.submitted)
+        });
+        views
+    }
+
+    /// Every worker that has joined, in the order of their names.
+    pub fn worker_views(&self) -> Vec<WorkerView> {
+        self.workers.all().map(|(worker, member)| worker_view(worker, member)).collect()
     }
 }
 
-impl PhaseView {
-    fn of(audit: &Audit, workers: &Workers, phase: PhaseIndex) -> Self {
-        let ledger = &audit.ledger;
-        let (spec, record) = (ledger.spec(phase), ledger.phase(phase));
-        let (done, total) = tally(ledger, phase);
-        Self {
-            name: spec.name.clone(),
-            kind: match spec.kind {
-                PhaseKind::Map { .. } => "map",
-                PhaseKind::Reduce { .. } => "reduce",
-                PhaseKind::Gang { .. } => "gang",
-            },
-            state: record.state.clone(),
-            started: record.started,
-            done,
-            total,
-            retries: record.retries,
-            counts: ledger.counts(phase),
-            reason: reason(audit, workers, record),
-            outputs: record.outputs.clone(),
-        }
+fn worker_view(worker: &WorkerId, member: &Member) -> WorkerView {
+    let tasks: Vec<TaskId> = member.live().cloned().collect();
+    let (state, reason) = match (&member.draining, member.rests_until) {
+        (Some(why), _) => ("draining", why.clone()),
+        (None, Some(_)) => ("resting", format!("its tasks fail, the last: {}", member.last_fault)),
+        (None, None) if !tasks.is_empty() => ("busy", String::new()),
+        (None, None) if !member.held.is_empty() => ("stopping", "it was told to stop its task".to_owned()),
+        (None, None) => ("idle", String::new()),
+    };
+    WorkerView {
+        worker: worker.clone(),
+        slots: member.profile.slots,
+        tasks,
+        state,
+        reason,
+        joined: member.joined,
+        committed: member.committed,
+        failed: member.failed,
+    }
+}
+
+fn audit_view(audit: &Audit, workers: &Workers, queue_position: Option<u32>) -> AuditView {
+    let ledger = &audit.ledger;
+    let phases: Vec<_> =
+        (0..ledger.phases.len() as u32).map(|i| phase_view(audit, workers, (PhaseIndex(i), queue_position))).collect();
+    let record = &ledger.audit;
+    let reason = match (&record.state, record.paused, queue_position) {
+        (AuditState::Failed { reason, .. }, _, _) => reason.clone(),
+        (AuditState::Running, Some(_), _) => "it is paused; `lethe resume` lets it go on".to_owned(),
+        (AuditState::Running, None, Some(place)) => format!("it waits for its turn, number {place} in the queue"),
+        (AuditState::Running, None, None) => phases
+            .iter()
+            .find(|phase| phase.state == PhaseState::Running)
+            .map_or_else(String::new, |p| p.reason.clone()),
+        (AuditState::Succeeded { .. } | AuditState::Cancelled { .. }, _, _) => String::new(),
+    };
+    AuditView {
+        audit: ledger.id.clone(),
+        state: record.state.clone(),
+        paused: record.paused,
+        reason,
+        phases,
+        workers: workers.joined() as u32,
+        submitter: record.options.submitter.clone(),
+        priority: record.options.priority,
+        submitted: record.submitted,
+        queue_position,
+        rerun_of: record.inherited.last().cloned(),
+        quarantined: quarantined(ledger),
+    }
+}
+
+fn quarantined(ledger: &Ledger) -> Vec<QuarantineView> {
+    let spoiled = ledger.results.iter().filter(|results| results.quarantined > 0);
+    let all = spoiled.flat_map(|results| {
+        results.fates().filter_map(|(shard, fate)| match fate {
+            Fate::Done(_) => None,
+            Fate::Quarantined { tries, reason } => {
+                Some(QuarantineView { phase: results.phase, shard, tries: *tries, reason: reason.clone() })
+            }
+        })
+    });
+    all.take(MAX_QUARANTINED).collect()
+}
+
+fn phase_view(audit: &Audit, workers: &Workers, (phase, queued): (PhaseIndex, Option<u32>)) -> PhaseView {
+    let ledger = &audit.ledger;
+    let (spec, record) = (ledger.spec(phase), ledger.phase(phase));
+    let (done, total) = tally(ledger, phase);
+    let running = record.state == PhaseState::Running;
+    PhaseView {
+        name: spec.name.clone(),
+        kind: match spec.kind {
+            PhaseKind::Map { .. } => "map",
+            PhaseKind::Reduce { .. } => "reduce",
+            PhaseKind::Gang { .. } => "gang",
+        },
+        state: record.state.clone(),
+        started: record.started,
+        done,
+        total,
+        retries: record.retries,
+        counts: ledger.counts(phase),
+        reason: reason(audit, workers, (phase, queued)),
+        outputs: record.outputs.clone(),
+        eta: if running { audit.eta() } else { None },
+        quarantined: ledger.results(phase).quarantined,
+        tally: record.tally,
+        notes: record.notes.clone(),
     }
 }
 
 /// Committed tasks, and all of them; of a map no outline sized yet, all is 0.
 fn tally(ledger: &Ledger, phase: PhaseIndex) -> (u64, u64) {
-    let is_done = matches!(ledger.phase(phase).state, PhaseState::Done { .. });
+    let is_done = ledger.phase(phase).is_done();
     match ledger.spec(phase).kind {
         PhaseKind::Reduce { .. } | PhaseKind::Gang { .. } => (u64::from(is_done), 1),
-        PhaseKind::Map { .. } => {
-            let done = ledger.results(phase).count() as u64;
-            (done, if is_done { done } else { ledger.shards(phase).map_or(0, |s| s.len() as u64) })
-        }
+        PhaseKind::Map { .. } => (ledger.results(phase).done, ledger.expected(phase)),
     }
 }
 
-fn reason(audit: &Audit, workers: &Workers, record: &PhaseRecord) -> String {
-    match &record.state {
-        PhaseState::Waiting => match audit.ledger.stage() {
-            Stage::In(running) => format!("waiting for phase {}", audit.ledger.spec(running).name),
+fn reason(audit: &Audit, workers: &Workers, (phase, queued): (PhaseIndex, Option<u32>)) -> String {
+    let ledger = &audit.ledger;
+    match &ledger.phase(phase).state {
+        PhaseState::Waiting => match ledger.stage() {
+            Stage::In(first) if first == phase => match queued {
+                Some(place) => format!("waits for its turn, number {place} in the queue"),
+                None => "about to start".to_owned(),
+            },
+            Stage::In(running) => format!("waiting for phase {}", ledger.spec(running).name),
             Stage::PastLast | Stage::Ended => "the audit ended before it".to_owned(),
         },
+        PhaseState::Running if ledger.audit.paused.is_some() => "the audit is paused".to_owned(),
         PhaseState::Running => audit.reason(workers),
         PhaseState::Done { .. } => String::new(),
         PhaseState::Failed { reason, .. } => reason.clone(),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Each crate, and those of ours that it may depend on. The cli and the tests may see all.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("common", &[]),
     ("proto", &["common"]),
     ("engine", &["common"]),
@@ -15,13 +15,14 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("model", &["common"]),
     ("data", &["common"]),
     ("collective", &["common"]),
+    ("servers", &[]),
     ("coordinator", &["engine", "evidence", "proto", "common", "data"]),
     ("worker", &["model", "data", "evidence", "collective", "proto", "common"]),
     ("redteam", &["model", "data", "evidence", "common"]),
 ];
 
 /// Crates that must build where there is no libtorch.
-const WITHOUT_TORCH: [&str; 6] = ["common", "proto", "engine", "evidence", "data", "coordinator"];
+const WITHOUT_TORCH: [&str; 7] = ["common", "proto", "engine", "evidence", "data", "coordinator", "servers"];
 
 /// What would let time, chance, the network, tensors or a random order into a decision.
 const IMPURE: [&str; 12] =

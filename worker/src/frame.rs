@@ -65,6 +65,8 @@ pub struct RunTask {
     /// The audit spec, as the coordinator stores it.
     pub spec_json: String,
     pub inputs: Vec<TaskInput>,
+    /// How often batches are halved, since this kind of worker ran out of memory.
+    pub batch_halvings: u32,
     /// `file:///…`
     pub blob_root: String,
 }

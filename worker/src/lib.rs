@@ -6,5 +6,6 @@
 pub mod agent;
 pub mod executor;
 pub mod frame;
+pub mod machine;
 pub mod programs;
 pub mod task;

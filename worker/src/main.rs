@@ -1,28 +1,34 @@
 //! `lethe-worker`: the agent, or with `--executor` the process that it starts to own the device.
 
-use std::future::Future;
-use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
+use clap::builder::NonEmptyStringValueParser;
 use lethe_common::ids::WorkerId;
 use lethe_common::telemetry::{self, LogFormat};
-use lethe_worker::agent::{self, AgentOptions, ExecutorCommand, TOKEN_VARIABLE};
+use lethe_worker::agent::{self, AgentOptions, ExecutorCommand, Slots, TOKEN_VARIABLE, stop};
 use lethe_worker::executor::{self, Programs};
-use lethe_worker::programs;
-use tokio::signal::unix::{SignalKind, signal};
+use lethe_worker::{machine, programs};
 
 /// Runs the tasks of Lethe's audits on this machine.
 #[derive(Parser)]
 #[command(version, after_help = "LETHE_TOKEN in the environment is the bearer token that every call carries.")]
 struct Arguments {
-    /// The coordinator's address, such as http://127.0.0.1:7400.
-    #[arg(long, required_unless_present = "executor")]
-    coordinator: Option<String>,
+    /// The coordinators' addresses, such as http://127.0.0.1:7400; the one that leads is found.
+    #[arg(long, required_unless_present = "executor", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    coordinator: Vec<String>,
     /// This worker's name, stable over its restarts.
     #[arg(long, required_unless_present = "executor")]
     id: Option<String>,
-    /// End when standard input ends, as it does with the process that started this one.
+    /// Map tasks to hold, 1 to 64: one runs, the others wait beside it.
+    #[arg(long, default_value_t)]
+    slots: Slots,
+    /// From SIGTERM to the end, at most: what runs may finish, and is handed back where it does not. A second signal
+    /// hands it back at once.
+    #[arg(long, default_value_t = 25_000, value_parser = clap::value_parser!(u64).range(..30_000))]
+    grace_ms: u64,
+    /// End at once when standard input ends, as it does with the process that started this one.
     #[arg(long)]
     parent_stdin: bool,
     /// Write logs as JSON.
@@ -41,8 +47,8 @@ fn main() -> anyhow::Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("cannot start the agent's runtime")?.block_on(async {
-        let ended = shutdown(arguments.parent_stdin)?;
-        agent::run(options(&arguments)?, ended).await;
+        let stops = stop::requests(arguments.parent_stdin)?;
+        agent::run(options(&arguments)?, stops).await;
         Ok(())
     })
 }
@@ -53,40 +59,15 @@ fn options(arguments: &Arguments) -> anyhow::Result<AgentOptions> {
     let mut words = vec!["--executor".into()];
     words.extend(arguments.log_json.then(|| "--log-json".into()));
     Ok(AgentOptions {
-        coordinator: arguments.coordinator.clone().context("--coordinator is missing")?,
+        coordinators: arguments.coordinator.clone(),
         id: WorkerId::new(id).context("--id is not a worker's name")?,
         token: std::env::var(TOKEN_VARIABLE).ok(),
-        host: hostname(),
+        host: machine::hostname(),
         device: "cpu".to_owned(),
+        instance: machine::instance(),
+        memory_bytes: machine::memory_bytes(),
+        slots: arguments.slots,
+        grace: Duration::from_millis(arguments.grace_ms),
         executor: ExecutorCommand { program, arguments: words, variables: Vec::new() },
-    })
-}
-
-/// For people who read the list of workers; nothing depends on it.
-fn hostname() -> String {
-    let name = std::fs::read_to_string(PathBuf::from("/proc/sys/kernel/hostname")).unwrap_or_default();
-    name.trim().to_owned()
-}
-
-/// Ends at SIGTERM, at SIGINT, and where asked at the end of standard input.
-fn shutdown(parent_stdin: bool) -> anyhow::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    let (parent, parent_gone) = tokio::sync::oneshot::channel::<()>();
-    if parent_stdin {
-        // A thread of its own: tokio would wait for the blocking read at the end.
-        std::thread::spawn(move || {
-            drop(std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink()));
-            drop(parent);
-        });
-    } else {
-        std::mem::forget(parent); // never gone
-    }
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            _ = parent_gone => {}
-        }
     })
 }

@@ -3,48 +3,17 @@
 
 mod support;
 
-use lethe_common::ids::WorkerId;
-use lethe_worker::agent::{self, AgentOptions};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::coordinator::{Coordinator, PATIENT, TOKEN, abort, gang, map, task};
+use support::coordinator::Coordinator;
+use support::messages::{abort, gang, map, map_of, of_term, task};
 use support::scripted;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use support::worker::Worker;
 
 /// Not a test of its own: the executor process of the others.
 #[test]
 fn executor_process() {
     scripted::serve();
-}
-
-struct Worker {
-    stop: oneshot::Sender<()>,
-    agent: JoinHandle<()>,
-}
-
-impl Worker {
-    async fn start(coordinator: &mut Coordinator) -> Self {
-        let (stop, stopped) = oneshot::channel::<()>();
-        let options = AgentOptions {
-            coordinator: coordinator.url.clone(),
-            id: WorkerId::new("w0").expect("is an id"),
-            token: Some(TOKEN.to_owned()),
-            host: "here".to_owned(),
-            device: "cpu".to_owned(),
-            executor: scripted::command("executor_process"),
-        };
-        let agent = tokio::spawn(agent::run(options, async move { drop(stopped.await) }));
-        let hello = coordinator.hello().await;
-        assert_eq!((hello.worker.as_str(), hello.version), ("w0", lethe_proto::WIRE_VERSION));
-        Self { stop, agent }
-    }
-
-    async fn stop(self) {
-        drop(self.stop);
-        timeout(PATIENT, self.agent).await.expect("stops in time").expect("does not panic");
-    }
 }
 
 /// The executor's process id, which its waiting programs report.
@@ -137,27 +106,91 @@ async fn a_gang_meets_through_the_coordinator_and_remembers_its_last_generation(
 }
 
 #[tokio::test]
-async fn a_lost_coordinator_is_found_again_and_its_tasks_are_given_up() {
+async fn work_outlives_a_session_of_the_same_leader() {
     let mut coordinator = Coordinator::start().await;
     let worker = Worker::start(&mut coordinator).await;
-    coordinator.send(map(1, "wait")).await;
-    let process_before = process(&coordinator.progress().await);
+    coordinator.send(map(1, "gated")).await;
+    coordinator.send(map(2, "gated")).await;
+    coordinator.progress_of(1).await;
     coordinator.hang_up();
     coordinator.hello().await;
-    coordinator.send(map(2, "wait")).await;
-    let progress = coordinator.progress().await;
-    assert_eq!(progress.task, Some(task(2)), "the old session's task still runs");
-    assert_eq!(process(&progress), process_before);
+    let message = coordinator.handed_back().await;
+    assert_eq!(message, "audit/2/0/7.2: handed back: its session ended before it began");
+    worker.open_gate(1);
+    assert_eq!(coordinator.commit().await.task, Some(task(1)));
     worker.stop().await;
 }
 
 #[tokio::test]
-async fn a_stopping_worker_hands_its_task_back_and_closes_the_session() {
+async fn a_result_waits_for_its_leader_to_come_back() {
+    let mut coordinator = Coordinator::start().await;
+    let worker = Worker::start(&mut coordinator).await;
+    coordinator.hold_commits();
+    coordinator.send(map(1, "write")).await;
+    assert_eq!(coordinator.group().await, 1);
+    coordinator.hang_up();
+    coordinator.hello().await;
+    coordinator.answer_commits();
+    assert_eq!(coordinator.commit().await.task, Some(task(1)));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_newer_leader_ends_the_work_of_the_one_before() {
     let mut coordinator = Coordinator::start().await;
     let worker = Worker::start(&mut coordinator).await;
     coordinator.send(map(1, "wait")).await;
+    let process_before = process(&coordinator.progress().await);
+    coordinator.elect(8);
+    coordinator.hang_up();
+    coordinator.hello().await;
+    coordinator.send(map_of(8, 1, "wait")).await;
+    let progress = coordinator.progress().await;
+    assert_eq!(progress.task, Some(of_term(8, 1)), "the old leader's task still runs");
+    assert_eq!(process(&progress), process_before);
+    worker.stop().await;
+    let message = coordinator.handed_back().await;
+    assert_eq!(message, "audit/2/0/8.1: handed back: the worker is stopping", "what the old leader gave is not told");
+}
+
+#[tokio::test]
+async fn a_result_of_the_leader_before_is_dropped() {
+    let mut coordinator = Coordinator::start().await;
+    let worker = Worker::start(&mut coordinator).await;
+    coordinator.fail_commits(u32::MAX);
+    coordinator.send(map(1, "write")).await;
+    assert_eq!(coordinator.group().await, 1);
+    coordinator.elect(8);
+    coordinator.hang_up();
+    coordinator.hello().await;
+    coordinator.fail_commits(0);
+    coordinator.send(map_of(8, 2, "write")).await;
+    assert_eq!(coordinator.commit().await.task, Some(of_term(8, 2)));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_gang_ends_with_its_session() {
+    let mut coordinator = Coordinator::start().await;
+    let worker = Worker::start(&mut coordinator).await;
+    coordinator.send(gang(1, "gang", 2)).await;
+    assert_eq!(coordinator.progress().await.done, 1);
+    coordinator.hang_up();
+    coordinator.hello().await;
+    coordinator.send(gang(2, "gang", 1)).await;
+    let counts = coordinator.commit().await.counts.expect("has counts");
+    assert_eq!(counts.read, 2, "its executor should have kept its state");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_stops_at_once_hands_its_task_back_and_closes_the_session() {
+    let mut coordinator = Coordinator::start().await;
+    let worker = Worker::start(&mut coordinator).await;
+    coordinator.send(map(1, "hang")).await;
     coordinator.progress().await;
     worker.stop().await;
-    assert_eq!(coordinator.retryable().await, "audit/2/0/7.1: aborted: the worker is stopping");
+    coordinator.draining().await;
+    assert_eq!(coordinator.handed_back().await, "audit/2/0/7.1: handed back: the worker is stopping");
     coordinator.session_end().await;
 }

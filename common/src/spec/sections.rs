@@ -51,7 +51,8 @@ pub struct ModelSection {
 pub struct DataSection {
     /// WebDataset tars: paths with brace ranges such as `{00000..00019}.tar`.
     pub shards: Vec<String>,
-    /// The audit fails when more than this share of the samples cannot be read.
+    /// The audit fails when more than this share of the samples cannot be read, and when more than this share of the
+    /// shards is lost.
     #[serde(default = "two_percent")]
     pub max_failed_share: f64,
 }
@@ -93,11 +94,13 @@ impl Default for ReferenceSection {
 pub struct ScoreSection {
     /// Pairs in one forward pass. Scores depend on it only in the last bits.
     pub batch: u32,
+    /// The share of shards that two workers compute, and whose results must agree.
+    pub check_share: f64,
 }
 
 impl Default for ScoreSection {
     fn default() -> Self {
-        Self { batch: 250 }
+        Self { batch: 250, check_share: 0.0 }
     }
 }
 

@@ -76,6 +76,7 @@ impl Problems<'_> {
         }
         for (field, share) in [
             ("data.max_failed_share", spec.data.max_failed_share),
+            ("score.check_share", spec.score.check_share),
             ("evaluate.min_attraction", spec.evaluate.min_attraction),
             ("evaluate.max_retrieval_loss", spec.evaluate.max_retrieval_loss),
             ("evaluate.max_residual_attraction", spec.evaluate.max_residual_attraction),
@@ -157,6 +158,19 @@ mod tests {
     fn every_problem_is_reported_with_its_line() {
         let message = problems(&format!("{GOOD}[suspect]\nshare = 2.0\n[workers]\ncount = 0\n"));
         assert!(message.contains("line 9: suspect.share") && message.contains("line 11: workers.count"), "{message}");
+    }
+
+    #[test]
+    fn a_share_of_shards_is_checked_twice_only_where_the_spec_says_so() {
+        for good in ["0", "0.25", "1.0"] {
+            assert_eq!(problems(&format!("{GOOD}[score]\ncheck_share = {good}\n")), "");
+        }
+        for bad in ["-0.1", "1.01", "nan"] {
+            let message = problems(&format!("{GOOD}[score]\ncheck_share = {bad}\n"));
+            assert!(message.contains("line 9: score.check_share") && message.contains("0 to 1"), "{message}");
+        }
+        let none: super::super::ScoreSection = toml::from_str("").expect("is a section");
+        assert_eq!(none.check_share, 0.0);
     }
 
     #[test]

@@ -7,20 +7,32 @@ use std::pin::Pin;
 use futures::Stream;
 use lethe_common::ids::AuditId;
 use lethe_common::spec::Spec;
+use lethe_engine::Knobs;
 use lethe_proto::v1;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::status::audit_view;
+use super::seat::Seat;
+use super::status::{audit_view, worker_view};
 use super::{faults, token::Token};
-use crate::driver::{self, DriverHandle, Submission};
+use crate::driver::{self, Control, Rerun, Submission};
 
 /// Views a slow watcher may lag behind; the newest is always the next it gets.
 const MAX_QUEUED_VIEWS: usize = 2;
 
+/// What does not change while a coordinator runs.
+#[derive(Debug, Clone)]
+pub struct ClusterFacts {
+    /// Where this coordinator is reached.
+    pub address: String,
+    pub store: String,
+    pub knobs: Knobs,
+}
+
 pub struct AuditsApi {
-    driver: DriverHandle,
+    seat: Seat,
+    facts: ClusterFacts,
 }
 
 type Service = v1::audits_server::AuditsServer<AuditsApi>;
@@ -28,10 +40,11 @@ type Service = v1::audits_server::AuditsServer<AuditsApi>;
 impl AuditsApi {
     /// The service behind its token.
     pub fn service(
-        driver: DriverHandle,
+        seat: Seat,
+        facts: ClusterFacts,
         token: Token,
     ) -> tonic::service::interceptor::InterceptedService<Service, Token> {
-        let service = Service::new(Self { driver })
+        let service = Service::new(Self { seat, facts })
             .max_decoding_message_size(super::MAX_MESSAGE_BYTES)
             .max_encoding_message_size(super::MAX_MESSAGE_BYTES);
         tonic::service::interceptor::InterceptedService::new(service, token)
@@ -39,7 +52,15 @@ impl AuditsApi {
 
     async fn watch(&self, audit: &str) -> Result<watch::Receiver<driver::Status>, Status> {
         let audit = AuditId::new(audit).map_err(faults::bad_request)?;
-        self.driver.watch(audit.clone()).await.map_err(faults::ask)?.ok_or_else(|| unknown(&audit))
+        let driver = self.seat.lead()?.driver;
+        driver.watch(audit.clone()).await.map_err(faults::ask)?.ok_or_else(|| unknown(&audit))
+    }
+
+    async fn control(&self, audit: &str, control: Control) -> Result<Option<v1::AuditView>, Status> {
+        let audit = AuditId::new(audit).map_err(faults::bad_request)?;
+        let driver = self.seat.lead()?.driver;
+        let status = driver.control(audit.clone(), control).await.map_err(faults::ask)?;
+        Ok(Some(audit_view(status.ok_or_else(|| unknown(&audit))?)))
     }
 }
 
@@ -47,9 +68,8 @@ fn unknown(audit: &AuditId) -> Status {
     Status::not_found(format!("there is no audit {audit}; submit it first"))
 }
 
-fn submission(request: &v1::SubmitRequest) -> Result<Submission, Status> {
-    let spec: Spec = serde_json::from_slice(&request.spec_json)
-        .map_err(|e| faults::bad_request(format!("the spec is not one this build reads: {e}")))?;
+fn submission(request: v1::SubmitRequest) -> Result<Submission, Status> {
+    let spec = read_spec(&request.spec_json)?;
     if spec.audit.id.as_str() != request.audit {
         let text =
             format!("audit {:?} carries the spec of {:?}; expected one id", request.audit, spec.audit.id.as_str());
@@ -57,14 +77,50 @@ fn submission(request: &v1::SubmitRequest) -> Result<Submission, Status> {
     }
     // Written anew, so that the same spec is the same text whatever its client's spaces and order.
     let spec_json = serde_json::to_string(&spec).map_err(faults::bad_request)?;
-    Ok(Submission { spec: Box::new(spec), spec_json })
+    let (submitter, priority) = asked(request.submitter, request.priority)?;
+    Ok(Submission { spec: Box::new(spec), spec_json, submitter, priority })
+}
+
+fn rerun(request: v1::RerunAuditRequest) -> Result<Rerun, Status> {
+    let (submitter, priority) = asked(request.submitter, request.priority)?;
+    let spec = match request.spec_json.is_empty() {
+        true => None,
+        false => Some(Box::new(read_spec(&request.spec_json)?)),
+    };
+    Ok(Rerun {
+        audit: AuditId::new(&request.audit).map_err(faults::bad_request)?,
+        of: AuditId::new(&request.of).map_err(faults::bad_request)?,
+        from: request.from_phase,
+        spec,
+        submitter,
+        priority,
+    })
+}
+
+fn read_spec(json: &[u8]) -> Result<Spec, Status> {
+    serde_json::from_slice(json).map_err(|e| faults::bad_request(format!("the spec is not one this build reads: {e}")))
+}
+
+/// Priorities that a submitter may ask for.
+const PRIORITIES: std::ops::RangeInclusive<i32> = -100..=100;
+const MAX_SUBMITTER_BYTES: usize = 64;
+
+fn asked(submitter: String, priority: i32) -> Result<(String, i32), Status> {
+    if !PRIORITIES.contains(&priority) {
+        return Err(faults::bad_request(format!("priority {priority}; expected -100 to 100")));
+    }
+    if submitter.len() > MAX_SUBMITTER_BYTES || submitter.chars().any(char::is_control) {
+        return Err(faults::bad_request("the submitter's name is no name; expected at most 64 bytes of text"));
+    }
+    Ok((submitter, priority))
 }
 
 #[tonic::async_trait]
 impl v1::audits_server::Audits for AuditsApi {
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitReply>, Status> {
-        let submission = submission(request.get_ref())?;
-        let status = self.driver.submit(submission).await.map_err(faults::ask)?.map_err(faults::submit)?;
+        let submission = submission(request.into_inner())?;
+        let driver = self.seat.lead()?.driver;
+        let status = driver.submit(submission).await.map_err(faults::ask)?.map_err(faults::submit)?;
         Ok(Response::new(v1::SubmitReply { audit: Some(audit_view(status)) }))
     }
 
@@ -89,33 +145,58 @@ impl v1::audits_server::Audits for AuditsApi {
         &self,
         request: Request<v1::CancelAuditRequest>,
     ) -> Result<Response<v1::CancelAuditReply>, Status> {
-        let audit = AuditId::new(&request.get_ref().audit).map_err(faults::bad_request)?;
-        let status = self.driver.cancel(audit.clone()).await.map_err(faults::ask)?.ok_or_else(|| unknown(&audit))?;
-        Ok(Response::new(v1::CancelAuditReply { audit: Some(audit_view(status)) }))
+        let audit = self.control(&request.get_ref().audit, Control::Cancel).await?;
+        Ok(Response::new(v1::CancelAuditReply { audit }))
     }
 
-    async fn pause_audit(&self, _: Request<v1::PauseAuditRequest>) -> Result<Response<v1::PauseAuditReply>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn pause_audit(
+        &self,
+        request: Request<v1::PauseAuditRequest>,
+    ) -> Result<Response<v1::PauseAuditReply>, Status> {
+        let audit = self.control(&request.get_ref().audit, Control::Pause).await?;
+        Ok(Response::new(v1::PauseAuditReply { audit }))
     }
 
-    async fn resume_audit(&self, _: Request<v1::ResumeAuditRequest>) -> Result<Response<v1::ResumeAuditReply>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn resume_audit(
+        &self,
+        request: Request<v1::ResumeAuditRequest>,
+    ) -> Result<Response<v1::ResumeAuditReply>, Status> {
+        let audit = self.control(&request.get_ref().audit, Control::Resume).await?;
+        Ok(Response::new(v1::ResumeAuditReply { audit }))
     }
 
-    async fn rerun_audit(&self, _: Request<v1::RerunAuditRequest>) -> Result<Response<v1::RerunAuditReply>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn rerun_audit(
+        &self,
+        request: Request<v1::RerunAuditRequest>,
+    ) -> Result<Response<v1::RerunAuditReply>, Status> {
+        let rerun = rerun(request.into_inner())?;
+        let driver = self.seat.lead()?.driver;
+        let status = driver.rerun(rerun).await.map_err(faults::ask)?.map_err(faults::submit)?;
+        Ok(Response::new(v1::RerunAuditReply { audit: Some(audit_view(status)) }))
     }
 
     async fn list_audits(&self, _: Request<v1::ListAuditsRequest>) -> Result<Response<v1::ListAuditsReply>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let statuses = self.seat.lead()?.driver.list().await.map_err(faults::ask)?;
+        Ok(Response::new(v1::ListAuditsReply { audits: statuses.into_iter().map(audit_view).collect() }))
     }
 
     async fn list_workers(&self, _: Request<v1::ListWorkersRequest>) -> Result<Response<v1::ListWorkersReply>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let workers = self.seat.lead()?.driver.workers().await.map_err(faults::ask)?;
+        let workers = workers.into_iter().map(|(view, greeting)| worker_view(view, greeting)).collect();
+        Ok(Response::new(v1::ListWorkersReply { workers }))
     }
 
     async fn cluster(&self, _: Request<v1::ClusterRequest>) -> Result<Response<v1::ClusterReply>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let term = self.seat.lead()?.term;
+        let ClusterFacts { address, store, knobs } = self.facts.clone();
+        let knob = |(name, ms): (&str, u64)| v1::Knob { name: name.to_owned(), ms };
+        Ok(Response::new(v1::ClusterReply {
+            term,
+            leader: address,
+            release: env!("CARGO_PKG_VERSION").to_owned(),
+            store,
+            knobs: knobs.waits().into_iter().map(knob).collect(),
+        }))
     }
 }
 

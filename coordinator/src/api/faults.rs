@@ -2,10 +2,11 @@
 //!
 //! It must never lose the message.
 
+use lethe_engine::RerunError;
 use lethe_proto::WireError;
 use tonic::{Code, Status};
 
-use crate::driver::{AskError, SubmitError};
+use crate::driver::{AskError, JoinError, SubmitError};
 use crate::rendezvous::RendezvousError;
 
 pub(super) fn bad_request(error: impl std::fmt::Display) -> Status {
@@ -25,9 +26,23 @@ pub(super) fn ask(error: AskError) -> Status {
 }
 
 pub(super) fn submit(error: SubmitError) -> Status {
-    let code = match error {
+    let code = match &error {
         SubmitError::OtherSpec(_) => Code::AlreadyExists,
-        SubmitError::NotTaken(_) => Code::Unavailable,
+        SubmitError::NoPhase { .. } => Code::InvalidArgument,
+        SubmitError::Spec(..) => Code::FailedPrecondition,
+        SubmitError::Rerun(error) => match error {
+            RerunError::Unknown(_) => Code::NotFound,
+            RerunError::Exists(_) => Code::AlreadyExists,
+            RerunError::NoPhase { .. } => Code::InvalidArgument,
+            RerunError::Unfinished { .. } | RerunError::OtherPlan { .. } => Code::FailedPrecondition,
+        },
+    };
+    Status::new(code, error.to_string())
+}
+
+pub(super) fn join(error: JoinError) -> Status {
+    let code = match error {
+        JoinError::Duplicate { .. } => Code::AlreadyExists,
     };
     Status::new(code, error.to_string())
 }

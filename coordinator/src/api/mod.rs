@@ -3,14 +3,18 @@
 //! It must never decide or keep state: it checks what came in, asks, and turns the answer back.
 
 mod audits;
+mod commits;
 mod faults;
+mod orders;
+mod seat;
 mod session;
 mod status;
 mod token;
 mod wire;
 mod workers;
 
-pub use audits::AuditsApi;
+pub use audits::{AuditsApi, ClusterFacts};
+pub use seat::{LEADER_METADATA, Lead, Seat, Standing};
 pub use token::{Token, TokenError};
 pub use workers::{SessionTerms, WorkersApi};
 

@@ -8,20 +8,25 @@ use std::time::Duration;
 use lethe_common::ids::{TaskId, WorkerId};
 use lethe_proto::{WIRE_VERSION, WireError, v1};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tonic::{Status, Streaming};
 use tracing::{debug, info};
 use v1::coordinator_message::Kind as Reply;
 use v1::worker_message::Kind as Message;
 
+use super::orders::Teller;
 use super::workers::SessionTerms;
 use super::{faults, wire};
-use crate::driver::{DriverHandle, Input, Joined, Progress, SessionKey};
+use crate::driver::{DriverHandle, Greeting, Input, Joined, Progress, SessionKey};
 
 /// A worker says hello as soon as it has dialled.
 const HELLO_DEADLINE: Duration = Duration::from_secs(10);
 /// Past this a worker that does not read its stream is lost.
 const SEND_DEADLINE: Duration = Duration::from_secs(10);
+/// Tasks that a worker may hold, whatever it says.
+const MAX_SLOTS: u32 = 64;
+/// Orders that go out together.
+const MAX_GROUPED: usize = 256;
 /// This version and the one before; there was none before the first.
 const OLDEST_VERSION: u32 = if WIRE_VERSION > 1 { WIRE_VERSION - 1 } else { 1 };
 
@@ -43,17 +48,32 @@ pub(super) async fn run(
     }
 }
 
-async fn open(messages: &mut Streaming<v1::WorkerMessage>, driver: &DriverHandle) -> Result<Joined, Status> {
+async fn open(messages: &mut Streaming<v1::WorkerMessage>, driver: &DriverHandle) -> Result<(Joined, u32), Status> {
     let first = timeout(HELLO_DEADLINE, messages.message()).await;
     let first =
         first.map_err(|_elapsed| Status::deadline_exceeded("no hello came; expected one as the first message"))?;
     let Some(Message::Hello(hello)) = first?.and_then(|message| message.kind) else {
         return Err(Status::failed_precondition("the first message is not a hello; expected one"));
     };
-    let worker = WorkerId::new(&hello.worker).map_err(faults::bad_request)?;
+    let greeting = greeting(&hello)?;
     check_version(&hello)?;
-    info!(%worker, host = hello.host, device = hello.device, version = hello.version, "hello");
-    driver.join(worker).await.map_err(faults::ask)
+    info!(worker = %greeting.worker, host = hello.host, device = hello.device, version = hello.version, "hello");
+    let joined = driver.join(greeting).await.map_err(faults::ask)?;
+    Ok((joined.map_err(faults::join)?, hello.version))
+}
+
+fn greeting(hello: &v1::WorkerHello) -> Result<Greeting, Status> {
+    let slots = if hello.version < 2 { 1 } else { hello.slots.clamp(1, MAX_SLOTS) };
+    Ok(Greeting {
+        worker: WorkerId::new(&hello.worker).map_err(faults::bad_request)?,
+        instance: hello.instance.clone(),
+        host: hello.host.clone(),
+        device: hello.device.clone(),
+        memory_bytes: hello.memory_bytes,
+        release: hello.release.clone(),
+        version: hello.version,
+        slots,
+    })
 }
 
 fn check_version(hello: &v1::WorkerHello) -> Result<(), Status> {
@@ -68,29 +88,35 @@ fn check_version(hello: &v1::WorkerHello) -> Result<(), Status> {
 }
 
 async fn serve(
-    joined: Joined,
+    (joined, version): (Joined, u32),
     mut messages: Streaming<v1::WorkerMessage>,
     replies: Replies,
     (driver, terms): (DriverHandle, SessionTerms),
 ) {
-    let Joined { session, term, mut orders } = joined;
-    let welcome = v1::Welcome { term: term.0, heartbeat_ms: terms.heartbeat_ms, blob_root: terms.blob_root };
-    let mut next = Some(wire::message(Reply::Welcome(welcome)));
-    let reason = loop {
-        if let Some(reply) = next.take()
-            && let Err(reason) = send(&replies, reply).await
-        {
-            break reason;
+    let Joined { session, term, mut orders, heard } = joined;
+    let SessionTerms { heartbeat_ms, blob_root } = terms;
+    // Version 1 beats once a heartbeat, and a loss is noticed before two have passed.
+    let heartbeat_ms = if version < 2 { (heartbeat_ms / 2).max(1) } else { heartbeat_ms };
+    let welcome = v1::Welcome { term: term.0, heartbeat_ms, blob_root };
+    let mut next = vec![wire::message(Reply::Welcome(welcome))];
+    let (mut teller, mut taken) = (Teller::new(version), Vec::new());
+    let reason = 'session: loop {
+        for reply in next.drain(..) {
+            if let Err(reason) = send(&replies, reply).await {
+                break 'session reason;
+            }
         }
         tokio::select! {
-            order = orders.recv() => match order {
-                Some(order) => next = Some(wire::order(order)),
-                None => return, // the driver gave the worker up, so there is nothing to tell it
+            count = orders.recv_many(&mut taken, MAX_GROUPED) => match count {
+                0 => return, // the driver gave the worker up, so there is nothing to tell it
+                _ => next = teller.messages(std::mem::take(&mut taken)),
             },
-            message = messages.message() => match heard(message, &session, &driver).await {
-                Ok(()) => {}
-                Err(reason) => break reason,
-            },
+            message = messages.message() => {
+                heard.note(Instant::now());
+                if let Err(reason) = hear(message, &session, &driver).await {
+                    break reason;
+                }
+            }
             () = replies.closed() => break "it hung up".to_owned(),
         }
     };
@@ -110,7 +136,7 @@ async fn send(replies: &Replies, reply: v1::CoordinatorMessage) -> Result<(), St
 ///
 /// # Errors
 /// Why the session is over.
-async fn heard(
+async fn hear(
     message: Result<Option<v1::WorkerMessage>, Status>,
     session: &SessionKey,
     driver: &DriverHandle,
@@ -127,8 +153,8 @@ async fn heard(
 fn input(message: v1::WorkerMessage, session: &SessionKey) -> Result<Option<Input>, WireError> {
     let session = session.clone();
     Ok(match message.kind {
-        None => None,
-        Some(Message::Hello(_) | Message::Heartbeat(_) | Message::Draining(_)) => Some(Input::Alive { session }),
+        None | Some(Message::Hello(_) | Message::Heartbeat(_)) => None, // the sign of life was noted
+        Some(Message::Draining(v1::Draining { reason })) => Some(Input::Draining { session, reason }),
         Some(Message::Progress(v1::TaskProgress { task, done, total })) => {
             let task = TaskId::try_from(task.ok_or(WireError::Missing("task"))?)?;
             Some(Input::Progress { session, task, progress: Progress { done, total } })

@@ -3,31 +3,62 @@
 //! It must never fill a missing time with now; zero says that there is none yet.
 
 use lethe_common::time::Millis;
-use lethe_engine::{AuditState, PhaseState, PhaseView};
+use lethe_engine::{AuditState, AuditView, PhaseState, PhaseView, QuarantineView, WorkerView};
 use lethe_proto::v1;
 
 use super::wire::named;
-use crate::driver::{Progress, Status};
+use crate::driver::{Greeting, Progress, Status};
 
 pub(super) fn audit_view(status: Status) -> v1::AuditView {
-    let (state, reason) = audit_state(status.view.state);
-    let phases = status.view.phases.into_iter().zip(status.in_flight);
+    let Status { view, in_flight } = status;
+    let (state, ended) = audit_state(&view);
+    let phases = view.phases.into_iter().zip(in_flight);
     v1::AuditView {
-        audit: status.view.audit.into(),
+        audit: view.audit.into(),
         state: state.into(),
-        reason,
+        reason: view.reason,
         phases: phases.map(|(phase, in_flight)| phase_view(phase, in_flight)).collect(),
-        workers: status.view.workers,
-        ..v1::AuditView::default()
+        workers: view.workers,
+        priority: view.priority,
+        submitter: view.submitter,
+        queue_position: view.queue_position.unwrap_or(0),
+        submitted_ms: view.submitted.0,
+        ended_ms: ended.map_or(0, |at| at.0),
+        rerun_of: view.rerun_of.map_or_else(String::new, String::from),
+        quarantined: view.quarantined.into_iter().map(quarantined).collect(),
     }
 }
 
-fn audit_state(state: AuditState) -> (v1::RunState, String) {
-    match state {
-        AuditState::Running => (v1::RunState::Running, String::new()),
-        AuditState::Succeeded { .. } => (v1::RunState::Succeeded, String::new()),
-        AuditState::Failed { reason, .. } => (v1::RunState::Failed, reason),
-        AuditState::Cancelled { .. } => (v1::RunState::Cancelled, String::new()),
+fn audit_state(view: &AuditView) -> (v1::RunState, Option<Millis>) {
+    match view.state {
+        AuditState::Running if view.paused.is_some() => (v1::RunState::Paused, None),
+        AuditState::Running if view.queue_position.is_some() => (v1::RunState::Pending, None),
+        AuditState::Running => (v1::RunState::Running, None),
+        AuditState::Succeeded { at } => (v1::RunState::Succeeded, Some(at)),
+        AuditState::Failed { at, .. } => (v1::RunState::Failed, Some(at)),
+        AuditState::Cancelled { at } => (v1::RunState::Cancelled, Some(at)),
+    }
+}
+
+fn quarantined(shard: QuarantineView) -> v1::Quarantined {
+    v1::Quarantined { phase: shard.phase.0, shard: shard.shard.0, tries: shard.tries, reason: shard.reason }
+}
+
+pub(super) fn worker_view(view: WorkerView, greeting: Greeting) -> v1::WorkerView {
+    v1::WorkerView {
+        worker: view.worker.into(),
+        host: greeting.host,
+        device: greeting.device,
+        memory_bytes: greeting.memory_bytes,
+        release: greeting.release,
+        wire_version: greeting.version,
+        slots: view.slots,
+        tasks: view.tasks.into_iter().map(Into::into).collect(),
+        state: view.state.to_owned(),
+        reason: view.reason,
+        since_ms: view.joined.0,
+        committed: view.committed,
+        failed: view.failed,
     }
 }
 
@@ -47,7 +78,13 @@ fn phase_view(phase: PhaseView, in_flight: Progress) -> v1::PhaseView {
         counts: Some(v1::Counts { read: phase.counts.read, scored: phase.counts.scored, failed: phase.counts.failed }),
         reason: failure.unwrap_or(phase.reason),
         outputs: named(phase.outputs),
-        ..v1::PhaseView::default()
+        eta_ms: phase.eta.map_or(0, |at| at.0),
+        quarantined: phase.quarantined,
+        late: phase.tally.late,
+        speculated: phase.tally.speculated,
+        checked: phase.tally.checked,
+        mismatched: phase.tally.mismatched,
+        notes: phase.notes,
     }
 }
 

@@ -3,35 +3,46 @@
 //! It must never leave a field at its zero that the other side would take for a value.
 
 use lethe_common::blob::NamedBlob;
+use lethe_common::ids::TaskId;
 use lethe_engine::{CommitOutcome, Counts, GangStart, MapStart, Output};
 use lethe_proto::{WireError, v1};
 use v1::coordinator_message::Kind;
 
-use crate::driver::Order;
+use crate::driver::MapPhase;
 
 pub(super) fn message(kind: Kind) -> v1::CoordinatorMessage {
     v1::CoordinatorMessage { kind: Some(kind) }
 }
 
-pub(super) fn order(order: Order) -> v1::CoordinatorMessage {
-    message(match order {
-        Order::Map { start, spec_json } => Kind::Map(map(start, &spec_json)),
-        Order::Gang { start, spec_json } => Kind::Gang(gang(start, &spec_json)),
-        Order::Abort { task, reason } => Kind::Abort(v1::AbortTask { task: Some(task.into()), reason }),
-    })
-}
-
-fn map(start: MapStart, spec_json: &str) -> v1::MapTask {
+/// A task with all that it needs, as version 1 wants it.
+pub(super) fn map(start: MapStart, phase: &MapPhase) -> v1::MapTask {
+    let mut inputs = self::inputs(phase.context.inputs.clone());
+    inputs.extend(self::inputs(start.inputs));
     v1::MapTask {
         task: Some(start.task.into()),
-        program: start.program,
-        params_json: spec_json.as_bytes().to_vec(),
-        inputs: inputs(start.inputs),
+        program: phase.context.program.clone(),
+        params_json: phase.spec_json.as_bytes().to_vec(),
+        inputs,
         lease_ms: start.lease_ms,
     }
 }
 
-fn gang(start: GangStart, spec_json: &str) -> v1::GangTask {
+pub(super) fn phase(task: &TaskId, phase: &MapPhase) -> v1::MapPhase {
+    v1::MapPhase {
+        audit: task.audit.to_string(),
+        phase: task.phase.0,
+        program: phase.context.program.clone(),
+        params_json: phase.spec_json.as_bytes().to_vec(),
+        inputs: inputs(phase.context.inputs.clone()),
+    }
+}
+
+pub(super) fn lease(start: MapStart) -> v1::MapLease {
+    let MapStart { worker: _, task, inputs, lease_ms: _, batch_halvings } = start;
+    v1::MapLease { task: Some(task.into()), inputs: self::inputs(inputs), batch_halvings }
+}
+
+pub(super) fn gang(start: GangStart, spec_json: &str) -> v1::GangTask {
     v1::GangTask {
         rank: start.task.shard.0,
         task: Some(start.task.into()),
@@ -61,9 +72,11 @@ pub(super) fn counts(counts: v1::Counts) -> Counts {
     Counts { read: counts.read, scored: counts.scored, failed: counts.failed }
 }
 
+/// A result that waits for a second opinion is as good as applied to its worker: it is done with the task.
 pub(super) fn outcome(outcome: CommitOutcome) -> v1::CommitOutcome {
     match outcome {
-        CommitOutcome::Applied => v1::CommitOutcome::Applied,
+        CommitOutcome::Applied | CommitOutcome::Provisional => v1::CommitOutcome::Applied,
         CommitOutcome::Stale => v1::CommitOutcome::Stale,
+        CommitOutcome::Refused => v1::CommitOutcome::Refused,
     }
 }

@@ -1,20 +1,19 @@
 //! The service for workers: sessions, commits and the rendezvous of gangs.
 //!
-//! It must never answer a commit before the engine's answer is durable.
+//! It must never keep a session beyond the reign it began in.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use lethe_common::ids::{Generation, TaskId, WorkerId};
+use lethe_common::ids::{Generation, TaskId};
 use lethe_proto::{WireError, v1};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{faults, session, token::Token, wire};
-use crate::driver::{DriverHandle, Input};
-use crate::rendezvous::{GangId, Rendezvous};
+use super::seat::Seat;
+use super::{commits, faults, session, token::Token};
+use crate::rendezvous::GangId;
 
 /// What every worker is told when it is welcomed.
 #[derive(Debug, Clone)]
@@ -25,16 +24,18 @@ pub struct SessionTerms {
 }
 
 pub struct WorkersApi {
-    driver: DriverHandle,
-    rendezvous: Arc<Rendezvous>,
+    seat: Seat,
     terms: SessionTerms,
 }
 
 type Service = v1::workers_server::WorkersServer<WorkersApi>;
 
+/// Messages that may wait for a worker to read them.
+const MAX_QUEUED_MESSAGES: usize = 16;
+
 impl WorkersApi {
-    pub fn new(driver: DriverHandle, rendezvous: Arc<Rendezvous>, terms: SessionTerms) -> Self {
-        Self { driver, rendezvous, terms }
+    pub fn new(seat: Seat, terms: SessionTerms) -> Self {
+        Self { seat, terms }
     }
 
     /// The service behind its token.
@@ -45,16 +46,6 @@ impl WorkersApi {
         tonic::service::interceptor::InterceptedService::new(service, token)
     }
 }
-
-fn commit(request: v1::CommitRequest) -> Result<impl FnOnce(CommitReplySender) -> Input, WireError> {
-    let worker = WorkerId::new(&request.worker)?;
-    let task = TaskId::try_from(request.task.ok_or(WireError::Missing("task"))?)?;
-    let outputs = wire::outputs(request.outputs)?;
-    let counts = wire::counts(request.counts.ok_or(WireError::Missing("counts"))?);
-    Ok(move |reply| Input::Commit { worker, task, outputs, counts, reply })
-}
-
-type CommitReplySender = tokio::sync::oneshot::Sender<lethe_engine::CommitOutcome>;
 
 fn place(key: Option<v1::RendezvousKey>) -> Result<(GangId, Generation, String), WireError> {
     let key = key.ok_or(WireError::Missing("key"))?;
@@ -70,20 +61,22 @@ impl v1::workers_server::Workers for WorkersApi {
         &self,
         request: Request<Streaming<v1::WorkerMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
-        let (replies, stream) = mpsc::channel(1);
-        let session = session::run(request.into_inner(), replies, self.driver.clone(), self.terms.clone());
+        let lead = self.seat.lead()?;
+        let (replies, stream) = mpsc::channel(MAX_QUEUED_MESSAGES);
+        let session = session::run(request.into_inner(), replies, lead.driver, self.terms.clone());
         tokio::spawn(session);
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
     async fn commit(&self, request: Request<v1::CommitRequest>) -> Result<Response<v1::CommitReply>, Status> {
-        let input = commit(request.into_inner()).map_err(faults::wire)?;
-        let outcome = self.driver.ask(input).await.map_err(faults::ask)?;
-        Ok(Response::new(v1::CommitReply { outcome: wire::outcome(outcome).into() }))
+        commits::one(&self.seat.lead()?, request.into_inner()).await.map(Response::new)
     }
 
-    async fn commit_many(&self, _: Request<v1::CommitManyRequest>) -> Result<Response<v1::CommitManyReply>, Status> {
-        Err(Status::unimplemented("not yet"))
+    async fn commit_many(
+        &self,
+        request: Request<v1::CommitManyRequest>,
+    ) -> Result<Response<v1::CommitManyReply>, Status> {
+        commits::many(&self.seat.lead()?, request.into_inner()).await.map(Response::new)
     }
 
     async fn rendezvous_set(
@@ -92,7 +85,8 @@ impl v1::workers_server::Workers for WorkersApi {
     ) -> Result<Response<v1::RendezvousSetReply>, Status> {
         let v1::RendezvousSetRequest { key, value } = request.into_inner();
         let (gang, generation, key) = place(key).map_err(faults::wire)?;
-        self.rendezvous.set(&gang, generation, &key, Bytes::from(value)).map_err(faults::rendezvous)?;
+        let rendezvous = self.seat.lead()?.rendezvous;
+        rendezvous.set(&gang, generation, &key, Bytes::from(value)).map_err(faults::rendezvous)?;
         Ok(Response::new(v1::RendezvousSetReply {}))
     }
 
@@ -103,7 +97,8 @@ impl v1::workers_server::Workers for WorkersApi {
         let v1::RendezvousGetRequest { key, timeout_ms } = request.into_inner();
         let (gang, generation, key) = place(key).map_err(faults::wire)?;
         let timeout = Duration::from_millis(timeout_ms);
-        let value = self.rendezvous.get(&gang, generation, &key, timeout).await.map_err(faults::rendezvous)?;
+        let rendezvous = self.seat.lead()?.rendezvous;
+        let value = rendezvous.get(&gang, generation, &key, timeout).await.map_err(faults::rendezvous)?;
         Ok(Response::new(v1::RendezvousGetReply { value: value.to_vec() }))
     }
 
@@ -113,7 +108,8 @@ impl v1::workers_server::Workers for WorkersApi {
     ) -> Result<Response<v1::RendezvousAddReply>, Status> {
         let v1::RendezvousAddRequest { key, amount } = request.into_inner();
         let (gang, generation, key) = place(key).map_err(faults::wire)?;
-        let value = self.rendezvous.add(&gang, generation, &key, amount).map_err(faults::rendezvous)?;
+        let rendezvous = self.seat.lead()?.rendezvous;
+        let value = rendezvous.add(&gang, generation, &key, amount).map_err(faults::rendezvous)?;
         Ok(Response::new(v1::RendezvousAddReply { value }))
     }
 }

@@ -5,32 +5,24 @@
 use std::sync::Arc;
 
 use lethe_common::fault::Fault;
-use lethe_common::ids::{AuditId, ShardId, TaskId, WorkerId};
+use lethe_common::ids::{AuditId, PhaseIndex, ShardId, TaskId, WorkerId};
 use lethe_common::program::ReduceProgram;
 use lethe_common::spec::Spec;
-use lethe_engine::{Command, CommitOutcome, GangStart, Output, PhaseState, Record};
-use tokio::sync::watch;
+use lethe_engine::{Command, CommitOutcome, Engine, GangStart, MapStart, Output, PhaseState};
 use tracing::{debug, info};
 
 use super::reduces::ReduceId;
-use super::{Driver, Order, Status};
+use super::{Driver, MapPhase, Order, Status};
 use crate::reduce::{self, ReduceContext};
 use crate::rendezvous::GangId;
-use crate::store::Outcome;
 
 impl Driver {
     /// Acts on commands in order.
-    ///
-    /// # Errors
-    /// Why the store did not take a batch; nothing after it was done.
-    pub(super) fn obey(&mut self, commands: Vec<Command>) -> Result<(), String> {
+    pub(super) fn obey(&mut self, commands: Vec<Command>) {
         for command in commands {
             match command {
-                Command::Persist(records) => self.persist(&records)?,
-                Command::StartMap(start) => {
-                    let (worker, spec_json) = (start.worker.clone(), self.spec_json(&start.task.audit));
-                    self.send(&worker, Order::Map { start, spec_json });
-                }
+                Command::Persist(_) => {} // taken from the head of the list, and durable by now
+                Command::StartMap(start) => self.start_map(start),
                 Command::StartGangMember(start) => self.start_member(start),
                 Command::StartReduce { audit, phase, attempt, program, inputs } => {
                     self.start_reduce(ReduceId { audit, phase, attempt }, &program, inputs);
@@ -43,15 +35,21 @@ impl Driver {
                 Command::AuditEnded { audit } => self.ended(&audit),
             }
         }
-        Ok(())
     }
 
-    fn persist(&self, records: &[Record]) -> Result<(), String> {
-        match self.store.commit(self.term, records) {
-            Outcome::Applied => Ok(()),
-            Outcome::Conflict { current } => Err(format!("term {current} is current, not {}", self.term)),
-            Outcome::Unknown(error) => Err(error.to_string()),
-        }
+    fn start_map(&mut self, start: MapStart) {
+        let key = (start.task.audit.clone(), start.task.phase);
+        let phase = match self.phases.get(&key) {
+            Some(phase) => Arc::clone(phase),
+            None => {
+                let context = self.engine.phase_context(&key.0, key.1).expect("only tasks of maps are started so");
+                let phase = Arc::new(MapPhase { context, spec_json: self.spec_json(&key.0) });
+                self.phases.insert(key, Arc::clone(&phase));
+                phase
+            }
+        };
+        let worker = start.worker.clone();
+        self.send(&worker, Order::Map { start, phase });
     }
 
     fn start_member(&mut self, start: GangStart) {
@@ -78,6 +76,7 @@ impl Driver {
         info!(%audit, state = ?self.engine.view(audit).map(|view| view.state), "audit ended");
         self.publish_now();
         self.progress.forget_audit(audit);
+        self.phases.retain(|(of, _), _| of != audit);
     }
 
     fn start_reduce(&mut self, id: ReduceId, program: &str, inputs: Vec<Output>) {
@@ -96,13 +95,13 @@ impl Driver {
         let phase_names = view.iter().flat_map(|view| &view.phases).map(|phase| phase.name.clone()).collect();
         Ok(ReduceContext {
             task: TaskId { audit: audit.clone(), phase, shard: ShardId(0), attempt },
-            audit,
+            audit: audit.clone(),
             program: ReduceProgram::parse(program).map_err(|e| Fault::fatal(e.to_string()))?,
             spec,
             phase_names,
             inputs,
             blobs: self.config.blobs.clone(),
-            result_folder: self.config.result_folder.clone(),
+            result_folder: self.config.results.of(&audit),
             view,
         })
     }
@@ -117,15 +116,13 @@ impl Driver {
         }
     }
 
-    pub(super) fn watch(&mut self, audit: &AuditId) -> Option<watch::Receiver<Status>> {
-        self.status(audit).map(|status| self.watchers.watch(status))
-    }
-
     /// Shows what changed, and ends the rooms of gangs that run no more.
     pub(super) fn publish(&mut self) {
-        if self.watchers.take_change() {
+        if self.saving.is_none() && self.watchers.take_change() {
             self.publish_now();
             self.rendezvous.retain(|gang| self.is_running(gang));
+            let (engine, phases) = (&self.engine, &mut self.phases);
+            phases.retain(|(audit, phase), _| runs(engine, audit, *phase));
         }
     }
 
@@ -135,8 +132,10 @@ impl Driver {
     }
 
     fn is_running(&self, (audit, phase): &GangId) -> bool {
-        let view = self.engine.view(audit);
-        let state = view.as_ref().and_then(|view| view.phases.get(phase.0 as usize)).map(|phase| &phase.state);
-        state == Some(&PhaseState::Running)
+        runs(&self.engine, audit, *phase)
     }
+}
+
+fn runs(engine: &Engine, audit: &AuditId, phase: PhaseIndex) -> bool {
+    engine.phase_state(audit, phase) == Some(&PhaseState::Running)
 }

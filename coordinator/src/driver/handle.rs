@@ -4,11 +4,12 @@
 
 use std::time::Duration;
 
-use lethe_common::ids::{AuditId, WorkerId};
+use lethe_common::ids::AuditId;
+use lethe_engine::WorkerView;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use super::input::{Input, Joined, Submission, SubmitError};
+use super::input::{Control, Greeting, Input, JoinError, Joined, Question, Rerun, Submission, SubmitError};
 use super::status::Status;
 
 /// The driver answers in milliseconds; past this it is stuck on its disk.
@@ -53,21 +54,39 @@ impl DriverHandle {
         }
     }
 
-    pub async fn join(&self, worker: WorkerId) -> Result<Joined, AskError> {
-        self.ask(|reply| Input::Join { worker, reply }).await
+    pub async fn join(&self, greeting: Greeting) -> Result<Result<Joined, JoinError>, AskError> {
+        self.ask(|reply| Input::Join { greeting, reply }).await
     }
 
     pub async fn submit(&self, submission: Submission) -> Result<Result<Status, SubmitError>, AskError> {
         self.ask(|reply| Input::Submit { submission, reply }).await
     }
 
-    pub async fn cancel(&self, audit: AuditId) -> Result<Option<Status>, AskError> {
-        self.ask(|reply| Input::Cancel { audit, reply }).await
+    pub async fn rerun(&self, rerun: Rerun) -> Result<Result<Status, SubmitError>, AskError> {
+        self.ask(|reply| Input::Rerun { rerun, reply }).await
+    }
+
+    /// The audit's status afterwards; absent where there is no such audit.
+    pub async fn control(&self, audit: AuditId, control: Control) -> Result<Option<Status>, AskError> {
+        self.ask(|reply| Input::Control { audit, control, reply }).await
     }
 
     /// The audit's status now and on every change; absent where there is no such audit.
     pub async fn watch(&self, audit: AuditId) -> Result<Option<watch::Receiver<Status>>, AskError> {
-        self.ask(|reply| Input::Watch { audit, reply }).await
+        self.ask(|reply| Input::Ask(Question::Watch { audit, reply })).await
+    }
+
+    pub async fn list(&self) -> Result<Vec<Status>, AskError> {
+        self.ask(|reply| Input::Ask(Question::List { reply })).await
+    }
+
+    pub async fn workers(&self) -> Result<Vec<(WorkerView, Greeting)>, AskError> {
+        self.ask(|reply| Input::Ask(Question::Workers { reply })).await
+    }
+
+    /// Which of these blobs count.
+    pub async fn points_at(&self, paths: Vec<String>) -> Result<Vec<bool>, AskError> {
+        self.ask(|reply| Input::Ask(Question::PointsAt { paths, reply })).await
     }
 
     pub async fn stop(&self) -> Result<(), AskError> {

@@ -8,9 +8,10 @@ use lethe_common::blob::NamedBlob;
 use lethe_common::fault::Fault;
 use lethe_common::ids::{AuditId, TaskId, Term, WorkerId};
 use lethe_common::spec::Spec;
-use lethe_engine::{CommitOutcome, Counts, GangStart, MapStart};
+use lethe_engine::{CommitOutcome, Counts, GangStart, MapStart, PhaseContext, RerunError, WorkerView};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::heart::Heard;
 use super::progress::Progress;
 use super::status::Status;
 
@@ -21,20 +22,42 @@ pub struct SessionKey {
     pub number: u64,
 }
 
+/// What a worker says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Greeting {
+    pub worker: WorkerId,
+    /// Another one of each process, so that two under one name are told apart; empty before version 2.
+    pub instance: String,
+    pub host: String,
+    pub device: String,
+    pub memory_bytes: u64,
+    pub release: String,
+    pub version: u32,
+    pub slots: u32,
+}
+
+impl Greeting {
+    /// Of a worker of whom nothing is known but its name.
+    pub fn of(worker: WorkerId) -> Self {
+        let (instance, host, device, release) = (String::new(), String::new(), String::new(), String::new());
+        Self { worker, instance, host, device, memory_bytes: 0, release, version: 1, slots: 1 }
+    }
+}
+
 #[derive(Debug)]
 pub enum Input {
     Join {
-        worker: WorkerId,
-        reply: oneshot::Sender<Joined>,
+        greeting: Greeting,
+        reply: oneshot::Sender<Result<Joined, JoinError>>,
     },
     /// The stream closed, or could not be written.
     Leave {
         session: SessionKey,
         reason: String,
     },
-    /// A heartbeat.
-    Alive {
+    Draining {
         session: SessionKey,
+        reason: String,
     },
     Progress {
         session: SessionKey,
@@ -57,16 +80,47 @@ pub enum Input {
         submission: Submission,
         reply: oneshot::Sender<Result<Status, SubmitError>>,
     },
+    Rerun {
+        rerun: Rerun,
+        reply: oneshot::Sender<Result<Status, SubmitError>>,
+    },
     /// The answer is absent where there is no such audit.
-    Cancel {
+    Control {
         audit: AuditId,
+        control: Control,
         reply: oneshot::Sender<Option<Status>>,
     },
+    Ask(Question),
+    Stop,
+}
+
+/// What an operator may do to an audit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    Pause,
+    Resume,
+    Cancel,
+}
+
+/// What changes nothing.
+#[derive(Debug)]
+pub enum Question {
+    /// The answer is absent where there is no such audit.
     Watch {
         audit: AuditId,
         reply: oneshot::Sender<Option<watch::Receiver<Status>>>,
     },
-    Stop,
+    List {
+        reply: oneshot::Sender<Vec<Status>>,
+    },
+    Workers {
+        reply: oneshot::Sender<Vec<(WorkerView, Greeting)>>,
+    },
+    /// Which of these blobs count.
+    PointsAt {
+        paths: Vec<String>,
+        reply: oneshot::Sender<Vec<bool>>,
+    },
 }
 
 /// A worker's place in the driver. The orders end when the driver has given the worker up.
@@ -75,6 +129,13 @@ pub struct Joined {
     pub session: SessionKey,
     pub term: Term,
     pub orders: mpsc::Receiver<Order>,
+    pub heard: Heard,
+}
+
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum JoinError {
+    #[error("a worker called {worker} is connected from host {host} and alive; start this one with another --id")]
+    Duplicate { worker: WorkerId, host: String },
 }
 
 /// A validated spec and the JSON it is stored and handed out as.
@@ -82,20 +143,46 @@ pub struct Joined {
 pub struct Submission {
     pub spec: Box<Spec>,
     pub spec_json: String,
+    pub submitter: String,
+    pub priority: i32,
+}
+
+/// A new audit that begins with another's results.
+#[derive(Debug)]
+pub struct Rerun {
+    pub audit: AuditId,
+    pub of: AuditId,
+    /// The name of the first phase that runs again.
+    pub from: String,
+    /// Absent where it is the other's.
+    pub spec: Option<Box<Spec>>,
+    pub submitter: String,
+    pub priority: i32,
 }
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SubmitError {
     #[error("audit {0} exists with another spec; choose another id, or submit the spec it began with")]
     OtherSpec(AuditId),
-    #[error("the store did not take audit {0}; submit it again")]
-    NotTaken(AuditId),
+    #[error("the plan has no phase {name:?}; it has {}", phases.join(", "))]
+    NoPhase { name: String, phases: Vec<String> },
+    #[error("the stored spec of audit {0} is not one that this build reads: {1}")]
+    Spec(AuditId, String),
+    #[error(transparent)]
+    Rerun(#[from] RerunError),
 }
 
 /// What a worker is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
-    Map { start: MapStart, spec_json: Arc<str> },
+    Map { start: MapStart, phase: Arc<MapPhase> },
     Gang { start: GangStart, spec_json: Arc<str> },
     Abort { task: TaskId, reason: String },
+}
+
+/// What all tasks of one map phase share.
+#[derive(Debug, PartialEq, Eq)]
+pub struct MapPhase {
+    pub context: PhaseContext,
+    pub spec_json: Arc<str>,
 }

@@ -1,49 +1,61 @@
-//! The one task that owns the engine and the store: an input becomes an event, the engine answers with
-//! commands, the store takes the first of them, and only then is the rest acted on.
+//! The one task that owns the engine: inputs become events, the engine answers a group of them with one list of
+//! commands, the store takes the batch at its head, and only then is the rest acted on.
 //!
-//! It must never decide: what a fact means is the engine's. It must never act on what the store did
-//! not take: on any other outcome the engine is dropped and rebuilt from the store, in a new term.
+//! It must never decide: what a fact means is the engine's. It must never act on what the store did not take:
+//! while a batch is on its way, events wait, and where another leads the driver ends.
 
 mod act;
+mod answer;
+mod clock;
 mod handle;
 mod heart;
 mod input;
 mod progress;
 mod reduces;
+mod saving;
 mod sessions;
 mod status;
+mod submit;
 mod watchers;
 mod workers;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lethe_common::blob::BlobStore;
-use lethe_common::ids::{AuditId, TaskId, Term, WorkerId};
-use lethe_common::time::Millis;
-use lethe_engine::{CommitOutcome, Engine, Event, Knobs, RestoreError};
+use lethe_common::ids::{AuditId, PhaseIndex, TaskId, Term, WorkerId};
+use lethe_engine::{Change, Command, CommitOutcome, Engine, Event, Knobs, RestoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use tracing::{info, warn};
+use tracing::info;
 
-use crate::plans;
 use crate::rendezvous::Rendezvous;
-use crate::store::{Store, StoreError};
-use heart::Heart;
+use crate::results::ResultFolder;
+use crate::store::{Fence, Store, StoreError, records};
+use answer::Promise;
+use clock::{Clock, as_ms};
+use heart::{Heart, Round};
 use progress::ProgressBoard;
 use reduces::Reduces;
+use saving::{Saved, Saving};
 use sessions::Sessions;
 use watchers::Watchers;
 
 pub use handle::{AskError, DriverHandle};
-pub use input::{Input, Joined, Order, SessionKey, Submission, SubmitError};
+pub use heart::Heard;
+pub use input::{
+    Control, Greeting, Input, JoinError, Joined, MapPhase, Order, Question, Rerun, SessionKey, Submission, SubmitError,
+};
 pub use progress::Progress;
 pub use status::Status;
 
 /// Inputs that may wait for the driver; senders wait for room.
-const MAX_QUEUED_INPUTS: usize = 1024;
+const MAX_QUEUED_INPUTS: usize = 4_096;
+/// Inputs taken at once.
+const MAX_TAKEN: usize = 1_024;
+/// Events that may wait for the store; past this, inputs wait in their queue.
+const MAX_BACKLOG: usize = 65_536;
 /// Watchers see at most five views a second.
 const PUBLISH_EVERY: Duration = Duration::from_millis(200);
 
@@ -52,56 +64,90 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(200);
 pub struct DriverConfig {
     pub knobs: Knobs,
     pub blobs: BlobStore,
-    /// Where the last reduce of a plan publishes.
-    pub result_folder: PathBuf,
+    /// Where the last reduce of a plan delivers.
+    pub results: ResultFolder,
 }
 
-/// Why a driver cannot lead. The process must start anew, or someone must look at the store.
+/// Why a driver leads no more.
 #[derive(Debug, thiserror::Error)]
 pub enum DriverError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the store's records do not fit together: {0}")]
     Restore(#[from] RestoreError),
+    #[error("term {current} is current, not {own}: another coordinator leads")]
+    Deposed { own: Term, current: Term },
 }
 
 pub struct Driver {
     config: DriverConfig,
-    store: Arc<Store>,
+    store: Store,
     rendezvous: Arc<Rendezvous>,
     engine: Engine,
-    term: Term,
-    /// Events that acting on earlier ones gave rise to.
+    /// Of the last batch.
+    fence: Fence,
+    clock: Clock,
     backlog: VecDeque<Event>,
+    /// Events that were ever in the backlog, and those that are durable.
+    arrived: u64,
+    saving: Option<(Saving, Pending)>,
+    /// Answers that wait until their event is durable, in the order of those.
+    promises: VecDeque<(u64, Promise)>,
+    /// Questions that wait for the batch on its way, so that nobody sees what is not durable.
+    questions: Vec<Question>,
     sessions: Sessions,
     reduces: Reduces,
     progress: ProgressBoard,
+    /// Workers that showed a sign of life since the last step.
+    lively: BTreeMap<WorkerId, TaskId>,
     watchers: Watchers,
     /// Callers who wait for the answer to their commit.
     commits: BTreeMap<(WorkerId, TaskId), Vec<oneshot::Sender<CommitOutcome>>>,
+    phases: BTreeMap<(AuditId, PhaseIndex), Arc<MapPhase>>,
     heart: Heart,
 }
 
+/// What is to be done once the batch is durable.
+struct Pending {
+    commands: Vec<Command>,
+    /// The events up to this one are durable with it.
+    reached: u64,
+}
+
 impl Driver {
-    /// Begins a term and rebuilds the engine from the store.
+    /// Rebuilds the engine from the store, for the term that was just begun.
     ///
     /// # Errors
     /// A store that cannot be read or is damaged.
-    pub fn new(store: Arc<Store>, rendezvous: Arc<Rendezvous>, config: DriverConfig) -> Result<Self, DriverError> {
-        let (term, engine) = lead(&store, config.knobs.clone())?;
-        let heart = Heart::new(config.knobs.heartbeat_ms, Instant::now());
+    pub async fn new(
+        store: Store,
+        term: Term,
+        rendezvous: Arc<Rendezvous>,
+        config: DriverConfig,
+    ) -> Result<Self, DriverError> {
+        let records = records::load(&store).await?;
+        info!(term = term.0, records = records.len(), store = store.describe(), "leading");
+        let engine = Engine::restore(term, config.knobs.clone(), records)?;
+        let heart = Heart::new(&config.knobs, Instant::now());
         Ok(Self {
             config,
             store,
             rendezvous,
             engine,
-            term,
+            fence: Fence { term, batch: 0 },
+            clock: Clock::start(),
             backlog: VecDeque::new(),
+            arrived: 0,
+            saving: None,
+            promises: VecDeque::new(),
+            questions: Vec::new(),
             sessions: Sessions::default(),
             reduces: Reduces::default(),
             progress: ProgressBoard::default(),
+            lively: BTreeMap::new(),
             watchers: Watchers::default(),
             commits: BTreeMap::new(),
+            phases: BTreeMap::new(),
             heart,
         })
     }
@@ -115,122 +161,119 @@ impl Driver {
     /// Runs until it is told to stop or every handle is gone; then all sessions and watches end.
     ///
     /// # Errors
-    /// A store that cannot be read back after a failed commit: the process must start anew.
+    /// Another coordinator leads, or the store refuses what no retry mends.
     pub async fn run(mut self, mut inputs: mpsc::Receiver<Input>) -> Result<(), DriverError> {
+        let ended = self.serve(&mut inputs).await;
+        self.rendezvous.clear(); // its waiters must not hold up the end
+        ended
+    }
+
+    async fn serve(&mut self, inputs: &mut mpsc::Receiver<Input>) -> Result<(), DriverError> {
         let mut ticks = interval(self.heart.tick_every());
         let mut publishes = interval(PUBLISH_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         publishes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut taken = Vec::with_capacity(MAX_TAKEN);
         loop {
             tokio::select! {
-                input = inputs.recv() => match input {
-                    None | Some(Input::Stop) => break,
-                    Some(input) => self.take(input)?,
-                },
-                Some(event) = self.reduces.next() => self.feed(event)?,
-                _ = ticks.tick() => self.tick()?,
+                count = inputs.recv_many(&mut taken, MAX_TAKEN), if self.backlog.len() < MAX_BACKLOG => {
+                    let stops = taken.iter().any(|input| matches!(input, Input::Stop));
+                    if count == 0 || stops {
+                        return Ok(());
+                    }
+                    taken.drain(..).for_each(|input| self.take(input));
+                }
+                Some(event) = self.reduces.next() => self.push(event),
+                saved = ended(&mut self.saving) => self.saved(saved)?,
+                _ = ticks.tick() => self.tick(),
                 _ = publishes.tick() => self.publish(),
             }
-        }
-        self.rendezvous.clear(); // its waiters must not hold up the end
-        Ok(())
-    }
-
-    fn take(&mut self, input: Input) -> Result<(), DriverError> {
-        self.watchers.mark();
-        match input {
-            Input::Join { worker, reply } => self.join(worker, reply),
-            Input::Leave { session, reason } => self.leave(&session, reason),
-            Input::Alive { session } => {
-                self.sessions.touch(&session, Instant::now());
-                Ok(())
-            }
-            Input::Progress { session, task, progress } => self.progressed(session, task, progress),
-            Input::Failed { session, task, fault } => self.failed(session, task, fault),
-            Input::Commit { worker, task, outputs, counts, reply } => {
-                self.commits.entry((worker.clone(), task.clone())).or_default().push(reply);
-                self.feed(Event::TaskCommitted { worker, task, outputs, counts })
-            }
-            Input::Submit { submission, reply } => self.submit(submission, reply),
-            Input::Cancel { audit, reply } => {
-                self.feed(Event::CancelRequested { audit: audit.clone() })?;
-                drop(reply.send(self.status(&audit))); // the caller may be gone
-                Ok(())
-            }
-            Input::Watch { audit, reply } => {
-                drop(reply.send(self.watch(&audit))); // the caller may be gone
-                Ok(())
-            }
-            Input::Stop => Ok(()),
+            self.step();
         }
     }
 
-    /// Steps the engine with an event and with all that follow from it.
-    fn feed(&mut self, event: Event) -> Result<(), DriverError> {
+    fn push(&mut self, event: Event) {
+        self.arrived += 1;
         self.backlog.push_back(event);
-        self.drain()
     }
 
-    fn drain(&mut self) -> Result<(), DriverError> {
-        while let Some(event) = self.backlog.pop_front() {
-            let commands = self.engine.step(Millis::now(), event);
-            if let Err(reason) = self.obey(commands) {
-                self.rebuild(&reason)?;
+    /// Steps the engine while there are events and no batch is on its way.
+    fn step(&mut self) {
+        if self.saving.is_none() {
+            let lively = std::mem::take(&mut self.lively);
+            lively.into_iter().for_each(|(worker, task)| self.push(Event::TaskProgressed { worker, task }));
+        }
+        while self.saving.is_none() && !self.backlog.is_empty() {
+            let mut commands = self.engine.step_many(self.clock.now(), &mut self.backlog);
+            let reached = self.arrived - self.backlog.len() as u64;
+            match commands.first_mut() {
+                Some(Command::Persist(changes)) => {
+                    let changes = std::mem::take(changes);
+                    self.save(&changes, Pending { commands, reached });
+                }
+                Some(_) | None => self.done(Pending { commands, reached }),
             }
         }
         self.watchers.mark();
-        Ok(())
     }
 
-    /// Drops everything soft and starts over from the store in a new term, so that no attempt number
-    /// is ever used twice. Workers dial again and are new.
-    fn rebuild(&mut self, reason: &str) -> Result<(), DriverError> {
-        warn!(term = self.term.0, reason, "the store did not take a batch; rebuilding the engine from it");
-        self.backlog.clear();
-        self.sessions = Sessions::default();
-        self.reduces = Reduces::default();
-        self.progress = ProgressBoard::default();
-        self.commits.clear();
-        self.rendezvous.clear();
-        (self.term, self.engine) = lead(&self.store, self.config.knobs.clone())?;
-        Ok(())
+    fn save(&mut self, changes: &[Change], pending: Pending) {
+        self.fence.batch += 1;
+        let batch = records::batch(changes);
+        self.saving = Some((Saving::start(self.store.clone(), self.fence, batch), pending));
     }
 
-    fn submit(
-        &mut self,
-        submission: Submission,
-        reply: oneshot::Sender<Result<Status, SubmitError>>,
-    ) -> Result<(), DriverError> {
-        let audit = submission.spec.audit.id.clone();
-        if let Some(stored) = self.engine.spec_json(&audit)
-            && stored != submission.spec_json
-        {
-            drop(reply.send(Err(SubmitError::OtherSpec(audit)))); // the caller may be gone
-            return Ok(());
+    fn saved(&mut self, saved: Saved) -> Result<(), DriverError> {
+        let (saving, pending) = self.saving.take().expect("a batch was on its way");
+        match saved {
+            Saved::Durable => {}
+            Saved::Deposed { current } => return Err(DriverError::Deposed { own: self.fence.term, current }),
+            Saved::Refused(error) => return Err(DriverError::Store(error)),
         }
-        let plan = plans::build(&submission.spec);
-        self.feed(Event::Submitted { audit: audit.clone(), plan, spec_json: submission.spec_json })?;
-        drop(reply.send(self.status(&audit).ok_or(SubmitError::NotTaken(audit))));
+        self.done(pending);
+        std::mem::take(&mut self.questions).into_iter().for_each(|question| self.answer(question));
+        let stalled_ms = as_ms(saving.since.elapsed());
+        if stalled_ms > self.config.knobs.heartbeat_ms {
+            self.arrived += 1;
+            self.backlog.push_front(Event::Stalled { ms: stalled_ms }); // before what was heard meanwhile
+        }
         Ok(())
     }
 
-    fn tick(&mut self) -> Result<(), DriverError> {
-        for worker in self.heart.silent(&self.sessions, Instant::now()) {
-            self.lose(&worker, format!("no heartbeat for {} ms", self.heart.patience().as_millis()));
+    /// What rests on records that are durable now.
+    fn done(&mut self, pending: Pending) {
+        self.obey(pending.commands);
+        while self.promises.front().is_some_and(|(event, _)| *event <= pending.reached) {
+            let (_, promise) = self.promises.pop_front().expect("was looked at above");
+            self.keep(promise);
         }
-        self.feed(Event::Tick)
     }
 
-    fn status(&self, audit: &AuditId) -> Option<Status> {
-        self.engine.view(audit).map(|view| Status::new(view, &self.progress))
+    fn tick(&mut self) {
+        match self.heart.look(&self.sessions, Instant::now()) {
+            Round::Stalled(time) => self.push(Event::Stalled { ms: as_ms(time) }),
+            Round::Silent(workers) => {
+                let silence = self.heart.silence().as_millis();
+                workers.iter().for_each(|worker| self.lose(worker, format!("no heartbeat for {silence} ms")));
+            }
+        }
+        match &self.saving {
+            None => self.push(Event::Tick),
+            // A store that is away must not keep anybody from looking.
+            Some((saving, _)) if as_ms(saving.since.elapsed()) > self.config.knobs.heartbeat_ms => {
+                std::mem::take(&mut self.questions).into_iter().for_each(|question| self.answer(question));
+            }
+            Some(_) => {}
+        }
     }
 }
 
-fn lead(store: &Store, knobs: Knobs) -> Result<(Term, Engine), DriverError> {
-    let term = store.elect()?;
-    let records = store.load()?;
-    info!(term = term.0, records = records.len(), "leading");
-    Ok((term, Engine::restore(term, knobs, records)?))
+/// The end of the batch that is on its way; never, where there is none. Safe to cancel.
+async fn ended(saving: &mut Option<(Saving, Pending)>) -> Saved {
+    match saving {
+        Some((saving, _)) => saving.ended().await,
+        None => std::future::pending().await,
+    }
 }
 
 #[cfg(test)]

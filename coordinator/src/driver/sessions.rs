@@ -8,10 +8,11 @@ use lethe_common::ids::WorkerId;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::input::{Order, SessionKey};
+use super::heart::Heard;
+use super::input::{Greeting, Order, SessionKey};
 
-/// Orders a session may hold back; a worker runs a handful of tasks.
-const MAX_QUEUED_ORDERS: usize = 256;
+/// Orders a session may hold back: every slot's, and their aborts.
+const MAX_QUEUED_ORDERS: usize = 1_024;
 
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
@@ -20,35 +21,39 @@ pub(super) struct Sessions {
 }
 
 #[derive(Debug)]
-struct Session {
+pub(super) struct Session {
     number: u64,
     orders: mpsc::Sender<Order>,
-    heard: Instant,
+    heard: Heard,
+    pub greeting: Greeting,
 }
 
 impl Sessions {
+    pub fn get(&self, worker: &WorkerId) -> Option<&Session> {
+        self.by_worker.get(worker)
+    }
+
     pub fn contains(&self, worker: &WorkerId) -> bool {
         self.by_worker.contains_key(worker)
     }
 
+    pub fn is_current(&self, key: &SessionKey) -> bool {
+        self.by_worker.get(&key.worker).is_some_and(|session| session.number == key.number)
+    }
+
     /// Makes the worker's session, in the place of any earlier one.
-    pub fn join(&mut self, worker: WorkerId, now: Instant) -> (SessionKey, mpsc::Receiver<Order>) {
+    pub fn join(&mut self, greeting: Greeting, now: Instant) -> (SessionKey, mpsc::Receiver<Order>, Heard) {
         self.last_number += 1;
         let (orders, queue) = mpsc::channel(MAX_QUEUED_ORDERS);
-        let session = Session { number: self.last_number, orders, heard: now };
+        let (worker, heard) = (greeting.worker.clone(), Heard::at(now));
+        let session = Session { number: self.last_number, orders, heard: heard.clone(), greeting };
         self.by_worker.insert(worker.clone(), session);
-        (SessionKey { worker, number: self.last_number }, queue)
+        (SessionKey { worker, number: self.last_number }, queue, heard)
     }
 
     /// Ends the worker's session; false where there is none.
     pub fn remove(&mut self, worker: &WorkerId) -> bool {
         self.by_worker.remove(worker).is_some()
-    }
-
-    /// Notes a sign of life; false where the session is over.
-    pub fn touch(&mut self, key: &SessionKey, now: Instant) -> bool {
-        let session = self.by_worker.get_mut(&key.worker).filter(|session| session.number == key.number);
-        session.map(|session| session.heard = now).is_some()
     }
 
     /// Queues an order.
@@ -64,6 +69,23 @@ impl Sessions {
     }
 
     pub fn silent_since(&self, limit: Instant) -> Vec<WorkerId> {
-        self.by_worker.iter().filter(|(_, session)| session.heard < limit).map(|(worker, _)| worker.clone()).collect()
+        self.by_worker.iter().filter(|(_, session)| session.heard.last() < limit).map(|(w, _)| w.clone()).collect()
+    }
+}
+
+impl Session {
+    /// Whether it can be taken to be alive: heard since, and its stream is open.
+    pub fn is_alive(&self, since: Instant) -> bool {
+        !self.orders.is_closed() && self.heard.last() >= since
+    }
+}
+
+#[cfg(test)]
+pub(super) mod fixture {
+    use super::*;
+
+    pub fn join(sessions: &mut Sessions, name: &str, now: Instant) -> mpsc::Receiver<Order> {
+        let worker = WorkerId::new(name).expect("is an id");
+        sessions.join(Greeting::of(worker), now).1
     }
 }

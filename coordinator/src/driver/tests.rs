@@ -3,25 +3,32 @@ use lethe_common::spec::Spec;
 use tempfile::TempDir;
 
 use super::*;
+use crate::store::Candidate;
 
 struct Rig {
-    store: Arc<Store>,
+    store: Store,
     handle: DriverHandle,
+    driver: tokio::task::JoinHandle<Result<(), DriverError>>,
     _folder: TempDir,
 }
 
-fn rig() -> Rig {
+async fn rig() -> Rig {
     let folder = tempfile::tempdir().expect("makes a folder");
-    let store = Arc::new(Store::open(folder.path()).expect("opens"));
+    let store = Store::open(folder.path()).expect("opens");
     let config = DriverConfig {
         knobs: Knobs::from_heartbeat(20_000).expect("is ordered"),
         blobs: BlobStore::local(&folder.path().join("blobs")).expect("opens"),
-        result_folder: folder.path().join("result"),
+        results: ResultFolder::One(folder.path().join("result")),
     };
-    let driver = Driver::new(Arc::clone(&store), Arc::default(), config).expect("leads");
+    let reign = store.campaign(&candidate()).await.expect("elects");
+    let driver = Driver::new(store.clone(), reign.term, Arc::default(), config).await.expect("leads");
     let (handle, queue) = Driver::queue();
-    tokio::spawn(driver.run(queue));
-    Rig { store, handle, _folder: folder }
+    let driver = tokio::spawn(driver.run(queue));
+    Rig { store, handle, driver, _folder: folder }
+}
+
+fn candidate() -> Candidate {
+    Candidate { address: "here".to_owned(), ttl: Duration::from_secs(10) }
 }
 
 fn submission() -> Submission {
@@ -31,43 +38,41 @@ fn submission() -> Submission {
         "data": { "shards": ["/nowhere/0.tar"] },
     });
     let spec: Spec = serde_json::from_value(json).expect("is a spec");
-    Submission { spec_json: serde_json::to_string(&spec).expect("is JSON"), spec: Box::new(spec) }
+    let spec_json = serde_json::to_string(&spec).expect("is JSON");
+    Submission { spec_json, spec: Box::new(spec), submitter: "ann".to_owned(), priority: 0 }
 }
 
-fn worker() -> WorkerId {
-    WorkerId::new("w").expect("is an id")
+fn greeting() -> Greeting {
+    Greeting::of(WorkerId::new("w").expect("is an id"))
 }
 
 #[tokio::test]
-async fn a_batch_that_conflicts_changes_nothing_and_the_driver_leads_anew() {
-    let rig = rig();
-    let mut joined = rig.handle.join(worker()).await.expect("joins");
-    let usurper = rig.store.elect().expect("elects");
+async fn a_deposed_driver_changes_nothing_ends_its_sessions_and_says_who_leads() {
+    let rig = rig().await;
+    let mut joined = rig.handle.join(greeting()).await.expect("answers").expect("joins");
+    let usurper = rig.store.campaign(&candidate()).await.expect("elects").term;
 
-    let refused = rig.handle.submit(submission()).await.expect("answers");
-    assert!(matches!(refused, Err(SubmitError::NotTaken(_))), "{refused:?}");
-    assert_eq!(rig.store.load().expect("loads"), [], "an older term wrote");
+    let refused = rig.handle.submit(submission()).await;
+    assert!(matches!(refused, Err(AskError::Dropped)), "{refused:?}");
+    assert_eq!(records::load(&rig.store).await.expect("loads"), [], "an older term wrote");
     assert_eq!(joined.orders.recv().await, None, "the old term's sessions must end");
-
-    let again = rig.handle.join(worker()).await.expect("joins");
-    assert!(joined.term < usurper && usurper < again.term, "{} {usurper} {}", joined.term, again.term);
-    rig.handle.submit(submission()).await.expect("answers").expect("is taken now");
-    assert!(!rig.store.load().expect("loads").is_empty());
+    let ended = rig.driver.await.expect("does not panic");
+    assert!(matches!(ended, Err(DriverError::Deposed { current, .. }) if current == usurper), "{ended:?}");
 }
 
 #[tokio::test]
 async fn an_audit_is_durable_before_it_is_shown() {
-    let rig = rig();
+    let rig = rig().await;
     let status = rig.handle.submit(submission()).await.expect("answers").expect("is taken");
-    assert_eq!(status.view.phases.len(), 13);
-    assert_eq!(rig.store.load().expect("loads").len(), 14, "one record of the audit and one a phase");
+    assert_eq!(status.view.phases.len(), 14);
+    assert_eq!(records::load(&rig.store).await.expect("loads").len(), 15, "one record of the audit and one a phase");
 }
 
 #[tokio::test]
 async fn a_replaced_session_speaks_for_nobody() {
-    let rig = rig();
-    let old = rig.handle.join(worker()).await.expect("joins");
-    let mut new = rig.handle.join(worker()).await.expect("joins");
+    let rig = rig().await;
+    let old = rig.handle.join(greeting()).await.expect("answers").expect("joins");
+    let mut new = rig.handle.join(greeting()).await.expect("answers").expect("joins");
     let leave = Input::Leave { session: old.session, reason: "it closed".to_owned() };
     rig.handle.tell(leave).await.expect("is told");
     rig.handle.submit(submission()).await.expect("answers").expect("is taken"); // all before it is done

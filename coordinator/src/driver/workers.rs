@@ -4,14 +4,34 @@
 
 use lethe_common::fault::Fault;
 use lethe_common::ids::{TaskId, WorkerId};
-use lethe_engine::Event;
-use tokio::sync::oneshot;
+use lethe_engine::{Event, Profile};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::{Driver, DriverError, Joined, Progress, SessionKey};
+use super::input::{Greeting, Input, JoinError};
+use super::{Driver, Joined, Progress, SessionKey};
 
 impl Driver {
+    pub(super) fn take(&mut self, input: Input) {
+        match input {
+            Input::Join { greeting, reply } => drop(reply.send(self.join(greeting))), // a gone caller closed its orders
+            Input::Leave { session, reason } => self.leave(&session, reason),
+            Input::Draining { session, reason } => self.draining(&session, reason),
+            Input::Progress { session, task, progress } => self.progressed(&session, task, progress),
+            Input::Failed { session, task, fault } => self.failed(&session, task, fault),
+            Input::Commit { worker, task, outputs, counts, reply } => {
+                self.commits.entry((worker.clone(), task.clone())).or_default().push(reply);
+                self.progress.forget_task(&task);
+                self.push(Event::TaskCommitted { worker, task, outputs, counts });
+            }
+            Input::Submit { submission, reply } => self.submit(submission, reply),
+            Input::Rerun { rerun, reply } => self.rerun(rerun, reply),
+            Input::Control { audit, control, reply } => self.control(audit, control, reply),
+            Input::Ask(question) => self.hear(question),
+            Input::Stop => {}
+        }
+    }
+
     /// The one place where a worker is given up, whatever told us; the second to tell changes nothing.
     pub(super) fn lose(&mut self, worker: &WorkerId, reason: String) {
         if !self.sessions.remove(worker) {
@@ -19,47 +39,53 @@ impl Driver {
         }
         warn!(%worker, reason, "worker lost");
         self.progress.forget_worker(worker);
-        self.backlog.push_back(Event::WorkerLost { worker: worker.clone(), reason });
+        self.lively.remove(worker);
+        self.push(Event::WorkerLost { worker: worker.clone(), reason });
     }
 
-    pub(super) fn join(&mut self, worker: WorkerId, reply: oneshot::Sender<Joined>) -> Result<(), DriverError> {
-        if self.sessions.contains(&worker) {
+    fn join(&mut self, greeting: Greeting) -> Result<Joined, JoinError> {
+        let (worker, now) = (greeting.worker.clone(), Instant::now());
+        if let Some(known) = self.sessions.get(&worker) {
+            let same = known.greeting.instance == greeting.instance;
+            if !same && known.is_alive(now - self.heart.silence()) {
+                return Err(JoinError::Duplicate { worker, host: known.greeting.host.clone() });
+            }
             self.lose(&worker, "a new session replaced it".to_owned());
         }
-        let (session, orders) = self.sessions.join(worker.clone(), Instant::now());
+        let kind = greeting.device.clone();
+        let profile = Profile { kind, slots: greeting.slots };
+        let (session, orders, heard) = self.sessions.join(greeting, now);
         info!(%worker, session = session.number, "worker joined");
-        drop(reply.send(Joined { session, term: self.term, orders })); // a gone caller closed the orders too
-        self.feed(Event::WorkerJoined { worker })
+        self.push(Event::WorkerJoined { worker, profile });
+        Ok(Joined { session, term: self.fence.term, orders, heard })
     }
 
-    pub(super) fn leave(&mut self, session: &SessionKey, reason: String) -> Result<(), DriverError> {
-        if self.sessions.touch(session, Instant::now()) {
+    fn leave(&mut self, session: &SessionKey, reason: String) {
+        if self.sessions.is_current(session) {
             self.lose(&session.worker, reason);
         }
-        self.drain()
     }
 
-    pub(super) fn progressed(
-        &mut self,
-        session: SessionKey,
-        task: TaskId,
-        progress: Progress,
-    ) -> Result<(), DriverError> {
-        if !self.sessions.touch(&session, Instant::now()) {
-            return Ok(());
+    fn draining(&mut self, session: &SessionKey, reason: String) {
+        if self.sessions.is_current(session) {
+            info!(worker = %session.worker, reason, "worker drains");
+            self.push(Event::WorkerDraining { worker: session.worker.clone(), reason });
         }
-        let worker = session.worker;
-        self.progress.note(worker.clone(), task.clone(), progress);
-        self.feed(Event::TaskProgressed { worker, task })
     }
 
-    pub(super) fn failed(&mut self, session: SessionKey, task: TaskId, fault: Fault) -> Result<(), DriverError> {
-        if !self.sessions.touch(&session, Instant::now()) {
-            return Ok(());
+    fn progressed(&mut self, session: &SessionKey, task: TaskId, progress: Progress) {
+        if self.sessions.is_current(session) {
+            self.progress.note(session.worker.clone(), task.clone(), progress);
+            self.lively.insert(session.worker.clone(), task);
         }
-        let worker = session.worker;
-        info!(%worker, %task, %fault, fatal = fault.is_fatal(), "task failed");
-        self.progress.forget_task(&task);
-        self.feed(Event::TaskFailed { worker, task, fault })
+    }
+
+    fn failed(&mut self, session: &SessionKey, task: TaskId, fault: Fault) {
+        if self.sessions.is_current(session) {
+            let worker = session.worker.clone();
+            info!(%worker, %task, %fault, kind = ?fault.kind, "task failed");
+            self.progress.forget_task(&task);
+            self.push(Event::TaskFailed { worker, task, fault });
+        }
     }
 }

@@ -128,9 +128,19 @@ mod tests {
         let names = |plan: &str| build(&spec(plan)).phases.into_iter().map(|p| p.name).collect::<Vec<_>>().join(" ");
         assert_eq!(
             names("ubt"),
-            "plan reference score suspect gather overfit stand-in rescore select localize unlearn evaluate report"
+            "plan reference score suspect gather overfit stand-in rescore select localize unlearn evaluate report deliver"
         );
-        assert_eq!(names("train"), "plan pack train publish");
+        assert_eq!(names("train"), "plan pack train publish deliver");
+    }
+
+    #[test]
+    fn delivery_comes_last_and_reads_the_phase_before_it_alone() {
+        for name in ["ubt", "train"] {
+            let phases = build(&spec(name)).phases;
+            let last = phases.len() - 1;
+            let before = InputSpec { phase: PhaseIndex(last as u32 - 1), scope: Scope::All };
+            assert_eq!((phases[last].name.as_str(), &phases[last].inputs), ("deliver", &vec![before]), "{name}");
+        }
     }
 
     #[test]
@@ -139,6 +149,6 @@ mod tests {
         let line = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
         assert!(line("overfit").contains("gang") && line("overfit").contains("3 ranks"), "{text}");
         assert!(line("rescore").contains("gather (same shard), overfit"), "{text}");
-        assert_eq!(text.lines().count(), 14, "{text}");
+        assert_eq!(text.lines().count(), 15, "{text}");
     }
 }

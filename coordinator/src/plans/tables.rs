@@ -46,6 +46,7 @@ pub(super) const UBT: &[Row] = &[
             ("evaluate", All),
         ],
     },
+    Row { program: Reduce(ReduceProgram::Deliver), inputs: &[("report", All)] },
 ];
 
 /// Train a checkpoint on the shards: what a drill's victim comes from.
@@ -54,4 +55,5 @@ pub(super) const TRAIN: &[Row] = &[
     Row { program: Map(MapProgram::Pack), inputs: &[("plan", All)] },
     Row { program: Gang(GangProgram::Train), inputs: &[("plan", All), ("pack", All)] },
     Row { program: Reduce(ReduceProgram::Publish), inputs: &[("plan", All), ("train", All)] },
+    Row { program: Reduce(ReduceProgram::Deliver), inputs: &[("publish", All)] },
 ];

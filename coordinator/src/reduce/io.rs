@@ -2,6 +2,8 @@
 //!
 //! It must never depend on the order in which inputs are listed.
 
+use std::path::Path;
+
 use bytes::Bytes;
 use lethe_common::blob::{BlobError, BlobRef, NamedBlob, attempt_path};
 use lethe_common::fault::Fault;
@@ -67,7 +69,17 @@ impl ReduceContext {
 
     pub(super) async fn write_json<T: Serialize>(&self, name: &str, value: &T) -> Result<NamedBlob, Fault> {
         let bytes = encode(name, value).map_err(|e| Fault::fatal(e.to_string()))?;
-        let blob = self.blobs.put(&attempt_path(&self.task, name), bytes.into()).await.map_err(blob_fault)?;
+        self.write(name, bytes.into()).await
+    }
+
+    pub(super) async fn write(&self, name: &str, bytes: Bytes) -> Result<NamedBlob, Fault> {
+        let blob = self.blobs.put(&attempt_path(&self.task, name), bytes).await.map_err(blob_fault)?;
+        Ok(NamedBlob { name: name.to_owned(), blob })
+    }
+
+    /// A file as a blob, never whole in memory.
+    pub(super) async fn write_file(&self, name: &str, file: &Path) -> Result<NamedBlob, Fault> {
+        let blob = self.blobs.put_file(&attempt_path(&self.task, name), file).await.map_err(blob_fault)?;
         Ok(NamedBlob { name: name.to_owned(), blob })
     }
 }
@@ -82,7 +94,7 @@ pub(super) async fn blocking<T: Send + 'static>(
     }
 }
 
-fn blob_fault(error: BlobError) -> Fault {
+pub(super) fn blob_fault(error: BlobError) -> Fault {
     match error {
         BlobError::Open { .. } | BlobError::Access { .. } => Fault::retryable(error.to_string()),
         BlobError::Damaged { .. } | BlobError::TooLarge { .. } => Fault::fatal(error.to_string()),

@@ -1,10 +1,12 @@
 //! The small folds of an audit, run on the coordinator: each reads committed blobs and writes its own.
 //!
 //! They must never see a tensor or a ground truth, and never hold more than O(shards) of anything but
-//! the capped suspects.
+//! the capped suspects. None but `deliver` may write where the operator looks.
 
+mod deliver;
 mod histogram;
 mod io;
+mod package;
 mod plan;
 mod publish;
 mod ranking;
@@ -34,7 +36,7 @@ pub struct ReduceContext {
     /// The committed outputs this phase was promised, in any order.
     pub inputs: Vec<Output>,
     pub blobs: BlobStore,
-    /// Where `report` and `publish` put what the operator asked for.
+    /// Where `deliver` puts what the operator asked for.
     pub result_folder: PathBuf,
     /// How the audit went so far; only `report` shows it.
     pub view: Option<AuditView>,
@@ -55,6 +57,7 @@ pub async fn run(ctx: ReduceContext) -> Result<ReduceResult, Fault> {
         ReduceProgram::Select => select::run(&ctx).await,
         ReduceProgram::Report => report::run(&ctx).await,
         ReduceProgram::Publish => publish::run(&ctx).await,
+        ReduceProgram::Deliver => deliver::run(&ctx).await,
     }
 }
 

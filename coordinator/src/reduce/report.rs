@@ -1,8 +1,9 @@
-//! Verdict, report and published checkpoint: the audit's end.
+//! Verdict, report and clean checkpoint, as blobs of this attempt.
 //!
-//! It must never publish a part: every file is whole before the first one appears.
+//! It must never write where the operator looks: that is `deliver`'s, once the store points at these.
 
 use bytes::Bytes;
+use lethe_common::blob::NamedBlob;
 use lethe_common::fault::Fault;
 use lethe_engine::{PhaseState, PhaseView};
 use lethe_evidence::artifacts::{
@@ -11,7 +12,7 @@ use lethe_evidence::artifacts::{
 };
 
 use super::io::{blocking, evidence_fault};
-use super::publish::{Staged, model_config, suspect_checkpoint};
+use super::package::{Package, model_config, suspect_checkpoint};
 use super::ranking::Ranking;
 use super::verdict::{judge, retrieval_loss};
 use super::{ReduceContext, ReduceResult};
@@ -32,8 +33,7 @@ struct Evidence {
 pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
     let evidence = gather(ctx).await?;
     let report = assemble(ctx, &evidence);
-    publish(ctx, &evidence, &report).await?;
-    let outputs = vec![ctx.write_json(names::REPORT, &report).await?];
+    let outputs = pack(ctx, &evidence, &report).await?;
     Ok(ReduceResult { outputs, outline: None })
 }
 
@@ -140,31 +140,31 @@ fn compared_with(ctx: &ReduceContext) -> &'static str {
 }
 
 /// The report for machines comes last: where it is, all the others are.
-async fn publish(ctx: &ReduceContext, evidence: &Evidence, report: &Report) -> Result<(), Fault> {
+async fn pack(ctx: &ReduceContext, evidence: &Evidence, report: &Report) -> Result<Vec<NamedBlob>, Fault> {
     let Evidence { shards, cut, forget, drop, ranking, exhibits, trainings, .. } = evidence;
     let page = Page { report, exhibits, spec: &ctx.spec, shards, trainings };
-    let mut staged = Staged::begin(ctx.result_folder.clone(), ctx.task.attempt).await?;
-    staged.write("report.html", render(&page).into()).await?;
+    let mut package = Package::begin(ctx).await?;
+    package.put("report.html", render(&page).into()).await?;
     let found = Found::of(report.verdict);
     let table = ranking.table(forget, found);
     let table = blocking(move || table.to_parquet().map_err(evidence_fault)).await?;
-    staged.write("suspects.parquet", table).await?;
-    let scores = staged.create("scores.parquet")?;
-    ranking.write_scores(ctx, cut, scores).await?;
-    staged.write("clean.json", model_config(ctx).await?).await?;
+    package.put("suspects.parquet", table).await?;
+    ranking.write_scores(ctx, cut, package.create("scores.parquet")?).await?;
+    package.put_created("scores.parquet").await?;
+    package.put_file("clean.json", model_config(ctx)).await?;
     match found {
         Found::Shortcut => {
-            staged.write("drop-list.txt", lines(drop).into()).await?;
-            staged.write(names::CLEAN, ctx.bytes(ctx.only(names::CLEAN)?).await?).await?;
+            package.put("drop-list.txt", lines(drop).into()).await?;
+            package.put_input(names::CLEAN, ctx.only(names::CLEAN)?).await?;
         }
         Found::Nothing => {
-            staged.write("drop-list.txt", Bytes::new()).await?;
-            staged.write(names::CLEAN, suspect_checkpoint(ctx).await?).await?;
+            package.put("drop-list.txt", Bytes::new()).await?;
+            package.put_file(names::CLEAN, suspect_checkpoint(ctx)?).await?;
         }
     }
     let json = encode(names::REPORT, report).map_err(|e| Fault::fatal(e.to_string()))?;
-    staged.write(names::REPORT, json.into()).await?;
-    staged.publish().await
+    package.put(names::REPORT, json.into()).await?;
+    Ok(package.finish())
 }
 
 /// Whether there is anything to drop and to forget. Where there is not, what unlearning did to honest samples must not

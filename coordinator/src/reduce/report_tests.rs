@@ -7,18 +7,44 @@ use lethe_evidence::SuspectTable;
 use lethe_evidence::artifacts::{Verdict, read_scores};
 use tempfile::TempDir;
 
-use super::super::{fixture, select};
+use super::super::{deliver, fixture, select};
 use super::*;
 
-/// The fixture with `select`'s outputs among the inputs, reported.
+/// The fixture with `select`'s outputs among the inputs, reported and delivered.
 async fn reported(order: &[u32]) -> (ReduceContext, TempDir) {
+    let (ctx, folder) = selected(order).await;
+    let reported = run(&ctx).await.expect("reports").outputs;
+    assert!(!ctx.result_folder.exists(), "the operator sees nothing before delivery");
+    let report = output("report", reported);
+    deliver::run(&ReduceContext { inputs: vec![report], ..again(&ctx) }).await.expect("delivers");
+    (ctx, folder)
+}
+
+async fn selected(order: &[u32]) -> (ReduceContext, TempDir) {
     let (mut ctx, folder) = fixture::audited(order).await;
     let selected = select::run(&ctx).await.expect("selects").outputs;
-    let shard = lethe_common::ids::ShardId(0);
-    ctx.inputs.push(lethe_engine::Output { phase: "select".to_owned(), shard, blobs: selected });
+    ctx.inputs.push(output("select", selected));
     ctx.view = Some(view());
-    run(&ctx).await.expect("reports");
     (ctx, folder)
+}
+
+fn output(phase: &str, blobs: Vec<NamedBlob>) -> lethe_engine::Output {
+    lethe_engine::Output { phase: phase.to_owned(), shard: lethe_common::ids::ShardId(0), blobs }
+}
+
+/// Another reduce of the same audit.
+fn again(ctx: &ReduceContext) -> ReduceContext {
+    ReduceContext {
+        audit: ctx.audit.clone(),
+        task: ctx.task.clone(),
+        program: ctx.program,
+        spec: ctx.spec.clone(),
+        phase_names: ctx.phase_names.clone(),
+        inputs: ctx.inputs.clone(),
+        blobs: ctx.blobs.clone(),
+        result_folder: ctx.result_folder.clone(),
+        view: ctx.view.clone(),
+    }
 }
 
 fn view() -> AuditView {
@@ -33,9 +59,26 @@ fn view() -> AuditView {
         counts: Counts::default(),
         reason: String::new(),
         outputs: Vec::new(),
+        eta: None,
+        quarantined: 0,
+        tally: lethe_engine::Tally::default(),
+        notes: Vec::new(),
     };
     let phases = vec![phase("score", PhaseState::Done { at: Millis(3_500) }), phase("report", PhaseState::Running)];
-    AuditView { audit: AuditId::new("a").expect("is an id"), state: AuditState::Running, phases, workers: 2 }
+    AuditView {
+        audit: AuditId::new("a").expect("is an id"),
+        state: AuditState::Running,
+        paused: None,
+        reason: String::new(),
+        phases,
+        workers: 2,
+        submitter: String::new(),
+        priority: 0,
+        submitted: Millis(1),
+        queue_position: None,
+        rerun_of: None,
+        quarantined: Vec::new(),
+    }
 }
 
 fn bytes(ctx: &ReduceContext, name: &str) -> Vec<u8> {
@@ -113,14 +156,13 @@ async fn the_order_of_inputs_changes_no_byte() {
 }
 
 #[tokio::test]
-async fn a_missing_checkpoint_publishes_nothing() {
-    let (ctx, _folder) = reported(&[0, 1]).await;
-    let mut again = ctx;
-    again.result_folder = again.result_folder.with_file_name("second");
-    again.inputs.retain(|input| input.blobs.iter().all(|blob| blob.name != names::CLEAN));
-    let fault = run(&again).await.expect_err("lacks the checkpoint");
+async fn a_missing_checkpoint_is_fatal_and_leaves_no_scratch() {
+    let (mut ctx, _folder) = selected(&[0, 1]).await;
+    ctx.inputs.retain(|input| input.blobs.iter().all(|blob| blob.name != names::CLEAN));
+    let fault = run(&ctx).await.expect_err("lacks the checkpoint");
     assert!(fault.is_fatal() && fault.message.contains("clean.safetensors"), "{fault}");
-    assert!(listed(&again.result_folder).iter().all(|name| name.starts_with(".staging-")));
+    assert_eq!(listed(&ctx.blobs.scratch()), [""; 0]);
+    assert!(!ctx.result_folder.exists());
 }
 
 #[test]

@@ -1,25 +1,25 @@
-use lethe_common::ids::{AuditId, PhaseIndex, ShardId};
 use lethe_common::time::Millis;
-use lethe_engine::{AuditRecord, AuditState, PageRecord, Plan, TaskResult};
+use lethe_engine::{AuditRecord, Change, Fate, Options, Plan, Record, SegmentRecord};
 use tempfile::tempdir;
 
 use super::*;
+use crate::store::{Store, records};
+use lethe_common::ids::{AuditId, PhaseIndex, ShardId};
 
 fn audit(text: &str) -> AuditId {
     AuditId::new(text).expect("is an id")
 }
 
-fn records() -> Vec<Record> {
-    let record = AuditRecord {
-        plan: Plan { phases: Vec::new() },
-        spec_json: "{}".to_owned(),
-        submitted: Millis(7),
-        state: AuditState::Running,
-        outline: None,
-    };
-    let result = TaskResult { outputs: Vec::new(), counts: lethe_engine::Counts::default() };
-    let page = PageRecord { done: [(ShardId(65), result)].into() };
-    vec![Record::Audit(audit("a"), record), Record::Page(audit("a"), PhaseIndex(1), 1, page)]
+fn sample() -> Vec<Record> {
+    let plan = Plan { phases: Vec::new() };
+    let record = AuditRecord::submitted(plan, "{}".to_owned(), Options::default(), Millis(7));
+    let lost = Fate::Quarantined { tries: 5, reason: "it was cut".to_owned() };
+    let segment = SegmentRecord { entries: vec![(ShardId(65), lost)] };
+    vec![Record::Audit(audit("a"), record), Record::Segment(audit("a"), PhaseIndex(1), 1, segment)]
+}
+
+fn changes() -> Vec<Change> {
+    sample().into_iter().map(Change::Put).collect()
 }
 
 /// Writes past the store's own rules, as a broken disk or a hand would.
@@ -30,28 +30,21 @@ fn overwrite(folder: &Path, key: &str, value: &[u8]) {
     write.commit().expect("commits");
 }
 
-#[test]
-fn a_reopened_store_has_the_records_and_a_higher_term() {
-    let folder = tempdir().expect("makes a folder");
-    let store = Store::open(folder.path()).expect("opens");
-    let term = store.elect().expect("elects");
-    assert!(matches!(store.commit(term, &records()), Outcome::Applied));
-    drop(store);
-
-    let again = Store::open(folder.path()).expect("opens again");
-    assert_eq!(again.load().expect("loads"), records());
-    assert_eq!(again.elect().expect("elects"), Term(term.0 + 1));
+async fn filled(folder: &Path) -> Store {
+    let store = Store::open(folder).expect("opens");
+    let me = Candidate { address: "here".to_owned(), ttl: std::time::Duration::from_secs(1) };
+    let term = store.campaign(&me).await.expect("elects").term;
+    let outcome = store.commit(Fence { term, batch: 1 }, &records::batch(&changes())).await;
+    assert!(matches!(outcome, Outcome::Applied), "{outcome:?}");
+    store
 }
 
-#[test]
-fn an_older_leader_writes_nothing() {
+#[tokio::test]
+async fn a_reopened_store_has_the_records() {
     let folder = tempdir().expect("makes a folder");
-    let store = Store::open(folder.path()).expect("opens");
-    let old = store.elect().expect("elects");
-    let new = store.elect().expect("elects");
-    let outcome = store.commit(old, &records());
-    assert!(matches!(outcome, Outcome::Conflict { current } if current == new), "{outcome:?}");
-    assert_eq!(store.load().expect("loads"), []);
+    drop(filled(folder.path()).await);
+    let again = Store::open(folder.path()).expect("opens again");
+    assert_eq!(records::load(&again).await.expect("loads"), sample());
 }
 
 #[test]
@@ -63,25 +56,22 @@ fn a_second_coordinator_is_told_about_the_first() {
     assert!(second.to_string().contains("another coordinator"), "{second}");
 }
 
-#[test]
-fn a_damaged_value_names_its_key() {
+#[tokio::test]
+async fn a_damaged_value_names_its_key() {
     let folder = tempdir().expect("makes a folder");
-    let store = Store::open(folder.path()).expect("opens");
-    let term = store.elect().expect("elects");
-    store.commit(term, &records());
-    drop(store);
+    drop(filled(folder.path()).await);
     overwrite(folder.path(), "audit/a/0", b"{\"Audit\":");
-    let error = Store::open(folder.path()).expect("opens").load().expect_err("is damaged");
+    let error = records::load(&Store::open(folder.path()).expect("opens")).await.expect_err("is damaged");
     assert!(matches!(&error, StoreError::Damaged { key, .. } if key == "audit/a/0"), "{error}");
 }
 
-#[test]
-fn a_record_in_another_ones_place_is_damage() {
+#[tokio::test]
+async fn a_record_in_another_ones_place_is_damage() {
     let folder = tempdir().expect("makes a folder");
     drop(Store::open(folder.path()).expect("opens"));
-    let value = serde_json::to_vec(&records()[0]).expect("is JSON");
+    let value = serde_json::to_vec(&sample()[0]).expect("is JSON");
     overwrite(folder.path(), "audit/b/0", &value);
-    let error = Store::open(folder.path()).expect("opens").load().expect_err("is damaged");
+    let error = records::load(&Store::open(folder.path()).expect("opens")).await.expect_err("is damaged");
     assert!(error.to_string().contains("audit/a/0"), "{error}");
 }
 
@@ -99,4 +89,55 @@ fn a_file_that_is_no_store_is_named() {
     std::fs::write(folder.path().join(FILE_NAME), "not a store").expect("writes");
     let error = Store::open(folder.path()).expect_err("is refused");
     assert!(error.to_string().contains(FILE_NAME), "{error}");
+}
+
+#[tokio::test]
+async fn a_mostly_free_file_is_compacted_and_keeps_what_it_has() {
+    let folder = tempdir().expect("makes a folder");
+    let store = filled(folder.path()).await;
+    let Store::Embedded(embedded) = &store else { panic!("is another store") };
+    let large = |n: u64| Batch { puts: vec![(format!("audit/x/{n}"), vec![7; 900_000])], ..Batch::default() };
+    for n in 2..40 {
+        let outcome = store.commit(Fence { term: Term(1), batch: n }, &large(n)).await;
+        assert!(matches!(outcome, Outcome::Applied), "{outcome:?}");
+    }
+    assert!(!store.maintain().await.expect("is kept up").compacted, "a full file was compacted");
+    let forget = Batch { forgets: vec!["audit/x/".to_owned()], ..Batch::default() };
+    assert!(matches!(store.commit(Fence { term: Term(1), batch: 40 }, &forget).await, Outcome::Applied));
+    let before = embedded.inner.measure().expect("measures").size_bytes;
+    let after = store.maintain().await.expect("is kept up");
+    assert!(after.compacted && after.size_bytes < before / 2, "{before} {after:?}");
+    assert_eq!(records::load(&store).await.expect("loads"), sample());
+}
+
+#[tokio::test]
+async fn a_store_of_the_last_release_is_migrated_whole_and_its_terms_go_on() {
+    let folder = tempdir().expect("makes a folder");
+    let audit_json = r#"{"Audit":["drill",{"plan":{"phases":[]},"spec_json":"{}","submitted":7,"state":"Running","outline":null}]}"#;
+    let page = r#"{"Page":["drill",1,1,{"done":{"65":{"outputs":[],"counts":{"read":3,"scored":2,"failed":1}}}}]}"#;
+    let path = folder.path().join(FILE_NAME);
+    let database = Database::create(&path).expect("makes one");
+    let write = database.begin_write().expect("begins");
+    {
+        let mut table = write.open_table(TABLE).expect("has the table");
+        for (key, value) in [
+            ("0/schema", "1"),
+            ("1/term", "4"),
+            ("audit/drill/0", audit_json),
+            ("audit/drill/phase/00001/page/0000001", page),
+        ] {
+            table.insert(key, value.as_bytes()).expect("writes");
+        }
+    }
+    write.commit().expect("commits");
+    drop(database);
+
+    let store = Store::open(folder.path()).expect("migrates");
+    let loaded = records::load(&store).await.expect("loads");
+    let [Record::Audit(_, record), Record::Segment(_, PhaseIndex(1), 1, segment)] = &loaded[..] else {
+        panic!("{loaded:?}")
+    };
+    assert_eq!((record.submitted, segment.entries.len()), (Millis(7), 1));
+    let me = Candidate { address: "here".to_owned(), ttl: std::time::Duration::from_secs(1) };
+    assert_eq!(store.campaign(&me).await.expect("elects").term.0, 5, "a term never comes twice");
 }

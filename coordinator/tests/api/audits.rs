@@ -7,7 +7,7 @@ use tonic::Code;
 use crate::rig::{Rig, audit, soon, spec};
 
 fn submit(spec: &Spec) -> v1::SubmitRequest {
-    v1::SubmitRequest { audit: spec.audit.id.to_string(), spec_json: serde_json::to_vec_pretty(spec).expect("is JSON") }
+    v1::SubmitRequest { audit: spec.audit.id.to_string(), spec_json: serde_json::to_vec_pretty(spec).expect("is JSON"), ..Default::default() }
 }
 
 #[tokio::test]
@@ -31,7 +31,7 @@ async fn a_new_audit_is_stored_before_its_answer() {
     let mut spec = spec();
     spec.audit.id = lethe_common::ids::AuditId::new("second").expect("is an id");
     let reply = rig.audits().await.submit(submit(&spec)).await.expect("is taken").into_inner();
-    assert_eq!(reply.audit.expect("has a view").phases.len(), 4);
+    assert_eq!(reply.audit.expect("has a view").phases.len(), 5);
 
     let rig = rig.restart().await;
     let request = v1::GetAuditRequest { audit: "second".to_owned() };
@@ -45,7 +45,7 @@ async fn an_unknown_audit_and_a_bad_spec_are_named() {
     let missing = audits.get_audit(v1::GetAuditRequest { audit: "nobody".to_owned() }).await.expect_err("is unknown");
     assert_eq!(missing.code(), Code::NotFound);
 
-    let bad = v1::SubmitRequest { audit: "x".to_owned(), spec_json: b"{\"audit\":{}}".to_vec() };
+    let bad = v1::SubmitRequest { audit: "x".to_owned(), spec_json: b"{\"audit\":{}}".to_vec(), ..Default::default() };
     let refusal = audits.submit(bad).await.expect_err("is refused");
     assert_eq!(refusal.code(), Code::InvalidArgument);
 
@@ -87,4 +87,42 @@ async fn a_stopping_coordinator_ends_its_watches() {
         }
     };
     assert_eq!(end.code(), Code::Unavailable);
+}
+
+#[tokio::test]
+async fn a_paused_audit_starts_nothing_until_it_is_resumed() {
+    let rig = Rig::calm().await;
+    let mut audits = rig.audits().await;
+    let paused = audits.pause_audit(v1::PauseAuditRequest { audit: audit().to_string() }).await.expect("is paused");
+    let view = paused.into_inner().audit.expect("is there");
+    assert_eq!(view.state(), v1::RunState::Paused);
+    assert!(view.reason.contains("lethe resume"), "{}", view.reason);
+    let mut worker = rig.worker("w1").await;
+    let resumed = audits.resume_audit(v1::ResumeAuditRequest { audit: audit().to_string() }).await.expect("is resumed");
+    assert_eq!(resumed.into_inner().audit.expect("is there").state(), v1::RunState::Running);
+    worker.map().await;
+}
+
+#[tokio::test]
+async fn a_rerun_takes_over_what_was_done_and_is_refused_by_name_where_it_cannot() {
+    let rig = Rig::calm().await;
+    let mut audits = rig.audits().await;
+    let rerun = |id: &str, from: &str| v1::RerunAuditRequest {
+        audit: id.to_owned(),
+        of: audit().to_string(),
+        from_phase: from.to_owned(),
+        ..Default::default()
+    };
+    let reply = audits.rerun_audit(rerun("again", "pack")).await.expect("is taken").into_inner();
+    let view = reply.audit.expect("has a view");
+    assert_eq!((view.rerun_of.as_str(), view.phases[0].state()), ("drill", v1::RunState::Succeeded));
+    for (id, from, code, says) in [
+        ("third", "publish", Code::FailedPrecondition, "pack"),
+        ("again", "pack", Code::AlreadyExists, "again"),
+        ("third", "dream", Code::InvalidArgument, "plan, pack"),
+    ] {
+        let refusal = audits.rerun_audit(rerun(id, from)).await.expect_err("is refused");
+        assert_eq!(refusal.code(), code, "{refusal}");
+        assert!(refusal.message().contains(says), "{refusal}");
+    }
 }

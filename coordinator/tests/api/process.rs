@@ -42,7 +42,7 @@ fn start(folder: &Path) -> Process {
 #[tokio::test]
 async fn a_commit_survives_sigkill() {
     let folder = tempfile::tempdir().expect("makes a folder");
-    plan_ahead(&folder.path().join("work"));
+    plan_ahead(&folder.path().join("work")).await;
     let mut first = start(folder.path());
     let client = WorkersClient::with_interceptor(connect(&first.address).await, bearer as _);
     let mut worker = Worker::join(client, "w1").await;

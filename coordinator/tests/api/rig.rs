@@ -1,17 +1,19 @@
 //! A server on a system-chosen port over a folder whose audit has already been planned, and clients of it.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lethe_common::ids::{AuditId, Generation, PhaseIndex};
+use lethe_common::ids::{AuditId, PhaseIndex};
 use lethe_common::spec::Spec;
 use lethe_common::time::Millis;
 use lethe_coordinator::api::Token;
 use lethe_coordinator::plans;
-use lethe_coordinator::server::{self, Config, ServerError};
-use lethe_coordinator::store::{Outcome, Store};
-use lethe_engine::{AuditRecord, AuditState, Outline, PhaseRecord, PhaseState, Record};
+use lethe_coordinator::results::ResultFolder;
+use lethe_coordinator::server::{self, Config, ServerError, StoreChoice};
+use lethe_coordinator::store::{Candidate, Fence, Outcome, Store, records};
+use lethe_engine::{AuditRecord, Change, Knobs, Options, Outline, PhaseRecord, PhaseState, Record};
 use lethe_proto::v1::audits_client::AuditsClient;
 use lethe_proto::v1::coordinator_message::Kind as Order;
 use lethe_proto::v1::worker_message::Kind as Word;
@@ -55,29 +57,22 @@ pub fn spec() -> Spec {
 }
 
 /// Puts an audit into the store as its plan phase would have left it.
-pub fn plan_ahead(work: &Path) {
+pub async fn plan_ahead(work: &Path) {
     let store = Store::open(work).expect("opens");
-    let term = store.elect().expect("elects");
+    let me = Candidate { address: "nowhere".to_owned(), ttl: DEADLINE };
+    let reign = store.campaign(&me).await.expect("elects");
     let plan = plans::build(&spec());
-    let phase =
-        |state| PhaseRecord { state, started: None, generation: Generation(0), retries: 0, outputs: Vec::new() };
-    let mut records: Vec<Record> = (0..plan.phases.len() as u32)
-        .map(|index| match index {
-            0 => PhaseState::Done { at: Millis(2) },
-            _ => PhaseState::Waiting,
-        })
-        .zip(0..)
-        .map(|(state, index)| Record::Phase(audit(), PhaseIndex(index), phase(state)))
-        .collect();
-    let record = AuditRecord {
-        plan,
-        spec_json: serde_json::to_string(&spec()).expect("is JSON"),
-        submitted: Millis(1),
-        state: AuditState::Running,
-        outline: Some(Outline { shards: SHARDS, ..Outline::default() }),
-    };
-    records.push(Record::Audit(audit(), record));
-    let outcome = store.commit(term, &records);
+    let done = |index| if index == 0 { PhaseState::Done { at: Millis(2) } } else { PhaseState::Waiting };
+    let phases = (0..plan.phases.len() as u32).map(|index| {
+        let record = PhaseRecord { state: done(index), ..PhaseRecord::waiting() };
+        Record::Phase(audit(), PhaseIndex(index), record)
+    });
+    let mut planned: Vec<Change> = phases.map(Change::Put).collect();
+    let spec_json = serde_json::to_string(&spec()).expect("is JSON");
+    let mut record = AuditRecord::submitted(plan, spec_json, Options::default(), Millis(1));
+    record.outline = Some(Outline { shards: SHARDS, ..Outline::default() });
+    planned.push(Change::Put(Record::Audit(audit(), record)));
+    let outcome = store.commit(Fence { term: reign.term, batch: 1 }, &records::batch(&planned)).await;
     assert!(matches!(outcome, Outcome::Applied), "{outcome:?}");
 }
 
@@ -95,7 +90,7 @@ impl Rig {
 
     pub async fn with_heartbeat(heartbeat_ms: u64) -> Self {
         let folder = tempfile::tempdir().expect("makes a folder");
-        plan_ahead(&folder.path().join("work"));
+        plan_ahead(&folder.path().join("work")).await;
         Self::over(folder, heartbeat_ms).await
     }
 
@@ -104,8 +99,10 @@ impl Rig {
         let address = format!("http://{}", listener.local_addr().expect("has an address"));
         let config = Config {
             work: folder.path().join("work"),
-            result: folder.path().join("result"),
-            heartbeat_ms,
+            store: StoreChoice::Embedded,
+            advertise: None,
+            results: ResultFolder::One(folder.path().join("result")),
+            knobs: Knobs::from_heartbeat(heartbeat_ms).expect("is ordered"),
             token: Token::new(TOKEN).expect("is long enough"),
         };
         let (stop, stopped) = oneshot::channel();
@@ -164,27 +161,31 @@ pub struct Worker {
     pub welcome: v1::Welcome,
     words: mpsc::Sender<v1::WorkerMessage>,
     orders: Streaming<v1::CoordinatorMessage>,
+    phases: Vec<v1::MapPhase>,
+    /// Tasks that came together with one that was taken.
+    leased: VecDeque<v1::MapTask>,
+}
+
+/// A hello of the present version; the worker holds one task at a time.
+pub fn hello(name: &str) -> v1::WorkerHello {
+    let (worker, host, device) = (name.to_owned(), "here".to_owned(), "cpu".to_owned());
+    v1::WorkerHello { worker, version: WIRE_VERSION, host, device, slots: 1, ..Default::default() }
 }
 
 impl Worker {
     pub async fn join(client: Workers, name: &str) -> Self {
-        Self::hello(client, name, WIRE_VERSION).await.expect("is welcome")
+        Self::open(client, hello(name)).await.expect("is welcome")
     }
 
-    pub async fn hello(mut client: Workers, name: &str, version: u32) -> Result<Self, Status> {
+    pub async fn open(mut client: Workers, hello: v1::WorkerHello) -> Result<Self, Status> {
         let (words, stream) = mpsc::channel(16);
-        let hello = v1::WorkerHello {
-            worker: name.to_owned(),
-            version,
-            host: "here".to_owned(),
-            device: "cpu".to_owned(),
-            ..Default::default()
-        };
+        let name = hello.worker.clone();
         words.send(v1::WorkerMessage { kind: Some(Word::Hello(hello)) }).await.expect("has room");
         let mut orders = soon("a session", client.session(ReceiverStream::new(stream))).await?.into_inner();
         let first = soon("a welcome", orders.message()).await?;
         let Some(Order::Welcome(welcome)) = first.and_then(|m| m.kind) else { panic!("no welcome came first") };
-        Ok(Self { name: name.to_owned(), client, welcome, words, orders })
+        let (phases, leased) = (Vec::new(), VecDeque::new());
+        Ok(Self { name, client, welcome, words, orders, phases, leased })
     }
 
     pub async fn say(&self, word: Word) {
@@ -196,11 +197,28 @@ impl Worker {
         soon("an order", self.orders.message()).await.ok().flatten().and_then(|message| message.kind)
     }
 
+    /// The next map task, put together from its phase and its lease.
     pub async fn map(&mut self) -> v1::MapTask {
-        match self.order().await {
-            Some(Order::Map(task)) => task,
-            other => panic!("expected a map task, got {other:?}"),
+        while self.leased.is_empty() {
+            match self.order().await {
+                Some(Order::Map(task)) => self.leased.push_back(task),
+                Some(Order::MapPhase(phase)) => self.phases.push(phase),
+                Some(Order::MapLeases(group)) => {
+                    let tasks: Vec<v1::MapTask> = group.leases.into_iter().map(|lease| self.whole(lease)).collect();
+                    self.leased.extend(tasks);
+                }
+                other => panic!("expected a map task, got {other:?}"),
+            }
         }
+        self.leased.pop_front().expect("one came")
+    }
+
+    fn whole(&self, lease: v1::MapLease) -> v1::MapTask {
+        let task = lease.task.expect("is named");
+        let phase = self.phases.iter().rev().find(|phase| (&phase.audit, phase.phase) == (&task.audit, task.phase));
+        let phase = phase.expect("its phase was told first").clone();
+        let inputs = phase.inputs.into_iter().chain(lease.inputs).collect();
+        v1::MapTask { task: Some(task), program: phase.program, params_json: phase.params_json, inputs, lease_ms: 0 }
     }
 
     pub async fn gang(&mut self) -> v1::GangTask {

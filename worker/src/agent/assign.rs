@@ -7,6 +7,7 @@ use lethe_common::ids::{Generation, ShardId, TaskId};
 use lethe_common::program::{GangProgram, MapProgram, UnknownProgram};
 use lethe_proto::{WireError, v1};
 
+use super::phases::Phases;
 use crate::frame::{Place, RunTask, Work};
 use crate::task::TaskInput;
 
@@ -19,11 +20,25 @@ pub(super) enum AssignError {
     Refused { task: TaskId, fault: Fault },
 }
 
+/// A task as version 1 sends it, with all that it needs.
 pub(super) fn map(message: v1::MapTask, blob_root: &str) -> Result<RunTask, AssignError> {
     let task = name(message.task)?;
     let build = || -> Result<RunTask, BadTask> {
         let work = Work::Map { program: MapProgram::parse(&message.program)? };
         body(task.clone(), work, (message.params_json, message.inputs), blob_root)
+    };
+    build().map_err(|error| refused(task.clone(), &error))
+}
+
+/// A lease, joined with what its phase was said to share.
+pub(super) fn lease(message: v1::MapLease, phases: &Phases, blob_root: &str) -> Result<RunTask, AssignError> {
+    let task = name(message.task)?;
+    let build = || -> Result<RunTask, BadTask> {
+        let phase = phases.get(&task).ok_or(BadTask::UnknownPhase)?;
+        let work = Work::Map { program: MapProgram::parse(&phase.program)? };
+        let inputs = phase.inputs.iter().cloned().chain(message.inputs).collect();
+        let run = body(task.clone(), work, (phase.params_json.clone(), inputs), blob_root)?;
+        Ok(RunTask { batch_halvings: message.batch_halvings, ..run })
     };
     build().map_err(|error| refused(task.clone(), &error))
 }
@@ -41,6 +56,8 @@ pub(super) fn gang(message: v1::GangTask, blob_root: &str) -> Result<RunTask, As
 
 #[derive(Debug, thiserror::Error)]
 enum BadTask {
+    #[error("this session was not told of the task's phase, or of {} others since", Phases::MAX)]
+    UnknownPhase,
     #[error(transparent)]
     Program(#[from] UnknownProgram),
     #[error(transparent)]
@@ -66,7 +83,8 @@ fn body(
     blob_root: &str,
 ) -> Result<RunTask, BadTask> {
     let inputs = inputs.into_iter().map(input).collect::<Result<_, WireError>>()?;
-    Ok(RunTask { task, work, spec_json: String::from_utf8(spec_json)?, inputs, blob_root: blob_root.to_owned() })
+    let spec_json = String::from_utf8(spec_json)?;
+    Ok(RunTask { task, work, spec_json, inputs, batch_halvings: 0, blob_root: blob_root.to_owned() })
 }
 
 fn input(message: v1::Input) -> Result<TaskInput, WireError> {
@@ -85,6 +103,35 @@ mod tests {
         let Err(AssignError::Refused { task, fault }) = map(message, "file:///b") else { panic!("was taken") };
         assert_eq!(task, sample_id(1));
         assert!(!fault.is_fatal() && fault.message.contains("\"dream\""), "{fault}");
+    }
+
+    #[test]
+    fn a_lease_is_joined_with_its_phase() {
+        let input = |phase: &str, shard| v1::Input { phase: phase.into(), shard, outputs: Vec::new() };
+        let mut phases = Phases::default();
+        phases.learn(v1::MapPhase {
+            audit: "audit".into(),
+            phase: 2,
+            program: "rescore".into(),
+            params_json: b"{}".to_vec(),
+            inputs: vec![input("overfit", 0)],
+        });
+        let inputs = vec![input("gather", 7)];
+        let message = v1::MapLease { task: Some(sample_id(1).into()), inputs, batch_halvings: 3 };
+        let run = lease(message, &phases, "file:///b").expect("is whole");
+        let inputs: Vec<_> = run.inputs.iter().map(|i| (i.phase.as_str(), i.shard.0)).collect();
+        assert_eq!(inputs, [("overfit", 0), ("gather", 7)]);
+        assert_eq!(run.work, Work::Map { program: MapProgram::Rescore });
+        assert_eq!((run.task, run.spec_json.as_str(), run.batch_halvings), (sample_id(1), "{}", 3));
+    }
+
+    #[test]
+    fn a_lease_of_an_unknown_phase_is_refused_with_its_task() {
+        let message = v1::MapLease { task: Some(sample_id(1).into()), ..Default::default() };
+        let refused = lease(message, &Phases::default(), "file:///b");
+        let Err(AssignError::Refused { task, fault }) = refused else { panic!("was taken") };
+        assert_eq!(task, sample_id(1));
+        assert!(!fault.is_fatal() && fault.message.contains("not told of the task's phase"), "{fault}");
     }
 
     #[test]

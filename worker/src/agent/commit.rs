@@ -1,6 +1,9 @@
-//! Makes a finished task real: asks the coordinator to point at its outputs, until it answers.
+//! Makes finished tasks real: asks the coordinator to point at their outputs, until it answers.
 //!
-//! It must never give up on a network fault while the leader that issued the attempt may still take it.
+//! It must never give up on a network fault while the leader that issued the attempt may still take it, nor hold a
+//! result back to wait for others: what goes together is what had to wait anyway.
+
+mod ask;
 
 use std::time::Duration;
 
@@ -8,19 +11,21 @@ use lethe_common::backoff::Backoff;
 use lethe_common::fault::Fault;
 use lethe_common::ids::{TaskId, Term, WorkerId};
 use lethe_proto::v1;
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
-use tonic::Code;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, info};
 
 use super::client::Client;
 use crate::task::TaskOutput;
 
-/// After this the coordinator has long given the lease to another worker.
-const COMMIT_DEADLINE: Duration = Duration::from_secs(120);
+/// Longer than any outage that a leader survives; what really ends a commit is that its lease went to another.
+const COMMIT_DEADLINE: Duration = Duration::from_secs(600);
 
-/// One call; the coordinator answers when the commit is durable.
-const CALL_DEADLINE: Duration = Duration::from_secs(30);
+/// Commits in one call.
+const MAX_GROUP: usize = 256;
 
 /// Who leads, as the last welcome said, and how to reach it; none while there is no session.
 #[derive(Debug, Clone)]
@@ -31,63 +36,161 @@ pub(super) struct Leader {
 
 pub(super) type LeaderWatch = watch::Receiver<Option<Leader>>;
 
-/// Commits once or finds that it cannot be.
-///
-/// # Errors
-/// A fault to report in place of the result. A stale commit is none: the task is somebody else's.
-pub(super) async fn commit(
+/// A fault is to be reported in place of the result. A stale commit is none: the task is somebody else's.
+pub(super) type Settled = (TaskId, Result<(), Fault>);
+
+/// The commits on their way. Dropping this gives them up.
+#[derive(Debug)]
+pub(super) struct Commits {
+    queue: mpsc::UnboundedSender<Waiting>,
+    settled: mpsc::UnboundedReceiver<Settled>,
+    open: usize,
     worker: WorkerId,
-    task: TaskId,
-    output: TaskOutput,
-    mut leader: LeaderWatch,
-) -> Result<(), Fault> {
-    let deadline = Instant::now() + COMMIT_DEADLINE;
-    let request = request(&worker, &task, output);
-    let mut attempt = 0;
-    while Instant::now() < deadline {
-        let Some(Leader { term, client }) = wait_for_leader(&mut leader, deadline).await else { break };
-        if term > task.attempt.term {
-            info!(%task, %term, "not committed: a newer leader has issued the task again");
-            return Ok(());
-        }
-        match ask(client, &request).await {
-            Ok(outcome) => return settle(&task, outcome),
-            Err(status) if is_final(status.code()) => {
-                return Err(Fault::retryable(format!("{task}: the commit was refused: {}", status.message())));
+    _committer: JoinSet<()>,
+}
+
+impl Commits {
+    pub(super) fn new(worker: WorkerId, leader: LeaderWatch) -> Self {
+        // Both unbounded: a worker finishes tasks far more slowly than this takes them.
+        let (queue, finished) = mpsc::unbounded_channel();
+        let (outcomes, settled) = mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(Committer::new(leader, finished, outcomes).run());
+        Self { queue, settled, open: 0, worker, _committer: tasks }
+    }
+
+    pub(super) fn push(&mut self, task: TaskId, output: TaskOutput) {
+        let request = request(&self.worker, &task, output);
+        self.open += 1;
+        drop(self.queue.send(Waiting { task, request, deadline: Instant::now() + COMMIT_DEADLINE }));
+    }
+
+    pub(super) fn all_answered(&self) -> bool {
+        self.open == 0
+    }
+
+    /// The next commit to be answered. Cancel-safe; waits forever where none is open.
+    pub(super) async fn settled(&mut self) -> Settled {
+        match self.settled.recv().await {
+            Some(settled) => {
+                self.open -= 1;
+                settled
             }
-            Err(status) => debug!(%task, attempt, reason = status.message(), "commit failed; trying again"),
-        }
-        sleep(Backoff::RECONNECT.pause(attempt, 1.0)).await;
-        attempt += 1;
-    }
-    Err(Fault::retryable(format!("{task}: no answer to the commit within {} s", COMMIT_DEADLINE.as_secs())))
-}
-
-async fn wait_for_leader(leader: &mut LeaderWatch, deadline: Instant) -> Option<Leader> {
-    let known = tokio::time::timeout_at(deadline, leader.wait_for(Option::is_some)).await;
-    known.ok()?.ok()?.clone()
-}
-
-async fn ask(mut client: Client, request: &v1::CommitRequest) -> Result<v1::CommitOutcome, tonic::Status> {
-    let reply = timeout(CALL_DEADLINE, client.commit(request.clone())).await;
-    let reply = reply.map_err(|_| tonic::Status::deadline_exceeded("no answer"))??;
-    Ok(reply.into_inner().outcome())
-}
-
-/// Refusals that the same request meets again.
-fn is_final(code: Code) -> bool {
-    matches!(code, Code::InvalidArgument | Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented)
-}
-
-fn settle(task: &TaskId, outcome: v1::CommitOutcome) -> Result<(), Fault> {
-    match outcome {
-        v1::CommitOutcome::Applied => debug!(%task, "committed"),
-        v1::CommitOutcome::Stale => info!(%task, "dropped: another attempt was first, or a newer one is current"),
-        v1::CommitOutcome::Unspecified | v1::CommitOutcome::Refused => {
-            return Err(Fault::retryable(format!("{task}: the coordinator gave no outcome for the commit")));
+            None => std::future::pending().await,
         }
     }
-    Ok(())
+}
+
+#[derive(Debug)]
+struct Waiting {
+    task: TaskId,
+    request: v1::CommitRequest,
+    deadline: Instant,
+}
+
+impl Waiting {
+    fn term(&self) -> Term {
+        self.task.attempt.term
+    }
+}
+
+#[derive(Debug)]
+struct Committer {
+    leader: LeaderWatch,
+    finished: mpsc::UnboundedReceiver<Waiting>,
+    settled: mpsc::UnboundedSender<Settled>,
+    waiting: Vec<Waiting>,
+    /// The term of a leader that knows no groups.
+    ungrouped: Option<Term>,
+    failures: u32,
+    jitter: ChaCha8Rng,
+}
+
+impl Committer {
+    fn new(
+        leader: LeaderWatch,
+        finished: mpsc::UnboundedReceiver<Waiting>,
+        settled: mpsc::UnboundedSender<Settled>,
+    ) -> Self {
+        let jitter = ChaCha8Rng::seed_from_u64(u64::from(std::process::id()));
+        Self { leader, finished, settled, waiting: Vec::new(), ungrouped: None, failures: 0, jitter }
+    }
+
+    /// Ends with the agent.
+    async fn run(mut self) {
+        loop {
+            if self.waiting.is_empty() {
+                let Some(first) = self.finished.recv().await else { return };
+                self.waiting.push(first);
+            }
+            while let Ok(next) = self.finished.try_recv() {
+                self.waiting.push(next);
+            }
+            let leader = self.leader.borrow_and_update().clone();
+            self.give_up_late(Instant::now());
+            self.drop_superseded(leader.as_ref());
+            match leader {
+                Some(leader) if self.waiting.iter().any(|w| w.term() == leader.term) => self.commit(leader).await,
+                Some(_) | None if self.waiting.is_empty() => {}
+                Some(_) | None => {
+                    if !self.changed().await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Until there is a leader, a task or a deadline more. False where the agent is gone.
+    async fn changed(&mut self) -> bool {
+        let late = self.waiting.iter().map(|w| w.deadline).min().unwrap_or_else(Instant::now);
+        tokio::select! {
+            changed = self.leader.changed() => changed.is_ok(),
+            next = self.finished.recv() => next.map(|next| self.waiting.push(next)).is_some(),
+            () = sleep_until(late) => true,
+        }
+    }
+
+    async fn commit(&mut self, leader: Leader) {
+        let group = self.take_group(leader.term);
+        let grouped = self.ungrouped != Some(leader.term);
+        let asked = if grouped { self.ask_together(leader, group).await } else { self.ask_singly(leader, group).await };
+        let Err(unanswered) = asked else {
+            self.failures = 0;
+            return;
+        };
+        debug!(commits = unanswered.len(), failures = self.failures, "commits failed; trying again");
+        self.waiting.splice(..0, unanswered);
+        sleep(Backoff::RECONNECT.pause(self.failures, self.jitter.random())).await;
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    /// The oldest of a term; the others stay.
+    fn take_group(&mut self, term: Term) -> Vec<Waiting> {
+        let (mut group, mut rest): (Vec<_>, Vec<_>) = self.waiting.drain(..).partition(|w| w.term() == term);
+        rest.splice(..0, group.drain(group.len().min(MAX_GROUP)..));
+        self.waiting = rest;
+        group
+    }
+
+    fn give_up_late(&mut self, now: Instant) {
+        for late in self.waiting.extract_if(.., |w| w.deadline <= now) {
+            let message = format!("{}: no answer to the commit within {} s", late.task, COMMIT_DEADLINE.as_secs());
+            drop(self.settled.send((late.task, Err(Fault::retryable(message)))));
+        }
+    }
+
+    fn drop_superseded(&mut self, leader: Option<&Leader>) {
+        let Some(Leader { term, .. }) = leader else { return };
+        for old in self.waiting.extract_if(.., |w| w.term() < *term) {
+            info!(task = %old.task, %term, "not committed: a newer leader has issued the task again");
+            drop(self.settled.send((old.task, Ok(()))));
+        }
+    }
+
+    fn settle(&self, task: TaskId, outcome: Result<(), Fault>) {
+        drop(self.settled.send((task, outcome))); // the agent may be gone
+    }
 }
 
 fn request(worker: &WorkerId, task: &TaskId, output: TaskOutput) -> v1::CommitRequest {
@@ -97,5 +200,31 @@ fn request(worker: &WorkerId, task: &TaskId, output: TaskOutput) -> v1::CommitRe
         task: Some(task.clone().into()),
         outputs: output.outputs.into_iter().map(Into::into).collect(),
         counts: Some(v1::Counts { read: counts.read, scored: counts.scored, failed: counts.failed }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+    use tonic::transport::Endpoint;
+
+    use super::*;
+    use crate::agent::client::Credentials;
+    use crate::task::sample_id;
+
+    const PATIENT: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn what_an_older_leader_gave_is_settled_unasked() {
+        let nobody = Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
+        let client = Credentials::new(None).expect("has no token").client(nobody);
+        let (leader, watched) = watch::channel(None);
+        let mut commits = Commits::new(WorkerId::new("w0").expect("is an id"), watched);
+        commits.push(sample_id(1), TaskOutput::default());
+        assert!(!commits.all_answered());
+        leader.send_replace(Some(Leader { term: Term(sample_id(1).attempt.term.0 + 1), client }));
+        let settled = timeout(PATIENT, commits.settled()).await.expect("is settled in time");
+        assert_eq!(settled, (sample_id(1), Ok(())));
+        assert!(commits.all_answered());
     }
 }

@@ -1,4 +1,4 @@
-//! What the agent decides: which task its one executor runs, aborts or has lost.
+//! What the agent decides: which task its one executor runs, aborts or has lost, and what waits beside it.
 //!
 //! ```text
 //!            Ready                  assigned                 abort asked
@@ -7,28 +7,27 @@
 //!    │ │ time          │ └──────── done, failed ───┘ │                        │ │
 //!    v │               │ └──────── done, failed ─────│────────────────────────┘ │
 //!   Down <─────────────┴──────────────── exited ─────┴──────────────────────────┘
+//!
+//!   any ── hand back ──> Stopped <── exited, while draining ── any
 //! ```
 //!
 //! It must never read a clock, start a process or send: it returns what to do, in order.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use lethe_common::backoff::Backoff;
 use lethe_common::fault::Fault;
 use lethe_common::ids::TaskId;
 
-use crate::frame::{RunTask, Work};
+use super::Slots;
+use super::slot::{Aborting, Running, Slot, gang_timeout};
+use crate::frame::RunTask;
 use crate::task::TaskOutput;
 
-/// How long an aborted map task may go on before its executor is killed.
-const MAP_GRACE: Duration = Duration::from_secs(5);
-
-/// The same for a gang, beyond its collective time-out: killing it would lose its training state.
-const GANG_GRACE: Duration = Duration::from_secs(5);
-
-/// Tasks that may wait for the executor; more are refused.
-const MAX_WAITING: usize = 4;
+/// Tasks that may wait beyond the announced slots: sent before the coordinator heard of an end, or in place of a
+/// task that is being aborted. More are refused.
+const BEYOND_SLOTS: usize = 2;
 
 /// Between tries to start an executor that dies before it is ready.
 const RESTART: Backoff = Backoff { first_ms: 200, cap_ms: 10_000 };
@@ -40,8 +39,23 @@ pub(super) enum Input {
         task: TaskId,
         reason: String,
     },
-    /// The coordinator or this process is ending: nothing it gave is wanted any more.
+    /// Nothing that is held can be committed any more.
     AbortAll {
+        reason: String,
+    },
+    /// Map tasks go on, since their leader may come back; a gang's peers and rendezvous are gone.
+    SessionLost {
+        reason: String,
+    },
+    /// The same leader is back. It has given up what was held: what has not begun is not worth beginning, while a
+    /// result that is on its way may still be the first.
+    SessionResumed,
+    /// Nothing new is taken; a running map task may finish.
+    Drain {
+        reason: String,
+    },
+    /// This process ends now, whatever runs.
+    HandBack {
         reason: String,
     },
     ExecutorReady,
@@ -71,70 +85,32 @@ pub(super) enum Action {
 }
 
 #[derive(Debug)]
-enum Slot {
-    /// The process runs but is not ready.
-    Starting,
-    Idle,
-    Running(Running),
-    Aborting(Aborting),
-    /// No process.
-    Down {
-        restart_at: Instant,
-    },
-}
-
-#[derive(Debug)]
-struct Running {
-    task: TaskId,
-    grace: Duration,
-}
-
-#[derive(Debug)]
-struct Aborting {
-    task: TaskId,
-    reason: String,
-    /// None once it was killed.
-    kill_at: Option<Instant>,
-}
-
-#[derive(Debug)]
 pub(super) struct Desk {
     slot: Slot,
     waiting: VecDeque<RunTask>,
+    max_waiting: usize,
+    /// Why nothing new is taken, once that is so.
+    draining: Option<String>,
     /// Executors that died since the last one was ready.
     failed_starts: u32,
 }
 
-impl Running {
-    fn new(run: &RunTask) -> Self {
-        let grace = match &run.work {
-            Work::Map { .. } => MAP_GRACE,
-            Work::Gang { place, .. } => GANG_GRACE + Duration::from_millis(place.timeout_ms),
-        };
-        Self { task: run.task.clone(), grace }
-    }
-
-    fn abort(self, reason: String, now: Instant) -> Aborting {
-        Aborting { task: self.task, reason, kill_at: Some(now + self.grace) }
-    }
-}
-
-impl Aborting {
-    fn fault(&self) -> Fault {
-        Fault::retryable(format!("{}: aborted: {}", self.task, self.reason))
-    }
-}
-
 impl Desk {
     /// Without a process; the first tick starts one.
-    pub(super) fn new(now: Instant) -> Self {
-        Self { slot: Slot::Down { restart_at: now }, waiting: VecDeque::new(), failed_starts: 0 }
+    pub(super) fn new(now: Instant, slots: Slots) -> Self {
+        Self {
+            slot: Slot::Down { restart_at: now },
+            waiting: VecDeque::new(),
+            max_waiting: slots.get() as usize + BEYOND_SLOTS,
+            draining: None,
+            failed_starts: 0,
+        }
     }
 
     /// Whether no task is held.
     pub(super) fn is_free(&self) -> bool {
         match &self.slot {
-            Slot::Starting | Slot::Idle | Slot::Down { .. } => self.waiting.is_empty(),
+            Slot::Starting | Slot::Idle | Slot::Down { .. } | Slot::Stopped => self.waiting.is_empty(),
             Slot::Running(_) | Slot::Aborting(_) => false,
         }
     }
@@ -144,6 +120,10 @@ impl Desk {
             Input::Assigned(run) => self.assign(*run),
             Input::AbortAsked { task, reason } => self.abort(&task, &reason, now),
             Input::AbortAll { reason } => self.abort_all(&reason, now),
+            Input::SessionLost { reason } => self.abort_gangs(&reason, now),
+            Input::SessionResumed => self.hand_back_waiting("its session ended before it began"),
+            Input::Drain { reason } => self.drain(reason, now),
+            Input::HandBack { reason } => self.hand_back(&reason),
             Input::ExecutorReady => self.ready(),
             Input::ExecutorDone { task, output } => self.ended(task, Ok(output)),
             Input::ExecutorFailed { task, fault } => self.ended(task, Err(fault)),
@@ -156,8 +136,12 @@ impl Desk {
         if self.holds(&run.task) {
             return Vec::new(); // sent twice
         }
-        if self.waiting.len() >= MAX_WAITING {
-            let message = format!("{}: refused: {MAX_WAITING} tasks wait for this worker's executor", run.task);
+        if let Some(reason) = &self.draining {
+            let fault = Fault::handed_back(format!("{}: not taken: {reason}", run.task));
+            return vec![Action::Fail(run.task, fault)];
+        }
+        if self.waiting.len() >= self.max_waiting {
+            let message = format!("{}: refused: {} tasks wait for this worker's executor", run.task, self.max_waiting);
             return vec![Action::Fail(run.task, Fault::retryable(message))];
         }
         self.waiting.push_back(run);
@@ -168,7 +152,7 @@ impl Desk {
         let current = match &self.slot {
             Slot::Running(running) => &running.task == task,
             Slot::Aborting(aborting) => &aborting.task == task,
-            Slot::Starting | Slot::Idle | Slot::Down { .. } => false,
+            Slot::Starting | Slot::Idle | Slot::Down { .. } | Slot::Stopped => false,
         };
         current || self.waiting.iter().any(|run| &run.task == task)
     }
@@ -189,48 +173,105 @@ impl Desk {
     }
 
     fn abort(&mut self, task: &TaskId, reason: &str, now: Instant) -> Vec<Action> {
-        let (aborted, kept) = self.waiting.drain(..).partition::<VecDeque<_>, _>(|run| &run.task == task);
-        self.waiting = kept;
-        let mut actions = fail_all(aborted, &format!("aborted: {reason}"));
-        self.slot = match std::mem::replace(&mut self.slot, Slot::Starting) {
-            Slot::Running(running) if &running.task == task => {
-                actions.push(Action::Abort(running.task.clone()));
-                Slot::Aborting(running.abort(reason.to_owned(), now))
-            }
-            other @ (Slot::Starting | Slot::Idle | Slot::Running(_) | Slot::Aborting(_) | Slot::Down { .. }) => other,
-        };
+        let mut actions = self.fail_waiting(|run| &run.task == task, |task| aborted(task, reason));
+        actions.extend(self.abort_running(|running| &running.task == task, |task| aborted(task, reason), now));
         actions
     }
 
     fn abort_all(&mut self, reason: &str, now: Instant) -> Vec<Action> {
-        let mut actions = fail_all(std::mem::take(&mut self.waiting), &format!("aborted: {reason}"));
-        if let Slot::Running(running) = &self.slot {
-            let task = running.task.clone();
-            actions.extend(self.abort(&task, reason, now));
+        let mut actions = self.fail_waiting(|_| true, |task| aborted(task, reason));
+        actions.extend(self.abort_running(|_| true, |task| aborted(task, reason), now));
+        actions
+    }
+
+    fn abort_gangs(&mut self, reason: &str, now: Instant) -> Vec<Action> {
+        let mut actions = self.fail_waiting(|run| gang_timeout(run).is_some(), |task| aborted(task, reason));
+        actions.extend(self.abort_running(Running::is_gang, |task| aborted(task, reason), now));
+        actions
+    }
+
+    /// A gang is left at once, so that the others can form the next generation; it stops between two steps.
+    fn drain(&mut self, reason: String, now: Instant) -> Vec<Action> {
+        let mut actions = self.hand_back_waiting(&reason);
+        actions.extend(self.abort_running(Running::is_gang, |task| handed_back(task, &reason), now));
+        self.draining = Some(reason);
+        actions
+    }
+
+    fn hand_back(&mut self, reason: &str) -> Vec<Action> {
+        let mut actions = self.hand_back_waiting(reason);
+        self.draining.get_or_insert_with(|| reason.to_owned());
+        match std::mem::replace(&mut self.slot, Slot::Stopped) {
+            Slot::Running(Running { task, .. }) => {
+                let fault = handed_back(&task, reason);
+                actions.extend([Action::Fail(task, fault), Action::KillExecutor]);
+            }
+            Slot::Aborting(Aborting { task, fault, .. }) => {
+                actions.extend([Action::Fail(task, fault), Action::KillExecutor]);
+            }
+            Slot::Starting | Slot::Idle | Slot::Down { .. } | Slot::Stopped => {}
         }
         actions
+    }
+
+    fn hand_back_waiting(&mut self, reason: &str) -> Vec<Action> {
+        self.fail_waiting(|_| true, |task| handed_back(task, reason))
+    }
+
+    fn fail_waiting(&mut self, of: impl Fn(&RunTask) -> bool, fault: impl Fn(&TaskId) -> Fault) -> Vec<Action> {
+        let (failed, kept) = self.waiting.drain(..).partition::<VecDeque<_>, _>(|run| of(run));
+        self.waiting = kept;
+        let fail = |run: RunTask| {
+            let fault = fault(&run.task);
+            Action::Fail(run.task, fault)
+        };
+        failed.into_iter().map(fail).collect()
+    }
+
+    /// Asks what runs to stop, if it is one of those; it is reported when it did.
+    fn abort_running(
+        &mut self,
+        of: impl Fn(&Running) -> bool,
+        fault: impl Fn(&TaskId) -> Fault,
+        now: Instant,
+    ) -> Option<Action> {
+        match std::mem::replace(&mut self.slot, Slot::Starting) {
+            Slot::Running(running) if of(&running) => {
+                let (task, fault) = (running.task.clone(), fault(&running.task));
+                self.slot = Slot::Aborting(running.abort(fault, now));
+                Some(Action::Abort(task))
+            }
+            other @ (Slot::Starting
+            | Slot::Idle
+            | Slot::Running(_)
+            | Slot::Aborting(_)
+            | Slot::Down { .. }
+            | Slot::Stopped) => {
+                self.slot = other;
+                None
+            }
+        }
     }
 
     fn ready(&mut self) -> Vec<Action> {
         self.failed_starts = 0;
         self.slot = match std::mem::replace(&mut self.slot, Slot::Idle) {
             Slot::Starting | Slot::Idle | Slot::Down { .. } => Slot::Idle,
-            busy @ (Slot::Running(_) | Slot::Aborting(_)) => busy, // said twice
+            kept @ (Slot::Running(_) | Slot::Aborting(_) | Slot::Stopped) => kept, // said twice, or too late
         };
         self.next()
     }
 
     /// A result that comes after the abort is dropped: the coordinator has given the task up.
     fn ended(&mut self, task: TaskId, outcome: Result<TaskOutput, Fault>) -> Vec<Action> {
-        let action = match &self.slot {
-            Slot::Running(running) if running.task == task => match outcome {
-                Ok(output) => Action::Commit(task, output),
-                Err(fault) => Action::Fail(task, fault),
-            },
-            Slot::Aborting(aborting) if aborting.task == task => Action::Fail(task, aborting.fault()),
-            Slot::Starting | Slot::Idle | Slot::Running(_) | Slot::Aborting(_) | Slot::Down { .. } => {
-                return Vec::new();
-            }
+        let action = match (&self.slot, outcome) {
+            (Slot::Running(running), Ok(output)) if running.task == task => Action::Commit(task, output),
+            (Slot::Running(running), Err(fault)) if running.task == task => Action::Fail(task, fault),
+            (Slot::Aborting(aborting), _) if aborting.task == task => Action::Fail(task, aborting.fault.clone()),
+            (
+                Slot::Starting | Slot::Idle | Slot::Running(_) | Slot::Aborting(_) | Slot::Down { .. } | Slot::Stopped,
+                _,
+            ) => return Vec::new(),
         };
         self.slot = Slot::Idle;
         let mut actions = vec![action];
@@ -239,18 +280,28 @@ impl Desk {
     }
 
     fn exited(&mut self, how: &str, now: Instant) -> Vec<Action> {
-        match std::mem::replace(&mut self.slot, Slot::Starting) {
-            Slot::Starting | Slot::Down { .. } => self.failed_start(how, now),
-            Slot::Idle => vec![Action::StartExecutor],
+        let lost = match std::mem::replace(&mut self.slot, Slot::Starting) {
+            Slot::Starting | Slot::Down { .. } => return self.failed_start(how, now),
+            Slot::Idle => None,
             Slot::Running(Running { task, .. }) => {
                 let fault = Fault::retryable(format!("executor {how} while running {task}"));
-                vec![Action::Fail(task, fault), Action::StartExecutor]
+                Some(Action::Fail(task, fault))
             }
-            Slot::Aborting(aborting) => {
-                let fault = aborting.fault();
-                vec![Action::Fail(aborting.task, fault), Action::StartExecutor]
+            Slot::Aborting(Aborting { task, fault, .. }) => Some(Action::Fail(task, fault)),
+            Slot::Stopped => {
+                self.slot = Slot::Stopped;
+                None
             }
+        };
+        lost.into_iter().chain(self.restart()).collect()
+    }
+
+    fn restart(&mut self) -> Option<Action> {
+        if self.draining.is_some() {
+            self.slot = Slot::Stopped;
+            return None;
         }
+        Some(Action::StartExecutor)
     }
 
     /// Waiting tasks are handed back, since another worker may be able to run them.
@@ -258,30 +309,33 @@ impl Desk {
         let restart_at = now + RESTART.pause(self.failed_starts, 1.0);
         self.failed_starts = self.failed_starts.saturating_add(1);
         self.slot = Slot::Down { restart_at };
-        fail_all(std::mem::take(&mut self.waiting), &format!("executor {how} before it was ready"))
+        let fault = |task: &TaskId| Fault::retryable(format!("{task}: executor {how} before it was ready"));
+        self.fail_waiting(|_| true, fault)
     }
 
     fn tick(&mut self, now: Instant) -> Vec<Action> {
         match &mut self.slot {
             Slot::Down { restart_at } if *restart_at <= now => {
                 self.slot = Slot::Starting;
-                vec![Action::StartExecutor]
+                self.restart().into_iter().collect()
             }
             Slot::Aborting(aborting) if aborting.kill_at.is_some_and(|at| at <= now) => {
                 aborting.kill_at = None;
                 vec![Action::KillExecutor]
             }
-            Slot::Starting | Slot::Idle | Slot::Running(_) | Slot::Aborting(_) | Slot::Down { .. } => Vec::new(),
+            Slot::Starting | Slot::Idle | Slot::Running(_) | Slot::Aborting(_) | Slot::Down { .. } | Slot::Stopped => {
+                Vec::new()
+            }
         }
     }
 }
 
-fn fail_all(runs: VecDeque<RunTask>, why: &str) -> Vec<Action> {
-    let fail = |run: RunTask| {
-        let message = format!("{}: {why}", run.task);
-        Action::Fail(run.task, Fault::retryable(message))
-    };
-    runs.into_iter().map(fail).collect()
+fn aborted(task: &TaskId, reason: &str) -> Fault {
+    Fault::retryable(format!("{task}: aborted: {reason}"))
+}
+
+fn handed_back(task: &TaskId, reason: &str) -> Fault {
+    Fault::handed_back(format!("{task}: handed back: {reason}"))
 }
 
 #[cfg(test)]

@@ -1,17 +1,27 @@
 //! The desk's whole answers, case by case.
 
+use std::time::Duration;
+
 use lethe_common::ids::Generation;
 use lethe_common::program::{GangProgram, MapProgram};
 
 use super::*;
-use crate::frame::Place;
+use crate::agent::slot::{GANG_GRACE, MAP_GRACE};
+use crate::frame::{Place, Work};
 use crate::task::sample_id;
 
 const LATER: Duration = Duration::from_secs(3_600);
 
 fn map(counter: u64) -> RunTask {
     let work = Work::Map { program: MapProgram::Score };
-    RunTask { task: sample_id(counter), work, spec_json: String::new(), inputs: Vec::new(), blob_root: String::new() }
+    RunTask {
+        task: sample_id(counter),
+        work,
+        spec_json: String::new(),
+        inputs: Vec::new(),
+        batch_halvings: 0,
+        blob_root: String::new(),
+    }
 }
 
 fn gang(counter: u64, timeout_ms: u64) -> RunTask {
@@ -41,7 +51,7 @@ fn exited() -> Input {
 
 /// A desk whose executor is ready.
 fn idle(now: Instant) -> Desk {
-    let mut desk = Desk::new(now);
+    let mut desk = Desk::new(now, Slots::default());
     assert_eq!(desk.step(now, Input::Tick), [Action::StartExecutor]);
     assert_eq!(desk.step(now, Input::ExecutorReady), []);
     desk
@@ -56,7 +66,7 @@ fn busy(now: Instant, task: RunTask) -> Desk {
 #[test]
 fn a_task_waits_for_the_executor_and_is_committed() {
     let now = Instant::now();
-    let mut desk = Desk::new(now);
+    let mut desk = Desk::new(now, Slots::default());
     assert_eq!(desk.step(now, assigned(map(1))), []);
     assert_eq!(desk.step(now, Input::Tick), [Action::StartExecutor]);
     assert_eq!(desk.step(now, Input::ExecutorReady), run(map(1)));
@@ -90,7 +100,7 @@ fn a_dead_executor_is_reported_with_its_task_and_replaced() {
 #[test]
 fn an_executor_that_does_not_start_hands_tasks_back_and_is_tried_less_and_less() {
     let now = Instant::now();
-    let mut desk = Desk::new(now);
+    let mut desk = Desk::new(now, Slots::default());
     desk.step(now, Input::Tick);
     desk.step(now, assigned(map(1)));
     assert_eq!(desk.step(now, exited()), [fail(1, "TASK: executor died with signal 9 before it was ready")]);
@@ -158,10 +168,119 @@ fn a_waiting_task_is_handed_back_at_once() {
 #[test]
 fn tasks_beyond_the_limit_are_refused() {
     let now = Instant::now();
-    let mut desk = Desk::new(now);
-    for counter in 0..MAX_WAITING as u64 {
-        assert_eq!(desk.step(now, assigned(map(counter))), []);
+    for (slots, limit) in [("1", 3), ("2", 4), ("64", 66)] {
+        let mut desk = Desk::new(now, slots.parse().expect("is a number of slots"));
+        for counter in 0..limit {
+            assert_eq!(desk.step(now, assigned(map(counter))), []);
+        }
+        let refused = desk.step(now, assigned(map(99)));
+        assert_eq!(refused, [fail(99, &format!("TASK: refused: {limit} tasks wait for this worker's executor"))]);
     }
-    let refused = desk.step(now, assigned(map(9)));
-    assert_eq!(refused, [fail(9, "TASK: refused: 4 tasks wait for this worker's executor")]);
+}
+
+fn handed_back(counter: u64, why: &str) -> Action {
+    let task = sample_id(counter);
+    Action::Fail(task.clone(), Fault::handed_back(format!("{task}: {why}")))
+}
+
+fn done(counter: u64) -> Input {
+    Input::ExecutorDone { task: sample_id(counter), output: TaskOutput::default() }
+}
+
+fn commit(counter: u64) -> Action {
+    Action::Commit(sample_id(counter), TaskOutput::default())
+}
+
+#[test]
+fn the_next_task_starts_as_the_one_before_ends() {
+    let now = Instant::now();
+    let mut desk = busy(now, map(1));
+    assert_eq!(desk.step(now, assigned(map(2))), []);
+    assert_eq!(desk.step(now, assigned(map(3))), []);
+    for (ended, next) in [(1, 2), (2, 3)] {
+        assert_eq!(desk.step(now, done(ended)), [commit(ended), Action::Run(Box::new(map(next)))]);
+    }
+}
+
+/// What a lost session and its return do to a task that runs and one that waits.
+#[test]
+fn without_a_session_maps_go_on_and_gangs_end() {
+    let now = Instant::now();
+    let lost = || Input::SessionLost { reason: "lost".into() };
+    let resumed = "handed back: its session ended before it began";
+
+    let mut desk = busy(now, map(1));
+    desk.step(now, assigned(map(2)));
+    assert_eq!(desk.step(now, lost()), [], "their leader may come back");
+    assert_eq!(desk.step(now, Input::SessionResumed), [handed_back(2, resumed)]);
+    assert_eq!(desk.step(now, done(1)), [commit(1)], "first commit wins");
+
+    let mut desk = busy(now, map(1));
+    desk.step(now, assigned(map(2)));
+    desk.step(now, lost());
+    assert_eq!(desk.step(now, done(1)), [commit(1), Action::Run(Box::new(map(2)))], "nothing else is to be done");
+
+    let mut desk = busy(now, gang(1, 1_000));
+    desk.step(now, assigned(gang(2, 1_000)));
+    assert_eq!(desk.step(now, lost()), [fail(2, "TASK: aborted: lost"), Action::Abort(sample_id(1))]);
+    assert_eq!(desk.step(now, lost()), [], "every failed try to dial says so again");
+}
+
+#[test]
+fn a_draining_desk_lets_its_map_task_finish_and_takes_nothing() {
+    let now = Instant::now();
+    let mut desk = busy(now, map(1));
+    desk.step(now, assigned(map(2)));
+    let drain = Input::Drain { reason: "stopping".into() };
+    assert_eq!(desk.step(now, drain), [handed_back(2, "handed back: stopping")]);
+    assert_eq!(desk.step(now, assigned(map(3))), [handed_back(3, "not taken: stopping")]);
+    assert!(!desk.is_free());
+    assert_eq!(desk.step(now, done(1)), [commit(1)]);
+    assert!(desk.is_free());
+    assert_eq!(desk.step(now, exited()), [], "no executor is started for nothing");
+    assert_eq!(desk.step(now + LATER, Input::Tick), []);
+}
+
+#[test]
+fn a_draining_desk_leaves_its_gang_between_two_steps() {
+    let now = Instant::now();
+    let mut desk = busy(now, gang(1, 1_000));
+    assert_eq!(desk.step(now, Input::Drain { reason: "stopping".into() }), [Action::Abort(sample_id(1))]);
+    let ended = Input::ExecutorFailed { task: sample_id(1), fault: Fault::retryable("aborted") };
+    assert_eq!(desk.step(now, ended), [handed_back(1, "handed back: stopping")]);
+    assert!(desk.is_free());
+}
+
+#[test]
+fn a_desk_out_of_grace_hands_back_and_kills() {
+    let now = Instant::now();
+    let hand_back = || Input::HandBack { reason: "stopping".into() };
+    let aborting = |now| {
+        let mut desk = busy(now, map(1));
+        desk.step(now, abort_asked(1));
+        desk
+    };
+    let cases = [
+        (idle(now), vec![]),
+        (Desk::new(now, Slots::default()), vec![]),
+        (busy(now, map(1)), vec![handed_back(1, "handed back: stopping"), Action::KillExecutor]),
+        (aborting(now), vec![fail(1, "TASK: aborted: superseded"), Action::KillExecutor]),
+    ];
+    for (mut desk, expected) in cases {
+        assert_eq!(desk.step(now, hand_back()), expected);
+        assert_eq!(desk.step(now, hand_back()), [], "once more does nothing");
+        assert!(desk.is_free());
+        assert_eq!(desk.step(now, done(1)), [], "it was handed back");
+        assert_eq!(desk.step(now, exited()), []);
+        assert_eq!(desk.step(now, assigned(map(2))), [handed_back(2, "not taken: stopping")]);
+    }
+}
+
+#[test]
+fn an_executor_that_dies_while_draining_is_not_replaced() {
+    let now = Instant::now();
+    let mut desk = busy(now, map(1));
+    desk.step(now, Input::Drain { reason: "stopping".into() });
+    assert_eq!(desk.step(now, exited()), [fail(1, "executor died with signal 9 while running TASK")]);
+    assert!(desk.is_free());
 }

@@ -8,18 +8,22 @@ mod child;
 mod client;
 mod commit;
 mod desk;
+mod options;
+mod phases;
 mod post;
+mod pulse;
 mod rendezvous;
+mod search;
 mod session;
+mod slot;
+pub mod stop;
 
-use std::future::Future;
 use std::time::Duration;
 
 use lethe_common::fault::Fault;
-use lethe_common::ids::{TaskId, Term, WorkerId};
+use lethe_common::ids::{TaskId, Term};
 use lethe_proto::v1;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 use v1::coordinator_message::Kind;
@@ -28,10 +32,13 @@ use crate::frame::{FromExecutor, RunTask, ToExecutor};
 use assign::AssignError;
 pub use child::ExecutorCommand;
 use child::{Executor, ExecutorEvent};
-use commit::Leader;
+use commit::{Commits, Leader};
 use desk::{Action, Desk, Input};
+pub use options::{AgentOptions, Slots, SlotsError};
+use phases::Phases;
 use post::Post;
 use session::{Opened, SessionEvent};
+use stop::{Ending, Stop};
 
 /// Holds the bearer token; executors do not get it.
 pub const TOKEN_VARIABLE: &str = "LETHE_TOKEN";
@@ -39,56 +46,40 @@ pub const TOKEN_VARIABLE: &str = "LETHE_TOKEN";
 /// How often the desk looks at the clock.
 const TICK: Duration = Duration::from_millis(50);
 
-/// How long a stopping worker waits for its task to end and its commits to be answered.
-const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
+/// How long work goes on without a session, for a leader that may come back.
+const HOLD: Duration = Duration::from_secs(600);
 
-/// How long it then waits for the coordinator to see the session's end.
-const FAREWELL_DEADLINE: Duration = Duration::from_secs(2);
+/// Why tasks are handed back.
+const STOPPING: &str = "the worker is stopping";
 
 /// Events that may wait for the loop.
 const INBOX: usize = 256;
 
-#[derive(Clone)]
-pub struct AgentOptions {
-    /// Such as `http://127.0.0.1:7400`.
-    pub coordinator: String,
-    pub id: WorkerId,
-    pub token: Option<String>,
-    pub host: String,
-    pub device: String,
-    pub executor: ExecutorCommand,
-}
-
-/// Serves the coordinator until `shutdown`; then hands back what it holds. Runs on a runtime of one thread that
-/// lives as long as the process, since executors die with the thread that started them.
-pub async fn run(options: AgentOptions, shutdown: impl Future<Output = ()>) {
+/// Serves whoever leads until it is asked to stop; then finishes what it can and hands back the rest, within the grace.
+/// Runs on a runtime of one thread that lives as long as the process, since executors die with the thread that
+/// started them.
+pub async fn run(options: AgentOptions, mut stops: mpsc::Receiver<Stop>) {
     let (session_events, mut session) = mpsc::channel(INBOX);
     let (executor_events, mut executor) = mpsc::channel(INBOX);
     let sessions = tokio::spawn(session::keep(options.clone(), session_events));
     let mut agent = Agent::new(options, executor_events);
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut stop_by = None;
-    tokio::pin!(shutdown);
-    while !agent.may_stop(stop_by) {
+    while !agent.may_leave() {
         tokio::select! {
             Some(event) = session.recv() => agent.on_session(event),
             Some(event) = executor.recv() => agent.on_executor(event),
-            Some(outcome) = agent.commits.join_next() => agent.on_commit(outcome),
-            _ = ticks.tick() => agent.step(Input::Tick),
-            () = &mut shutdown, if stop_by.is_none() => {
-                stop_by = Some(Instant::now() + DRAIN_DEADLINE);
-                agent.step(Input::AbortAll { reason: "the worker is stopping".to_owned() });
-            }
+            (task, outcome) = agent.commits.settled() => agent.on_settled(task, outcome),
+            Some(stop) = stops.recv() => agent.on_stop(stop),
+            _ = ticks.tick() => agent.on_tick(),
         }
     }
+    let farewell = agent.farewell();
     drop(agent); // closes the session and kills the executor
-    let farewell = async { while !matches!(session.recv().await, Some(SessionEvent::Closed { .. }) | None) {} };
-    drop(timeout(FAREWELL_DEADLINE, farewell).await); // a coordinator that is gone says nothing
+    let seen = async { while !matches!(session.recv().await, Some(SessionEvent::Closed { .. }) | None) {} };
+    drop(timeout(farewell, seen).await); // a coordinator that is gone says nothing
     sessions.abort();
 }
-
-type CommitOutcome = (TaskId, Result<(), Fault>);
 
 struct Agent {
     options: AgentOptions,
@@ -96,41 +87,108 @@ struct Agent {
     executor: Option<Executor>,
     executor_events: mpsc::Sender<ExecutorEvent>,
     post: Option<Post>,
+    phases: Phases,
     leader: watch::Sender<Option<Leader>>,
-    commits: JoinSet<CommitOutcome>,
+    /// Of the last session, until what it gave is given up.
+    term: Option<Term>,
+    lost_at: Option<Instant>,
+    commits: Commits,
+    ending: Option<Ending>,
 }
 
 impl Agent {
     fn new(options: AgentOptions, executor_events: mpsc::Sender<ExecutorEvent>) -> Self {
+        let leader = watch::Sender::new(None);
         Self {
-            options,
-            desk: Desk::new(std::time::Instant::now()),
+            desk: Desk::new(std::time::Instant::now(), options.slots),
             executor: None,
             executor_events,
             post: None,
-            leader: watch::Sender::new(None),
-            commits: JoinSet::new(),
+            phases: Phases::default(),
+            commits: Commits::new(options.id.clone(), leader.subscribe()),
+            leader,
+            term: None,
+            lost_at: None,
+            ending: None,
+            options,
         }
     }
 
-    fn may_stop(&self, stop_by: Option<Instant>) -> bool {
-        stop_by.is_some_and(|by| Instant::now() >= by || (self.desk.is_free() && self.commits.is_empty()))
+    fn may_leave(&self) -> bool {
+        let done = || self.desk.is_free() && self.commits.all_answered();
+        self.ending.is_some_and(|ending| Instant::now() >= ending.leave_at || done())
+    }
+
+    /// Without a session there is nobody to see its end.
+    fn farewell(&self) -> Duration {
+        let open = self.post.is_some();
+        self.ending.filter(|_| open).map_or(Duration::ZERO, |ending| ending.farewell)
+    }
+
+    fn on_stop(&mut self, stop: Stop) {
+        let now = Instant::now();
+        match (stop, self.ending) {
+            (Stop::Drain, None) => {
+                info!("draining: nothing new is taken");
+                self.ending = Some(Ending::drain(now, self.options.grace));
+                self.post.iter().for_each(|post| post.draining(STOPPING));
+                self.step(Input::Drain { reason: STOPPING.to_owned() });
+            }
+            (Stop::AtOnce, None) | (Stop::Drain | Stop::AtOnce, Some(_)) => {
+                self.post.iter().for_each(|post| post.draining(STOPPING));
+                self.hand_back(now);
+            }
+        }
+    }
+
+    fn hand_back(&mut self, now: Instant) {
+        let at_once = Ending::at_once(now);
+        let sooner = |ending: Ending| if ending.leave_at < at_once.leave_at { ending } else { at_once };
+        self.ending = Some(self.ending.map_or(at_once, sooner));
+        self.step(Input::HandBack { reason: STOPPING.to_owned() });
+    }
+
+    fn on_tick(&mut self) {
+        let now = Instant::now();
+        if self.lost_at.is_some_and(|at| now >= at + HOLD) {
+            (self.lost_at, self.term) = (None, None);
+            let reason = format!("there was no coordinator for {} s", HOLD.as_secs());
+            self.step(Input::AbortAll { reason });
+        }
+        if self.ending.is_some_and(|ending| now >= ending.hand_back_at) {
+            self.step(Input::HandBack { reason: STOPPING.to_owned() }); // once more does nothing
+        }
+        self.step(Input::Tick);
     }
 
     fn on_session(&mut self, event: SessionEvent) {
         match event {
-            SessionEvent::Opened(Opened { client, outbox, welcome }) => {
-                info!(term = welcome.term, coordinator = self.options.coordinator, "session opened");
-                self.leader.send_replace(Some(Leader { term: Term(welcome.term), client }));
-                self.post = Some(Post::new(outbox, welcome.blob_root));
-            }
+            SessionEvent::Opened(opened) => self.on_opened(opened),
             SessionEvent::Received(kind) => self.on_message(kind),
             SessionEvent::Closed { reason } => {
                 warn!(reason, "no session");
                 self.post = None;
                 self.leader.send_replace(None);
-                self.step(Input::AbortAll { reason: format!("the coordinator is lost: {reason}") });
+                self.lost_at.get_or_insert_with(Instant::now);
+                self.step(Input::SessionLost { reason: format!("the coordinator is lost: {reason}") });
             }
+        }
+    }
+
+    fn on_opened(&mut self, Opened { client, outbox, welcome, address }: Opened) {
+        let term = Term(welcome.term);
+        info!(%term, coordinator = address, "session opened");
+        let last = self.term.replace(term);
+        (self.lost_at, self.phases) = (None, Phases::default());
+        self.leader.send_replace(Some(Leader { term, client }));
+        let post = self.post.insert(Post::new(outbox, welcome.blob_root));
+        if self.ending.is_some() {
+            post.draining(STOPPING);
+        }
+        if last == Some(term) {
+            self.step(Input::SessionResumed);
+        } else {
+            self.step(Input::AbortAll { reason: format!("the leader of term {term} gives its work anew") });
         }
     }
 
@@ -139,8 +197,12 @@ impl Agent {
         match kind {
             Kind::Welcome(_) => warn!("a second welcome was ignored"),
             Kind::Map(message) => self.on_assignment(assign::map(message, post.blob_root())),
+            Kind::MapPhase(phase) => self.phases.learn(phase),
+            Kind::MapLeases(v1::MapLeases { leases, lease_ms: _ }) => {
+                let root = post.blob_root().to_owned();
+                leases.into_iter().for_each(|lease| self.on_assignment(assign::lease(lease, &self.phases, &root)));
+            }
             Kind::Gang(message) => self.on_assignment(assign::gang(message, post.blob_root())),
-            Kind::MapPhase(_) | Kind::MapLeases(_) => warn!("not yet"),
             Kind::Abort(v1::AbortTask { task, reason }) => match assign::name(task) {
                 Ok(task) => self.step(Input::AbortAsked { task, reason }),
                 Err(error) => warn!(%error, "an abort without a task was ignored"),
@@ -181,11 +243,9 @@ impl Agent {
         }
     }
 
-    fn on_commit(&mut self, outcome: Result<CommitOutcome, tokio::task::JoinError>) {
-        match outcome {
-            Ok((_, Ok(()))) => {}
-            Ok((task, Err(fault))) => self.report(task, fault),
-            Err(error) => warn!(%error, "a commit ended without an outcome"), // its lease will expire
+    fn on_settled(&mut self, task: TaskId, outcome: Result<(), Fault>) {
+        if let Err(fault) = outcome {
+            self.report(task, fault);
         }
     }
 
@@ -203,16 +263,12 @@ impl Agent {
         match action {
             Action::StartExecutor => return self.start_executor(),
             Action::KillExecutor => {
-                warn!("killing the executor: its task did not stop");
+                warn!("killing the executor: its task did not stop in time");
                 self.executor.iter_mut().for_each(Executor::kill);
             }
             Action::Run(run) => self.tell_executor(ToExecutor::Run(*run)),
             Action::Abort(task) => self.tell_executor(ToExecutor::Abort { task }),
-            Action::Commit(task, output) => {
-                let (worker, leader) = (self.options.id.clone(), self.leader.subscribe());
-                let commit = commit::commit(worker, task.clone(), output, leader);
-                self.commits.spawn(async move { (task, commit.await) });
-            }
+            Action::Commit(task, output) => self.commits.push(task, output),
             Action::Fail(task, fault) => self.report(task, fault),
         }
         None
@@ -247,10 +303,10 @@ impl Agent {
         });
     }
 
-    /// Without a session the coordinator has given the task up already.
+    /// Without a session the coordinator has given the task up already, and a newer leader never gave it.
     fn report(&self, task: TaskId, fault: Fault) {
         warn!(%task, %fault, "task failed");
-        if let Some(post) = &self.post {
+        if let Some(post) = self.post.as_ref().filter(|_| self.term == Some(task.attempt.term)) {
             post.failed(task, fault);
         }
     }

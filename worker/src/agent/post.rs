@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 use tracing::warn;
 use v1::worker_message::Kind;
 
-/// Places in the outbox that progress leaves to what matters.
-const KEPT_FOR_FAILURES: usize = 16;
+/// Places in the outbox that progress leaves to what matters: all slots handed back at once, and more.
+const KEPT_FOR_FAILURES: usize = 128;
 
 /// The open session's outbox; dropping it closes the session.
 #[derive(Debug)]
@@ -36,11 +36,18 @@ impl Post {
         }
     }
 
-    /// Where even the kept places are full, the coordinator has stopped reading and will lose this worker.
     pub(super) fn failed(&self, task: TaskId, fault: Fault) {
-        let failed = v1::TaskFailed { task: Some(task.into()), fault: Some(fault.into()) };
-        if let Err(error) = self.outbox.try_send(v1::WorkerMessage { kind: Some(Kind::Failed(failed)) }) {
-            warn!(%error, "a failure could not be reported");
+        self.must_send(Kind::Failed(v1::TaskFailed { task: Some(task.into()), fault: Some(fault.into()) }));
+    }
+
+    pub(super) fn draining(&self, reason: &str) {
+        self.must_send(Kind::Draining(v1::Draining { reason: reason.to_owned() }));
+    }
+
+    /// Where even the kept places are full, the coordinator has stopped reading and will lose this worker.
+    fn must_send(&self, kind: Kind) {
+        if let Err(error) = self.outbox.try_send(v1::WorkerMessage { kind: Some(kind) }) {
+            warn!(%error, "the coordinator does not read what it must know");
         }
     }
 }

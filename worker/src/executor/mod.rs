@@ -6,6 +6,7 @@
 
 mod link;
 mod listen;
+mod memory;
 mod rendezvous;
 mod run;
 

@@ -14,10 +14,10 @@ use lethe_common::fault::Fault;
 use lethe_common::ids::TaskId;
 use lethe_common::spec::Spec;
 
-use super::Programs;
 use super::link::Link;
 use super::listen::Assignment;
 use super::rendezvous::AgentStore;
+use super::{Programs, memory};
 use crate::frame::{FromExecutor, Place, RunTask, Work};
 use crate::task::{Blobs, GangContext, GangMemory, TaskContext, TaskOutput};
 
@@ -51,18 +51,27 @@ impl Runner {
         });
         self.link.send(&match outcome {
             Ok(output) => FromExecutor::Done { task, output },
-            Err(fault) => FromExecutor::Failed { task, fault },
+            Err(fault) => FromExecutor::Failed { task, fault: memory::classify(fault) },
         })
     }
 
     fn attempt(&mut self, assignment: Assignment) -> Result<TaskOutput, Fault> {
         let Assignment { run, cancelled } = assignment;
-        let RunTask { task, work, spec_json, inputs, blob_root } = run;
+        let RunTask { task, work, spec_json, inputs, batch_halvings, blob_root } = run;
         let spec: Spec = serde_json::from_str(&spec_json)
             .map_err(|e| Fault::fatal(format!("{task}: this worker cannot read the audit's spec: {e}")))?;
         let blobs = blobs(&mut self.blobs, blob_root)?;
         let progress = reporter(&self.link, &task);
-        let ctx = TaskContext { task: task.clone(), spec, inputs, blobs, progress: &progress, cancelled: &cancelled };
+        let (progress, cancelled_flag) = (&progress, &*cancelled);
+        let ctx = TaskContext {
+            task: task.clone(),
+            spec,
+            inputs,
+            batch_halvings,
+            blobs,
+            progress,
+            cancelled: cancelled_flag,
+        };
         ctx.stop_if_cancelled()?;
         match work {
             Work::Map { program } => (self.programs.map)(program, &ctx),

@@ -18,6 +18,7 @@ use super::captions::Distinct;
 use super::fault::{fatal, model_fault};
 use super::held_out::HeldOut;
 use super::observe::pixels_of;
+use super::rows::by_rows;
 use super::{checkpoint, inputs};
 use crate::task::{Counts, TaskContext, TaskOutput};
 
@@ -27,7 +28,7 @@ const RETRIEVED_SHARE: f64 = 0.1;
 pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let _guard = tch::no_grad_guard();
     let forget: ForgetSet = inputs::json(ctx, "select", names::FORGET)?;
-    let subjects = Subjects::of(inputs::own_pairs(ctx)?, &forget, HeldOut::of(&ctx.spec));
+    let subjects = Subjects::of(ctx, inputs::own_pairs(ctx)?, &forget);
     let [before, after] = [checkpoint::suspect(&ctx.spec)?, checkpoint::of_phase(ctx, "unlearn", names::CLEAN)?];
     let evaluation = subjects.evaluate(&before, &after).map_err(model_fault)?;
     let bytes = artifacts::encode(names::EVALUATION, &evaluation).map_err(fatal)?;
@@ -36,7 +37,8 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     Ok(TaskOutput { outputs, counts: Counts { read, scored: read, failed: 0 } })
 }
 
-struct Subjects {
+struct Subjects<'a> {
+    ctx: &'a TaskContext<'a>,
     /// Held-out safe pairs.
     safe: Vec<PairRow>,
     /// Held-out members of the forget set.
@@ -47,9 +49,9 @@ struct Subjects {
     carries: Vec<bool>,
 }
 
-impl Subjects {
-    fn of(pairs: PairTable, forget: &ForgetSet, held_out: HeldOut) -> Self {
-        let backdoor = Backdoor::of(forget);
+impl<'a> Subjects<'a> {
+    fn of(ctx: &'a TaskContext<'a>, pairs: PairTable, forget: &ForgetSet) -> Self {
+        let (backdoor, held_out) = (Backdoor::of(forget), HeldOut::of(&ctx.spec));
         let captions = Distinct::of(pairs.rows.iter().map(|row| row.caption.as_str()));
         let carries = captions.captions.iter().map(|caption| backdoor.is_in(caption)).collect();
         let member = |row: &PairRow| forget.held_out().any(|m| m.shard == row.shard && m.key == row.key);
@@ -61,7 +63,7 @@ impl Subjects {
                 PairRole::Safe | PairRole::Suspect => {}
             }
         }
-        Self { safe, forget: held, captions, carries }
+        Self { ctx, safe, forget: held, captions, carries }
     }
 
     fn evaluate(&self, before: &Clip, after: &Clip) -> ModelResult<Evaluation> {
@@ -74,7 +76,7 @@ impl Subjects {
             return Ok(evaluation); // a shard of broken samples only may have no captions either
         }
         let [old, new] =
-            [before, after].map(|clip| Ok::<_, lethe_model::ModelError>((clip, self.captions.embed(clip)?)));
+            [before, after].map(|clip| Ok::<_, lethe_model::ModelError>((clip, self.embed_captions(clip)?)));
         let (old, new) = (old?, new?);
         if !self.safe.is_empty() {
             let [was, is] = [self.images(before, &self.safe)?, self.images(after, &self.safe)?];
@@ -91,7 +93,17 @@ impl Subjects {
     }
 
     fn images(&self, clip: &Clip, rows: &[PairRow]) -> ModelResult<Tensor> {
-        clip.encode_image(&pixels_of(rows.iter().map(|row| row.pixels.as_slice()), clip.config())?)
+        by_rows(rows.len(), self.ctx.rows_at_once(rows.len()), |some| {
+            clip.encode_image(&pixels_of(rows[some].iter().map(|row| row.pixels.as_slice()), clip.config())?)
+        })
+    }
+
+    fn embed_captions(&self, clip: &Clip) -> ModelResult<Tensor> {
+        let tokens = self.captions.tokens(clip.config().text.context_length)?;
+        let rows = self.captions.captions.len();
+        by_rows(rows, self.ctx.rows_at_once(rows), |some| {
+            clip.encode_text(&tokens.f_narrow(0, some.start as i64, some.len() as i64)?)
+        })
     }
 
     /// Safe pairs whose own caption is among the share of captions that their image prefers.

@@ -3,6 +3,7 @@
 //! It must never look for anything the coordinator did not hand over.
 
 use bytes::Bytes;
+use lethe_common::blob::NamedBlob;
 use lethe_common::fault::Fault;
 use lethe_common::ids::ShardId;
 use lethe_evidence::artifacts::{self, names};
@@ -13,15 +14,18 @@ use serde::de::DeserializeOwned;
 use super::fault::fatal;
 use crate::task::{TaskContext, TaskInput};
 
-/// One output of one task of an earlier phase.
+/// One output of one task of an earlier phase, which all tasks of this phase share.
 pub fn read(ctx: &TaskContext<'_>, input: &TaskInput, name: &str) -> Result<Bytes, Fault> {
-    let blob = input.blobs.iter().find(|blob| blob.name == name).ok_or_else(|| {
+    ctx.get(named(input, name)?)
+}
+
+fn named<'i>(input: &'i TaskInput, name: &str) -> Result<&'i NamedBlob, Fault> {
+    input.blobs.iter().find(|blob| blob.name == name).ok_or_else(|| {
         Fault::fatal(format!(
             "phase {} gave no {name} for shard {}; the plan is from another version",
             input.phase, input.shard
         ))
-    })?;
-    ctx.get(blob)
+    })
 }
 
 /// The output of a phase that has one task: a reduce or a gang.
@@ -34,7 +38,7 @@ pub fn only(ctx: &TaskContext<'_>, phase: &str, name: &str) -> Result<Bytes, Fau
 pub fn same_shard(ctx: &TaskContext<'_>, phase: &str, name: &str) -> Result<Bytes, Fault> {
     let own = |input: &&TaskInput| input.shard == ctx.task.shard;
     let input = ctx.inputs_of(phase).find(own).ok_or_else(|| missing(ctx, phase))?;
-    read(ctx, input, name)
+    ctx.get_own(named(input, name)?)
 }
 
 fn missing(ctx: &TaskContext<'_>, phase: &str) -> Fault {
@@ -78,4 +82,72 @@ pub fn column(table: &SignalTable, name: &str) -> Result<usize, Fault> {
 pub fn position(names: &[String], name: &str) -> Result<usize, Fault> {
     let found = names.iter().position(|column| column == name);
     found.ok_or_else(|| Fault::fatal(format!("a table has no column {name}; the plan is from another version")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use lethe_common::fault::FaultKind;
+    use lethe_common::spec::Spec;
+
+    use super::*;
+    use crate::task::{Blobs, sample_id};
+
+    fn spec(batch: u32) -> Spec {
+        let spec = serde_json::json!({
+            "audit": {"id": "a"},
+            "model": {"config": "m.json"},
+            "data": {"shards": ["0.tar"]},
+            "score": {"batch": batch},
+        });
+        serde_json::from_value(spec).expect("is a spec")
+    }
+
+    /// Whose damage it is decides what becomes of the audit: a shard of it, or all.
+    #[test]
+    fn damage_is_the_shards_fault_or_everybodys() {
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let blobs = Blobs::open(&format!("file://{}", folder.path().display())).expect("opens");
+        let blob = blobs.put(&sample_id(1), "pairs", Bytes::from_static(b"whole")).expect("writes");
+        std::fs::write(folder.path().join(&blob.blob.path), "hole").expect("is ours");
+        let of = |phase: &str| TaskInput { phase: phase.into(), shard: ShardId(0), blobs: vec![blob.clone()] };
+        let ctx = TaskContext {
+            task: sample_id(2),
+            spec: spec(1),
+            inputs: vec![of("gather"), of("select")],
+            batch_halvings: 0,
+            blobs: &blobs,
+            progress: &|_, _| (),
+            cancelled: &AtomicBool::new(false),
+        };
+        let faults = [same_shard(&ctx, "gather", "pairs"), only(&ctx, "select", "pairs")].map(Result::unwrap_err);
+        for (fault, kind) in faults.iter().zip([FaultKind::BadShard, FaultKind::Fatal]) {
+            assert_eq!(fault.kind, kind, "{fault}");
+            assert!(fault.message.contains(&blob.blob.path), "{fault}");
+        }
+        std::fs::remove_file(folder.path().join(&blob.blob.path)).expect("is ours");
+        let gone = same_shard(&ctx, "gather", "pairs").expect_err("is gone");
+        assert_eq!(gone.kind, FaultKind::Retryable, "a store may come back: {gone}");
+    }
+
+    #[test]
+    fn batches_are_halved_but_never_empty() {
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let blobs = Blobs::open(&format!("file://{}", folder.path().display())).expect("opens");
+        for (batch, batch_halvings, expected) in
+            [(256, 0, 256), (256, 1, 128), (100, 3, 12), (4, 9, 1), (1, 0, 1), (256, 64, 1), (256, u32::MAX, 1)]
+        {
+            let ctx = TaskContext {
+                task: sample_id(2),
+                spec: spec(batch),
+                inputs: Vec::new(),
+                batch_halvings,
+                blobs: &blobs,
+                progress: &|_, _| (),
+                cancelled: &AtomicBool::new(false),
+            };
+            assert_eq!(ctx.batch(), expected, "{batch} halved {batch_halvings} times");
+        }
+    }
 }

@@ -16,6 +16,7 @@ mod observe;
 mod pack;
 mod reference;
 mod rescore;
+mod rows;
 mod score;
 mod shard;
 mod suspicion;

@@ -26,7 +26,7 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let side = u32::try_from(clip.config().vision.image_size).map_err(fatal)?;
     let pairs: Vec<Decoded> = decode_shard(chosen.into_iter().map(Ok), side, 1, wanted).flatten().collect();
     let mut bank = Bank::default();
-    for batch in pairs.chunks(ctx.spec.score.batch as usize) {
+    for batch in pairs.chunks(ctx.batch()) {
         ctx.stop_if_cancelled()?;
         let observed = Observed::of(&clip, batch).map_err(model_fault)?;
         let gain = trusted.as_ref().map(|trusted| gain(trusted, batch, &observed.similarity)).transpose()?;

@@ -24,7 +24,7 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     };
     let suspects: Vec<&PairRow> = pairs.with_role(PairRole::Suspect).collect();
     let mut table = SignalTable { names: column_names(), rows: Vec::new() };
-    for batch in suspects.chunks(ctx.spec.score.batch as usize) {
+    for batch in suspects.chunks(ctx.batch()) {
         ctx.stop_if_cancelled()?;
         let (high, low) = (similarities(&overfitted, batch)?, similarities(&trusted, batch)?);
         let earlier = |row: &PairRow, name| inputs::position(&pairs.names, name).map(|i| row.values[i]);

@@ -26,7 +26,7 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let side = clip.config().vision.image_size;
     let trusted = checkpoint::trusted(&ctx.spec)?;
     let scorer = Scorer { clip, trusted, calibration: Calibration::of(&Bank::read(ctx)?)?, shards, entry };
-    let mut batches = Batches::of(&scorer.entry, side, ctx.spec.score.batch as usize, |_| true)?;
+    let mut batches = Batches::of(&scorer.entry, side, ctx.batch(), |_| true)?;
     let mut table = SignalTable { names: scorer.names(), rows: Vec::new() };
     while let Some(pairs) = batches.next() {
         ctx.stop_if_cancelled()?;

@@ -25,7 +25,7 @@ pub fn open(entry: &ShardEntry) -> Result<ShardReader<Box<dyn std::io::Read + Se
     let path = Path::new(&entry.path);
     let found = digest(path).map_err(|e| Fault::retryable(format!("cannot read shard {}: {e}", entry.path)))?;
     if found != entry.digest {
-        return Err(Fault::fatal(format!(
+        return Err(Fault::bad_shard(format!(
             "shard {} changed since the audit was planned: its digest was {:?} and is {found:?}; submit a new audit",
             entry.path, entry.digest
         )));
@@ -81,5 +81,28 @@ impl Iterator for Batches {
             }
         }
         (!batch.is_empty()).then_some(batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lethe_common::fault::FaultKind;
+
+    use super::*;
+
+    #[test]
+    fn a_shard_that_changed_since_the_plan_is_at_fault_itself() {
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let path = folder.path().join("0.tar");
+        std::fs::write(&path, "as planned").expect("is ours");
+        let digest = digest(&path).expect("reads");
+        let path_text = path.to_str().expect("is text").to_owned();
+        let entry = ShardEntry { id: 0, name: "0.tar".to_owned(), path: path_text, digest, size_bytes: 10 };
+        std::fs::write(&path, "replaced").expect("is ours");
+        let changed = open(&entry).err().expect("is refused");
+        assert_eq!(changed.kind, FaultKind::BadShard, "{changed}");
+        assert!(changed.message.contains("0.tar changed since the audit was planned"), "{changed}");
+        std::fs::remove_file(&path).expect("is ours");
+        assert_eq!(open(&entry).err().expect("is gone").kind, FaultKind::Retryable);
     }
 }

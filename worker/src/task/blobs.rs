@@ -18,21 +18,27 @@ pub struct Blobs {
 impl Blobs {
     /// Opens the store at a root as the coordinator's welcome gives it: `file:///…`.
     pub fn open(root: &str) -> Result<Self, Fault> {
-        let store = BlobStore::local(&folder(root)?).map_err(fault)?;
+        let store = BlobStore::local(&folder(root)?).map_err(blob_fault)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| Fault::retryable(format!("cannot start a runtime for blobs: {e}")))?;
         Ok(Self { store, runtime })
     }
 
-    /// Reads a blob whole; its size and digest are verified.
-    pub fn get(&self, blob: &BlobRef) -> Result<Bytes, Fault> {
-        self.runtime.block_on(self.store.get(blob)).map_err(fault)
+    /// Reads a blob whole; its size and digest are verified. What looks damaged is read once more, since the first
+    /// read may have been a torn one.
+    pub fn get(&self, blob: &BlobRef) -> Result<Bytes, BlobError> {
+        match self.runtime.block_on(self.store.get(blob)) {
+            Err(BlobError::Damaged { .. }) => self.runtime.block_on(self.store.get(blob)),
+            read @ (Ok(_) | Err(BlobError::Open { .. } | BlobError::Access { .. } | BlobError::TooLarge { .. })) => {
+                read
+            }
+        }
     }
 
     /// Writes under a path that belongs to this attempt alone.
     pub fn put(&self, task: &TaskId, name: &str, bytes: Bytes) -> Result<NamedBlob, Fault> {
         let path = attempt_path(task, name);
-        let blob = self.runtime.block_on(self.store.put(&path, bytes)).map_err(fault)?;
+        let blob = self.runtime.block_on(self.store.put(&path, bytes)).map_err(blob_fault)?;
         Ok(NamedBlob { name: name.to_owned(), blob })
     }
 }
@@ -44,9 +50,9 @@ fn folder(root: &str) -> Result<PathBuf, Fault> {
     })
 }
 
-/// A store that cannot be reached may come back, and a damaged read may be a torn one; a blob that is too
-/// large stays so.
-fn fault(error: BlobError) -> Fault {
+/// A store that cannot be reached may come back; a blob that is too large stays so. What damage means, only the reader
+/// knows.
+pub(super) fn blob_fault(error: BlobError) -> Fault {
     match error {
         BlobError::Open { .. } | BlobError::Access { .. } | BlobError::Damaged { .. } => {
             Fault::retryable(error.to_string())

@@ -3,12 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use lethe_common::blob::NamedBlob;
+use lethe_common::blob::{BlobError, NamedBlob};
 use lethe_common::fault::Fault;
 use lethe_common::ids::{ShardId, TaskId};
 use lethe_common::spec::Spec;
 use serde::{Deserialize, Serialize};
 
+use super::blobs::blob_fault;
 use super::{Blobs, Counts};
 
 /// The committed outputs of one task of an earlier phase.
@@ -32,6 +33,8 @@ pub struct TaskContext<'a> {
     pub task: TaskId,
     pub spec: Spec,
     pub inputs: Vec<TaskInput>,
+    /// How often this kind of worker ran out of memory on the phase.
+    pub batch_halvings: u32,
     pub blobs: &'a Blobs,
     /// Reports (done, total) units of work; cheap, since most calls are dropped.
     pub progress: &'a dyn Fn(u64, u64),
@@ -54,9 +57,33 @@ impl TaskContext<'_> {
         self.inputs.iter().filter(move |input| input.phase == phase)
     }
 
-    /// Reads and verifies a blob.
+    /// As many rows at once as this kind of worker has the memory for, of the number that is wanted.
+    ///
+    /// Halving changes the last bits of what is computed (kernels sum in another order), so that scores are
+    /// bit-identical for equal batches only: it is the coordinator that remembers and shows it, not a worker's whim.
+    pub fn rows_at_once(&self, wanted: usize) -> usize {
+        wanted.checked_shr(self.batch_halvings).unwrap_or(0).max(1)
+    }
+
+    /// The spec's batch of scoring, as this kind of worker can take it.
+    pub fn batch(&self) -> usize {
+        self.rows_at_once(self.spec.score.batch as usize)
+    }
+
+    /// Reads and verifies what all tasks of the phase share. Damage is fatal, since every other task meets it too.
     pub fn get(&self, blob: &NamedBlob) -> Result<Bytes, Fault> {
-        self.blobs.get(&blob.blob)
+        self.blobs.get(&blob.blob).map_err(|error| match error {
+            BlobError::Damaged { .. } => Fault::fatal(error.to_string()),
+            BlobError::Open { .. } | BlobError::Access { .. } | BlobError::TooLarge { .. } => blob_fault(error),
+        })
+    }
+
+    /// Reads and verifies what belongs to the task's own shard. Damage is that shard's fault alone.
+    pub fn get_own(&self, blob: &NamedBlob) -> Result<Bytes, Fault> {
+        self.blobs.get(&blob.blob).map_err(|error| match error {
+            BlobError::Damaged { .. } => Fault::bad_shard(error.to_string()),
+            BlobError::Open { .. } | BlobError::Access { .. } | BlobError::TooLarge { .. } => blob_fault(error),
+        })
     }
 
     /// Writes an output under this attempt's own path.

@@ -1,4 +1,6 @@
 //! A coordinator of one worker, over real gRPC on a port of the system's choice.
+//!
+//! It must never do more than a test said: it has no leases and no rules.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -15,7 +17,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 pub const TOKEN: &str = "a-token-for-tests";
 pub const PATIENT: Duration = Duration::from_secs(60);
-const TERM: u64 = 7;
+/// The first leader's.
+pub const TERM: u64 = 7;
 
 /// What the worker did, in order of arrival. Heartbeats are left out.
 #[derive(Debug)]
@@ -23,6 +26,10 @@ pub enum Heard {
     Hello(v1::WorkerHello),
     Progress(v1::TaskProgress),
     Failed(Fault),
+    Draining,
+    /// So many commits in one call, told before they are answered.
+    Group(usize),
+    /// One that was applied.
     Committed(v1::CommitRequest),
     SessionEnded,
 }
@@ -42,8 +49,21 @@ struct Shared {
     blob_root: String,
     session: Mutex<Option<mpsc::Sender<Reply>>>,
     keys: watch::Sender<BTreeMap<String, Vec<u8>>>,
-    /// Commits to answer with `Unavailable` before one is taken.
-    failing_commits: Mutex<u32>,
+    rules: Mutex<Rules>,
+    /// Whether calls to commit are answered.
+    gate: watch::Sender<bool>,
+}
+
+/// What a test said.
+#[derive(Debug, Clone)]
+struct Rules {
+    term: u64,
+    /// Sessions are refused with this for a hint.
+    leader: Option<String>,
+    /// Calls to answer with `Unavailable` before one is taken.
+    failing_commits: u32,
+    refused_commits: Option<String>,
+    knows_groups: bool,
 }
 
 impl Coordinator {
@@ -57,7 +77,14 @@ impl Coordinator {
             blob_root: format!("file://{}", folder.path().display()),
             session: Mutex::new(None),
             keys: watch::Sender::new(BTreeMap::new()),
-            failing_commits: Mutex::new(0),
+            rules: Mutex::new(Rules {
+                term: TERM,
+                leader: None,
+                failing_commits: 0,
+                refused_commits: None,
+                knows_groups: true,
+            }),
+            gate: watch::Sender::new(true),
         });
         let service = WorkersServer::with_interceptor(Service(shared.clone()), |request: Request<()>| {
             let expected = format!("Bearer {TOKEN}");
@@ -79,8 +106,45 @@ impl Coordinator {
         *self.shared.session.lock().expect("is whole") = None;
     }
 
+    fn rule(&self, change: impl FnOnce(&mut Rules)) {
+        change(&mut self.shared.rules.lock().expect("is whole"));
+    }
+
     pub fn fail_commits(&self, count: u32) {
-        *self.shared.failing_commits.lock().expect("is whole") = count;
+        self.rule(|rules| rules.failing_commits = count);
+    }
+
+    pub fn refuse_commits(&self, reason: &str) {
+        self.rule(|rules| rules.refused_commits = Some(reason.to_owned()));
+    }
+
+    /// As a coordinator of version 1.
+    pub fn forget_groups(&self) {
+        self.rule(|rules| rules.knows_groups = false);
+    }
+
+    /// From the next session on.
+    pub fn elect(&self, term: u64) {
+        self.rule(|rules| rules.term = term);
+    }
+
+    /// Refuses sessions from now on, and says who leads.
+    pub fn follow(&self, leader: &Self) {
+        self.rule(|rules| rules.leader = Some(leader.url.clone()));
+    }
+
+    /// Ends the session, and refuses every other.
+    pub fn go_away(&self) {
+        self.rule(|rules| rules.leader = Some("nowhere".to_owned()));
+        self.hang_up();
+    }
+
+    pub fn hold_commits(&self) {
+        self.shared.gate.send_replace(false);
+    }
+
+    pub fn answer_commits(&self) {
+        self.shared.gate.send_replace(true);
     }
 
     /// Waits for the first report that a test is after; the others are dropped.
@@ -117,9 +181,30 @@ impl Coordinator {
         self.wait_for("a commit", commit).await
     }
 
+    /// How many commits the next call has.
+    pub async fn group(&mut self) -> usize {
+        self.wait_for("a group", |heard| if let Heard::Group(size) = heard { Some(size) } else { None }).await
+    }
+
+    pub async fn draining(&mut self) {
+        self.wait_for("a drain", |heard| matches!(heard, Heard::Draining).then_some(())).await;
+    }
+
+    pub async fn handed_back(&mut self) -> String {
+        let fault = self.fault().await;
+        assert_eq!(fault.kind, FaultKind::HandedBack, "{fault}");
+        fault.message
+    }
+
     pub async fn progress(&mut self) -> v1::TaskProgress {
         let progress = |heard| if let Heard::Progress(progress) = heard { Some(progress) } else { None };
         self.wait_for("progress", progress).await
+    }
+
+    pub async fn progress_of(&mut self, counter: u64) {
+        let wanted = Some(super::messages::task(counter));
+        let progress = |heard| matches!(heard, Heard::Progress(progress) if progress.task == wanted).then_some(());
+        self.wait_for("progress of a task", progress).await;
     }
 
     pub async fn session_end(&mut self) {
@@ -127,54 +212,33 @@ impl Coordinator {
     }
 }
 
-pub fn task(counter: u64) -> v1::TaskId {
-    let attempt = Some(v1::Attempt { term: TERM, counter });
-    v1::TaskId { audit: "audit".into(), phase: 2, shard: 0, attempt }
-}
-
-/// The scripted executor takes the spec's audit id for its instruction.
-fn spec(instruction: &str) -> Vec<u8> {
-    let spec = serde_json::json!({
-        "audit": {"id": instruction},
-        "model": {"config": "m.json"},
-        "data": {"shards": ["0.tar"]},
-    });
-    spec.to_string().into_bytes()
-}
-
-pub fn map(counter: u64, instruction: &str) -> v1::coordinator_message::Kind {
-    v1::coordinator_message::Kind::Map(v1::MapTask {
-        task: Some(task(counter)),
-        program: "score".into(),
-        params_json: spec(instruction),
-        inputs: Vec::new(),
-        lease_ms: 60_000,
-    })
-}
-
-pub fn gang(counter: u64, instruction: &str, world_size: u32) -> v1::coordinator_message::Kind {
-    v1::coordinator_message::Kind::Gang(v1::GangTask {
-        task: Some(task(counter)),
-        program: "train".into(),
-        params_json: spec(instruction),
-        inputs: Vec::new(),
-        generation: counter,
-        rank: 0,
-        world_size,
-        timeout_ms: 30_000,
-    })
-}
-
-pub fn abort(counter: u64) -> v1::coordinator_message::Kind {
-    let abort = v1::AbortTask { task: Some(task(counter)), reason: "the test says so".into() };
-    v1::coordinator_message::Kind::Abort(abort)
-}
-
 struct Service(Arc<Shared>);
 
 impl Shared {
     fn note(&self, heard: Heard) {
         drop(self.heard.send(heard)); // the test may have ended
+    }
+
+    fn rules(&self) -> Rules {
+        self.rules.lock().expect("is whole").clone()
+    }
+
+    async fn may_answer(&self) -> Result<(), Status> {
+        drop(self.gate.subscribe().wait_for(|open| *open).await);
+        let mut rules = self.rules.lock().expect("is whole");
+        if rules.failing_commits > 0 {
+            rules.failing_commits -= 1;
+            return Err(Status::unavailable("the store is busy"));
+        }
+        Ok(())
+    }
+
+    fn decide(&self, commit: v1::CommitRequest) -> v1::CommitResult {
+        if let Some(reason) = self.rules().refused_commits {
+            return v1::CommitResult { outcome: v1::CommitOutcome::Refused.into(), reason };
+        }
+        self.note(Heard::Committed(commit));
+        v1::CommitResult { outcome: v1::CommitOutcome::Applied.into(), reason: String::new() }
     }
 }
 
@@ -185,6 +249,7 @@ async fn listen(shared: Arc<Shared>, replies: mpsc::WeakSender<Reply>, mut messa
             Some(Kind::Hello(hello)) => shared.note(Heard::Hello(hello)),
             Some(Kind::Progress(progress)) => shared.note(Heard::Progress(progress)),
             Some(Kind::Failed(failed)) => shared.note(Heard::Failed(failed.fault.expect("has a fault").into())),
+            Some(Kind::Draining(_)) => shared.note(Heard::Draining),
             Some(Kind::Heartbeat(_)) | None => {}
         }
     }
@@ -210,8 +275,13 @@ impl Workers for Service {
         request: Request<Streaming<v1::WorkerMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         let (replies, stream) = mpsc::channel(16);
-        let blob_root = self.0.blob_root.clone();
-        let welcome = v1::Welcome { term: TERM, heartbeat_ms: 100, blob_root };
+        let (blob_root, rules) = (self.0.blob_root.clone(), self.0.rules());
+        if let Some(leader) = rules.leader {
+            let mut refusal = Status::unavailable("does not lead");
+            refusal.metadata_mut().insert("lethe-leader", leader.parse().expect("is ASCII"));
+            return Err(refusal);
+        }
+        let welcome = v1::Welcome { term: rules.term, heartbeat_ms: 100, blob_root };
         let kind = Some(v1::coordinator_message::Kind::Welcome(welcome));
         replies.send(Ok(v1::CoordinatorMessage { kind })).await.expect("is open");
         tokio::spawn(listen(self.0.clone(), replies.downgrade(), request.into_inner()));
@@ -220,13 +290,23 @@ impl Workers for Service {
     }
 
     async fn commit(&self, request: Request<v1::CommitRequest>) -> Result<Response<v1::CommitReply>, Status> {
-        let mut failing = self.0.failing_commits.lock().expect("is whole");
-        if *failing > 0 {
-            *failing -= 1;
-            return Err(Status::unavailable("the store is not reachable"));
+        self.0.may_answer().await?;
+        let outcome = self.0.decide(request.into_inner()).outcome;
+        Ok(Response::new(v1::CommitReply { outcome }))
+    }
+
+    async fn commit_many(
+        &self,
+        request: Request<v1::CommitManyRequest>,
+    ) -> Result<Response<v1::CommitManyReply>, Status> {
+        if !self.0.rules().knows_groups {
+            return Err(Status::unimplemented("this is version 1"));
         }
-        self.0.note(Heard::Committed(request.into_inner()));
-        Ok(Response::new(v1::CommitReply { outcome: v1::CommitOutcome::Applied.into() }))
+        let v1::CommitManyRequest { worker, commits } = request.into_inner();
+        assert_eq!(worker, "w0");
+        self.0.note(Heard::Group(commits.len()));
+        self.0.may_answer().await?;
+        Ok(Response::new(v1::CommitManyReply { results: commits.into_iter().map(|c| self.0.decide(c)).collect() }))
     }
 
     async fn rendezvous_set(

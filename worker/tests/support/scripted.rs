@@ -1,29 +1,67 @@
 //! The executor of these tests: this test program again, with programs that do what the task's spec says.
 
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use lethe_common::fault::Fault;
+use lethe_common::ids::TaskId;
 use lethe_common::program::{GangProgram, MapProgram};
 use lethe_worker::agent::ExecutorCommand;
 use lethe_worker::executor::{self, Programs};
 use lethe_worker::task::{Counts, GangContext, GangMemory, TaskContext, TaskOutput};
 
-/// Set in the executor only: without it the test that hosts it does nothing.
+/// Set in processes that a test starts: without it the test that hosts one does nothing.
 const ROLE: &str = "LETHE_TEST_ROLE";
 
+/// The folder whose files let gated tasks end.
+const GATES: &str = "LETHE_TEST_GATES";
+
 /// Starts `test`, a test of this program whose body is [`serve`].
-pub fn command(test: &str) -> ExecutorCommand {
+pub fn command(test: &str, gates: &Path) -> ExecutorCommand {
     ExecutorCommand {
         program: std::env::current_exe().expect("knows itself"),
-        arguments: [test, "--exact", "--nocapture"].map(Into::into).to_vec(),
-        variables: vec![(ROLE.to_owned(), "executor".to_owned())],
+        arguments: words(test).map(Into::into).to_vec(),
+        variables: vec![
+            (ROLE.to_owned(), "executor".to_owned()),
+            (GATES.to_owned(), gates.to_str().expect("is text").to_owned()),
+        ],
     }
 }
 
+/// Starts `test` as an agent's process, which finds `variables` in its environment.
+pub fn agent_process(test: &str, variables: &[(&str, &str)]) -> tokio::process::Child {
+    tokio::process::Command::new(std::env::current_exe().expect("knows itself"))
+        .args(words(test))
+        .env(ROLE, "agent")
+        .envs(variables.iter().copied())
+        .stdin(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("starts")
+}
+
+fn words(test: &str) -> [&str; 3] {
+    [test, "--exact", "--nocapture"]
+}
+
+pub fn is_agent() -> bool {
+    std::env::var(ROLE).is_ok_and(|role| role == "agent")
+}
+
+/// Lets a gated task end.
+pub fn open_gate(gates: &Path, counter: u64) {
+    std::fs::write(gates.join(format!("gate-{counter}")), "").expect("is ours");
+}
+
+fn is_open(task: &TaskId) -> bool {
+    let gates = std::env::var_os(GATES).expect("the test says where");
+    Path::new(&gates).join(format!("gate-{}", task.attempt.counter)).exists()
+}
+
 pub fn serve() {
-    if std::env::var_os(ROLE).is_some() {
+    if std::env::var(ROLE).is_ok_and(|role| role == "executor") {
         executor::run(Programs { map: run_map, gang: run_gang }).expect("the agent starts it properly");
     }
 }
@@ -41,6 +79,10 @@ fn run_map(_: MapProgram, ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
         }
         "panic" => panic!("a bad shape\nand a long backtrace"),
         "wait" => wait(ctx, |ctx| ctx.is_cancelled()),
+        "gated" => {
+            wait(ctx, |ctx| ctx.is_cancelled() || is_open(&ctx.task))?;
+            write(ctx)
+        }
         "hang" => wait(ctx, |_| false),
         other => Err(Fault::fatal(format!("no instruction {other:?}"))),
     }

@@ -1,0 +1,168 @@
+//! Blobs to and from files on disk, a piece at a time, and the check that one is still whole.
+//!
+//! It must never hold more of a blob in memory than one piece.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use bytes::Bytes;
+use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
+
+use super::{BlobError, BlobRef, BlobStore, Digest};
+
+/// What is in memory at once, and the size of an upload's parts, which object stores want equal and of 5 MiB or more.
+const PIECE_BYTES: usize = 8 << 20;
+
+impl BlobStore {
+    /// Writes a file's bytes under a path nobody else writes, as durably as [`put`](Self::put), and whole or not at
+    /// all.
+    pub async fn put_file(&self, path: &str, file: &Path) -> Result<BlobRef, BlobError> {
+        let written = self.upload(path, file).await;
+        if written.is_err() {
+            self.remove_half_written(path).await;
+        }
+        written
+    }
+
+    async fn upload(&self, path: &str, file: &Path) -> Result<BlobRef, BlobError> {
+        let access = |source| BlobError::Access { path: path.to_owned(), source };
+        let mut upload = self.inner.put_multipart(&object_store::path::Path::from(path)).await.map_err(access)?;
+        match send(upload.as_mut(), path, file).await {
+            Ok(blob) => upload.complete().await.map(|_| blob).map_err(access),
+            Err(error) => {
+                upload.abort().await.ok(); // what went wrong first is what is told
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes a blob's bytes to a file, checks their size and digest, and syncs it. On an error there is no file.
+    pub async fn get_file(&self, blob: &BlobRef, to: &Path) -> Result<(), BlobError> {
+        let written = self.download(blob, to).await;
+        if written.is_err() {
+            std::fs::remove_file(to).ok(); // it may not be there
+        }
+        written
+    }
+
+    async fn download(&self, blob: &BlobRef, to: &Path) -> Result<(), BlobError> {
+        let local = |error| file_error(&blob.path, to, error);
+        let file = self.read(blob, File::create(to).map_err(local)?).await?;
+        blocking(move || file.sync_all()).await.map_err(local)
+    }
+
+    /// Checks that a blob is there and has its size; where it has at most so many bytes it is read too, and its
+    /// digest checked.
+    pub async fn verify(&self, blob: &BlobRef, up_to_bytes: u64) -> Result<(), BlobError> {
+        if blob.size_bytes <= up_to_bytes {
+            return self.read(blob, io::sink()).await.map(drop);
+        }
+        self.check_size(blob).await
+    }
+
+    async fn check_size(&self, blob: &BlobRef) -> Result<(), BlobError> {
+        let at = object_store::path::Path::from(blob.path.as_str());
+        let meta = self.inner.head(&at).await;
+        let meta = meta.map_err(|source| BlobError::Access { path: blob.path.clone(), source })?;
+        if meta.size == blob.size_bytes { Ok(()) } else { Err(blob.damaged(meta.size, None)) }
+    }
+
+    /// A verified blob, a piece at a time, into whatever takes it.
+    async fn read<W: Write + Send + 'static>(&self, blob: &BlobRef, sink: W) -> Result<W, BlobError> {
+        self.check_size(blob).await?;
+        let at = object_store::path::Path::from(blob.path.as_str());
+        let access = |source| BlobError::Access { path: blob.path.clone(), source };
+        let mut hashing = Hashing { inner: sink, hasher: blake3::Hasher::new() };
+        for start in (0..blob.size_bytes).step_by(PIECE_BYTES) {
+            let end = blob.size_bytes.min(start + PIECE_BYTES as u64);
+            let piece = self.inner.get_range(&at, start..end).await.map_err(access)?;
+            let taken = blocking(move || hashing.write_all(&piece).map(|()| hashing)).await;
+            hashing = taken.map_err(|error| access(generic(error)))?;
+        }
+        let found = hashing.digest();
+        if found == blob.digest { Ok(hashing.inner) } else { Err(blob.damaged(blob.size_bytes, Some(found))) }
+    }
+
+    /// What an upload that failed at its very end leaves beside its path. An object store keeps no such thing.
+    async fn remove_half_written(&self, path: &str) {
+        let at = self.root.join(path);
+        let removed = blocking(move || {
+            let (Some(folder), Some(name)) = (at.parent(), at.file_name()) else { return Ok(()) };
+            let begin = format!("{}#", name.to_string_lossy());
+            for entry in std::fs::read_dir(folder)? {
+                let entry = entry?;
+                if entry.file_name().to_string_lossy().starts_with(&begin) {
+                    std::fs::remove_file(entry.path())?;
+                }
+            }
+            Ok(())
+        });
+        removed.await.ok(); // the failure that led here is what is told, and `tidy` comes by later
+    }
+}
+
+async fn send(upload: &mut dyn MultipartUpload, path: &str, from: &Path) -> Result<BlobRef, BlobError> {
+    let local = |error| file_error(path, from, error);
+    let mut hashing = Hashing { inner: File::open(from).map_err(local)?, hasher: blake3::Hasher::new() };
+    let mut size_bytes = 0;
+    loop {
+        let (piece, rest) =
+            blocking(move || hashing.next_piece().map(|piece| (piece, hashing))).await.map_err(local)?;
+        hashing = rest;
+        if piece.is_empty() {
+            return Ok(BlobRef { path: path.to_owned(), size_bytes, digest: hashing.digest() });
+        }
+        size_bytes += piece.len() as u64;
+        let sent = upload.put_part(PutPayload::from_bytes(piece)).await;
+        sent.map_err(|source| BlobError::Access { path: path.to_owned(), source })?;
+    }
+}
+
+/// A reader or a writer, and the digest of all that went through it.
+struct Hashing<T> {
+    inner: T,
+    hasher: blake3::Hasher,
+}
+
+impl<T> Hashing<T> {
+    fn digest(&self) -> Digest {
+        Digest(*self.hasher.finalize().as_bytes())
+    }
+}
+
+impl<R: Read> Hashing<R> {
+    /// The next full piece; the last is shorter, and after it comes an empty one.
+    fn next_piece(&mut self) -> io::Result<Bytes> {
+        let mut piece = Vec::with_capacity(PIECE_BYTES);
+        self.inner.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut piece)?;
+        self.hasher.update(&piece);
+        Ok(piece.into())
+    }
+}
+
+impl<W: Write> Hashing<W> {
+    fn write_all(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.hasher.update(piece);
+        self.inner.write_all(piece)
+    }
+}
+
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+pub(super) fn generic(error: io::Error) -> object_store::Error {
+    object_store::Error::Generic { store: "folder", source: Box::new(error) }
+}
+
+/// The file is named beside the blob: it may lie on another disk.
+fn file_error(path: &str, file: &Path, error: io::Error) -> BlobError {
+    let error = io::Error::new(error.kind(), format!("{}: {error}", file.display()));
+    BlobError::Access { path: path.to_owned(), source: generic(error) }
+}
+
+#[cfg(test)]
+mod tests;

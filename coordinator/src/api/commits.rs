@@ -1,0 +1,97 @@
+//! Commits as they come in: one, or many at once, each checked against the blobs it speaks of.
+//!
+//! It must never answer a commit before the engine's answer is durable, nor let in one whose blobs are not there.
+
+use futures::StreamExt;
+use futures::stream;
+use lethe_common::blob::{BlobStore, NamedBlob};
+use lethe_common::ids::{TaskId, WorkerId};
+use lethe_engine::{CommitOutcome, Counts};
+use lethe_proto::{WireError, v1};
+use tonic::Status;
+
+use super::{faults, seat::Lead, wire};
+use crate::driver::Input;
+
+/// Commits of one call.
+const MAX_COMMITS: usize = 256;
+/// Blobs of one call that are looked at side by side.
+const LOOKS_AT_ONCE: usize = 16;
+/// Blobs up to this size are read and their digest is checked, larger ones are only measured: a reader checks
+/// every digest anyway, and this must stay cheap.
+const CHECKED_BYTES: u64 = 256 << 10;
+
+struct Commit {
+    worker: WorkerId,
+    task: TaskId,
+    outputs: Vec<NamedBlob>,
+    counts: Counts,
+}
+
+impl Commit {
+    fn read(worker: &str, request: v1::CommitRequest) -> Result<Self, WireError> {
+        Ok(Self {
+            worker: WorkerId::new(worker)?,
+            task: TaskId::try_from(request.task.ok_or(WireError::Missing("task"))?)?,
+            outputs: wire::outputs(request.outputs)?,
+            counts: wire::counts(request.counts.ok_or(WireError::Missing("counts"))?),
+        })
+    }
+}
+
+pub(super) async fn one(lead: &Lead, request: v1::CommitRequest) -> Result<v1::CommitReply, Status> {
+    let worker = request.worker.clone();
+    let commit = Commit::read(&worker, request).map_err(faults::wire)?;
+    if let Err(reason) = verified(&lead.blobs, &commit.outputs).await {
+        return Err(faults::bad_request(reason));
+    }
+    match ask(lead, commit).await? {
+        CommitOutcome::Refused => Err(faults::bad_request(MISPLACED)),
+        outcome => Ok(v1::CommitReply { outcome: wire::outcome(outcome).into() }),
+    }
+}
+
+const MISPLACED: &str = "its outputs do not lie where its attempt writes";
+
+pub(super) async fn many(lead: &Lead, request: v1::CommitManyRequest) -> Result<v1::CommitManyReply, Status> {
+    let v1::CommitManyRequest { worker, commits } = request;
+    if commits.len() > MAX_COMMITS {
+        return Err(faults::bad_request(format!("{} commits in one call; expected at most {MAX_COMMITS}", commits.len())));
+    }
+    let commits: Result<Vec<Commit>, WireError> = commits.into_iter().map(|c| Commit::read(&worker, c)).collect();
+    let settled = stream::iter(commits.map_err(faults::wire)?)
+        .map(|commit| async move {
+            let looked = verified(&lead.blobs, &commit.outputs).await;
+            (commit, looked)
+        })
+        .buffered(LOOKS_AT_ONCE)
+        .map(|(commit, looked)| settle(lead, commit, looked))
+        .buffered(MAX_COMMITS);
+    let results: Vec<Result<v1::CommitResult, Status>> = settled.collect().await;
+    Ok(v1::CommitManyReply { results: results.into_iter().collect::<Result<_, _>>()? })
+}
+
+async fn settle(lead: &Lead, commit: Commit, looked: Result<(), String>) -> Result<v1::CommitResult, Status> {
+    let refused = |reason: String| v1::CommitResult { outcome: v1::CommitOutcome::Refused.into(), reason };
+    if let Err(reason) = looked {
+        return Ok(refused(reason));
+    }
+    Ok(match ask(lead, commit).await? {
+        CommitOutcome::Refused => refused(MISPLACED.to_owned()),
+        outcome => v1::CommitResult { outcome: wire::outcome(outcome).into(), reason: String::new() },
+    })
+}
+
+async fn ask(lead: &Lead, commit: Commit) -> Result<CommitOutcome, Status> {
+    let Commit { worker, task, outputs, counts } = commit;
+    let asked = lead.driver.ask(|reply| Input::Commit { worker, task, outputs, counts, reply }).await;
+    asked.map_err(faults::ask)
+}
+
+/// Whether the blobs are there as the worker says.
+async fn verified(blobs: &BlobStore, outputs: &[NamedBlob]) -> Result<(), String> {
+    for output in outputs {
+        blobs.verify(&output.blob, CHECKED_BYTES).await.map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}

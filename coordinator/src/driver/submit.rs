@@ -1,0 +1,89 @@
+//! What clients ask for: audits, re-runs, and their pause, resumption and end.
+//!
+//! It must never let in a plan that was not built from a spec this build reads.
+
+use lethe_common::ids::{AuditId, PhaseIndex};
+use lethe_common::spec::Spec;
+use lethe_engine::{Event, Options};
+use tokio::sync::oneshot;
+
+use super::answer::Promise;
+use super::input::{Control, Rerun, Submission};
+use super::{Driver, Status, SubmitError};
+use crate::plans;
+
+type Reply = oneshot::Sender<Result<Status, SubmitError>>;
+
+const MILLION: f64 = 1e6;
+
+impl Driver {
+    pub(super) fn submit(&mut self, submission: Submission, reply: Reply) {
+        let audit = submission.spec.audit.id.clone();
+        if let Some(stored) = self.engine.spec_json(&audit)
+            && stored != submission.spec_json
+        {
+            drop(reply.send(Err(SubmitError::OtherSpec(audit)))); // the caller may be gone
+            return;
+        }
+        let plan = plans::build(&submission.spec);
+        let options = options(&submission.spec, submission.submitter, submission.priority);
+        self.push(Event::Submitted { audit: audit.clone(), plan, spec_json: submission.spec_json, options });
+        self.promise(Promise::Submitted { audit, reply });
+    }
+
+    pub(super) fn rerun(&mut self, rerun: Rerun, reply: Reply) {
+        match self.rerun_event(rerun) {
+            Ok((audit, event)) => {
+                self.push(event);
+                self.promise(Promise::Submitted { audit, reply });
+            }
+            Err(error) => drop(reply.send(Err(error))), // the caller may be gone
+        }
+    }
+
+    fn rerun_event(&self, rerun: Rerun) -> Result<(AuditId, Event), SubmitError> {
+        let Rerun { audit, of, from, spec, submitter, priority } = rerun;
+        let mut spec = match spec {
+            Some(spec) => spec,
+            None => self.stored_spec(&of)?,
+        };
+        spec.audit.id = audit.clone();
+        let plan = plans::build(&spec);
+        let index = plan.phases.iter().zip(0..).find(|(phase, _)| phase.name == from).map(|(_, index)| index);
+        let Some(index) = index else {
+            let phases = plan.phases.into_iter().map(|phase| phase.name).collect();
+            return Err(SubmitError::NoPhase { name: from, phases });
+        };
+        let from = PhaseIndex(index);
+        self.engine.check_rerun(&audit, &of, &plan, from)?;
+        let options = options(&spec, submitter, priority);
+        let spec_json = serde_json::to_string(&spec).map_err(|e| SubmitError::Spec(audit.clone(), e.to_string()))?;
+        Ok((audit.clone(), Event::RerunRequested { audit, of, from, plan, spec_json, options }))
+    }
+
+    fn stored_spec(&self, of: &AuditId) -> Result<Box<Spec>, SubmitError> {
+        let unknown = || SubmitError::Rerun(lethe_engine::RerunError::Unknown(of.clone()));
+        let json = self.engine.spec_json(of).ok_or_else(unknown)?;
+        serde_json::from_str(json).map_err(|e| SubmitError::Spec(of.clone(), e.to_string()))
+    }
+
+    pub(super) fn control(&mut self, audit: AuditId, control: Control, reply: oneshot::Sender<Option<Status>>) {
+        let id = audit.clone();
+        self.push(match control {
+            Control::Pause => Event::PauseRequested { audit: id },
+            Control::Resume => Event::ResumeRequested { audit: id },
+            Control::Cancel => Event::CancelRequested { audit: id },
+        });
+        self.promise(Promise::Controlled { audit, reply });
+    }
+}
+
+fn options(spec: &Spec, submitter: String, priority: i32) -> Options {
+    let ppm = |share: f64| (share.clamp(0.0, 1.0) * MILLION).round() as u32;
+    Options {
+        submitter,
+        priority,
+        max_lost_ppm: ppm(spec.data.max_failed_share),
+        check_ppm: ppm(spec.score.check_share),
+    }
+}

@@ -1,0 +1,135 @@
+//! One reign after the other: campaign, lead until deposed, campaign again.
+//!
+//! It must never let two drivers of this process run at once, nor one run on after its reign.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tracing::{info, warn};
+
+use crate::api::{Lead, Standing};
+use crate::driver::{Driver, DriverConfig, DriverError};
+use crate::rendezvous::Rendezvous;
+use crate::server::ServerError;
+use crate::store::{Candidate, Reign, Store, StoreError};
+use crate::upkeep;
+
+/// Before a coordinator that could not read its store campaigns again.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What every reign is made of.
+pub(crate) struct Reigns {
+    pub store: Store,
+    pub candidate: Candidate,
+    pub driver: DriverConfig,
+}
+
+/// How a reign ended.
+enum End {
+    Shutdown,
+    /// Another leads.
+    Deposed(String),
+    Failed(ServerError),
+}
+
+/// Campaigns and leads until the shutdown.
+///
+/// # Errors
+/// What campaigning again would not mend.
+pub(crate) async fn rule(
+    reigns: &Reigns,
+    standing: &watch::Sender<Standing>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServerError> {
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let mut reign = tokio::select! {
+            elected = reigns.campaign(standing) => elected?,
+            () = &mut shutdown => return Ok(()),
+        };
+        let end = reigns.lead(&mut reign, standing, &mut shutdown).await;
+        standing.send_replace(Standing::Standby { leader: None });
+        match end {
+            End::Shutdown => {
+                info!("shutting down");
+                reign.resign().await;
+                return Ok(());
+            }
+            End::Deposed(reason) => warn!(reason, "another leads; standing by"),
+            End::Failed(error) if is_passing(&error) => {
+                warn!(%error, "cannot lead now; trying again");
+                reign.resign().await;
+                sleep(PAUSE).await;
+            }
+            End::Failed(error) => {
+                reign.resign().await;
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// Whether another try, perhaps by another, may fare better.
+fn is_passing(error: &ServerError) -> bool {
+    matches!(error, ServerError::Lead(DriverError::Store(StoreError::Deadline { .. })))
+}
+
+impl Reigns {
+    /// Waits for the election; meanwhile callers are told who leads.
+    async fn campaign(&self, standing: &watch::Sender<Standing>) -> Result<Reign, StoreError> {
+        let mut looks = interval(self.candidate.ttl / 4);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut campaign = pin!(self.store.campaign(&self.candidate));
+        loop {
+            tokio::select! {
+                elected = &mut campaign => return elected,
+                _ = looks.tick() => {
+                    let leader = self.store.leader().await.ok().flatten().map(|leader| leader.address);
+                    standing.send_replace(Standing::Standby { leader });
+                }
+            }
+        }
+    }
+
+    async fn lead(
+        &self,
+        reign: &mut Reign,
+        standing: &watch::Sender<Standing>,
+        shutdown: &mut (impl Future<Output = ()> + Unpin),
+    ) -> End {
+        let rendezvous = Arc::new(Rendezvous::default());
+        let driver = Driver::new(self.store.clone(), reign.term, Arc::clone(&rendezvous), self.driver.clone());
+        let driver = tokio::select! {
+            driver = driver => match driver {
+                Ok(driver) => driver,
+                Err(error) => return End::Failed(error.into()),
+            },
+            reason = reign.lost() => return End::Deposed(reason),
+            () = &mut *shutdown => return End::Shutdown,
+        };
+        let (handle, queue) = Driver::queue();
+        let blobs = self.driver.blobs.clone();
+        let lead = Lead { driver: handle.clone(), rendezvous, blobs: blobs.clone(), term: reign.term.0 };
+        standing.send_replace(Standing::Leading(lead));
+        let mut driver = tokio::spawn(driver.run(queue));
+        let upkeep = tokio::spawn(upkeep::keep(self.store.clone(), blobs, handle.clone()));
+        let end = tokio::select! {
+            ended = &mut driver => match ended {
+                Ok(Ok(())) => End::Shutdown,
+                Ok(Err(DriverError::Deposed { own, current })) => End::Deposed(format!("term {current} follows {own}")),
+                Ok(Err(error)) => End::Failed(error.into()),
+                Err(panic) => End::Failed(ServerError::Panic(panic)),
+            },
+            reason = reign.lost() => End::Deposed(reason),
+            () = &mut *shutdown => End::Shutdown,
+        };
+        upkeep.abort();
+        driver.abort(); // whatever it still held was not durable, and its sessions end with it
+        drop(driver.await); // not before it is gone
+        end
+    }
+}

@@ -1,0 +1,106 @@
+//! What becomes of audits after their end: run again under another name, and forgotten in time.
+//!
+//! It must never change an audit that has ended, nor forget one whose results another still uses.
+
+use lethe_common::ids::{AuditId, PhaseIndex};
+
+use crate::engine::Engine;
+use crate::ledger::{Ledger, Request};
+use crate::plan::Plan;
+use crate::turn::Turn;
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RerunError {
+    #[error("there is no audit {0}; `lethe list --all` shows those that are kept")]
+    Unknown(AuditId),
+    #[error("audit {0} exists; choose another id for the re-run")]
+    Exists(AuditId),
+    #[error("audit {of} has not finished phase {phase}, so that a re-run cannot begin after it; begin earlier")]
+    Unfinished { of: AuditId, phase: String },
+    #[error("the re-run's plan differs from that of audit {of} before phase {phase}; begin earlier")]
+    OtherPlan { of: AuditId, phase: String },
+    #[error("the plan has {phases} phases; there is none with index {from}")]
+    NoPhase { phases: usize, from: PhaseIndex },
+}
+
+impl Engine {
+    /// Whether an audit can take over another's results before a phase.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub fn check_rerun(&self, id: &AuditId, of: &AuditId, plan: &Plan, from: PhaseIndex) -> Result<(), RerunError> {
+        let source = self.audits.get(of).ok_or_else(|| RerunError::Unknown(of.clone()))?;
+        if self.audits.contains_key(id) {
+            return Err(RerunError::Exists(id.clone()));
+        }
+        let kept = from.0 as usize;
+        if kept >= plan.phases.len() {
+            return Err(RerunError::NoPhase { phases: plan.phases.len(), from });
+        }
+        let ledger = &source.ledger;
+        if let Some((spec, _)) =
+            ledger.audit.plan.phases.iter().zip(&ledger.phases).take(kept).find(|(_, p)| !p.is_done())
+        {
+            return Err(RerunError::Unfinished { of: of.clone(), phase: spec.name.clone() });
+        }
+        let differs = |(ours, theirs): &(&crate::plan::PhaseSpec, &crate::plan::PhaseSpec)| {
+            (&ours.name, &ours.inputs) != (&theirs.name, &theirs.inputs)
+        };
+        match plan.phases.iter().zip(&ledger.audit.plan.phases).take(kept).find(differs) {
+            Some((spec, _)) => Err(RerunError::OtherPlan { of: of.clone(), phase: spec.name.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn rerun(&mut self, request: Request, (of, from): (&AuditId, PhaseIndex), turn: &mut Turn<'_>) {
+        if request.plan.check().is_err() || self.check_rerun(&request.id, of, &request.plan, from).is_err() {
+            return;
+        }
+        let ledger = Ledger::rerun(request, &self.audits[of].ledger, from, turn.now);
+        self.take_up(ledger, turn);
+    }
+
+    /// Forgets one ended audit whose time has come, a step: its records are many.
+    pub(crate) fn forget_old(&mut self, turn: &mut Turn<'_>) {
+        let retention_ms = turn.knobs.retention_ms;
+        let old = |ledger: &Ledger| ledger.ended().is_some_and(|at| turn.now.since_ms(at) >= retention_ms);
+        let used = |id: &AuditId| self.audits.values().any(|other| other.ledger.audit.inherited.contains(id));
+        let found = self.audits.iter().find(|(id, audit)| old(&audit.ledger) && !used(id)).map(|(id, _)| id.clone());
+        if let Some(id) = found {
+            self.audits.remove(&id);
+            turn.outbox.forget(id);
+        }
+    }
+
+    /// Whether a blob of this path counts: some record points at it.
+    pub fn points_at(&self, path: &str) -> bool {
+        let Some(place) = Place::parse(path) else { return false };
+        let Some(audit) = self.audits.get(&place.audit) else { return false };
+        let Some(phase) = audit.ledger.phases.get(place.phase.0 as usize) else { return false };
+        let in_map = audit.ledger.result(place.phase, place.shard).is_some_and(|result| {
+            let own = |stored: &crate::record::StoredBlob| *stored.name == *place.name;
+            result.attempt.to_string() == place.attempt && result.outputs.iter().any(own)
+        });
+        in_map || phase.outputs.iter().any(|output| output.blob.path == path)
+    }
+}
+
+/// The parts of a path that [`lethe_common::blob::attempt_path`] made.
+struct Place<'a> {
+    audit: AuditId,
+    phase: PhaseIndex,
+    shard: lethe_common::ids::ShardId,
+    attempt: &'a str,
+    name: &'a str,
+}
+
+impl<'a> Place<'a> {
+    fn parse(path: &'a str) -> Option<Self> {
+        let mut parts = path.splitn(5, '/');
+        let mut next = || parts.next();
+        let audit = AuditId::new(next()?).ok()?;
+        let phase = PhaseIndex(next()?.parse().ok()?);
+        let shard = lethe_common::ids::ShardId(next()?.parse().ok()?);
+        Some(Self { audit, phase, shard, attempt: next()?, name: next()? })
+    }
+}
