@@ -8,13 +8,17 @@ mod cluster;
 mod commands;
 mod exit;
 mod follow;
+mod interrupt;
 mod output;
+mod reach;
 mod session;
+mod show;
 
 use std::process::ExitCode;
 
 use arguments::{Arguments, Command};
 use clap::Parser;
+use commands::operate::{self, Control};
 use lethe_common::telemetry::{self, LogFormat};
 
 fn main() -> ExitCode {
@@ -29,5 +33,15 @@ fn run(arguments: Arguments) -> anyhow::Result<exit::Ending> {
         Command::Redteam(redteam) => commands::redteam::run(&redteam),
         Command::Eval(eval) => commands::eval::run(&eval),
         Command::Demo(demo) => commands::demo::run(&demo),
+        Command::Submit(submit) => operate::submit(&submit),
+        Command::List(list) => operate::list(&list),
+        Command::Show(show) => operate::show(&show),
+        Command::Watch(watch) => operate::watch(&watch),
+        Command::Pause(audit) => operate::control(&audit, Control::Pause),
+        Command::Resume(audit) => operate::control(&audit, Control::Resume),
+        Command::Cancel(audit) => operate::control(&audit, Control::Cancel),
+        Command::Rerun(rerun) => operate::rerun(&rerun),
+        Command::Workers(workers) => operate::workers(&workers),
+        Command::Cluster(cluster) => operate::cluster(&cluster),
     }
 }

@@ -8,12 +8,12 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use lethe_common::spec::Spec;
 use lethe_proto::v1::{AuditView, RunState, SubmitRequest, WatchAuditRequest};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tonic::{Code, Status};
 
 use crate::cluster::{Client, Cluster, ClusterPlan};
 use crate::exit::bad_input;
 use crate::follow::{Display, follow};
+use crate::interrupt::Interrupt;
 
 /// After the coordinator stops answering, how long its own end may take to explain it.
 const POST_MORTEM: Duration = Duration::from_secs(2);
@@ -112,24 +112,5 @@ fn reason(view: &AuditView) -> String {
     match of_phase {
         Some(phase) if view.reason.is_empty() => format!("{}: {}", phase.name, phase.reason),
         Some(_) | None => view.reason.clone(),
-    }
-}
-
-/// Ctrl-C or SIGTERM.
-struct Interrupt {
-    keyboard: Signal,
-    termination: Signal,
-}
-
-impl Interrupt {
-    fn listen() -> anyhow::Result<Self> {
-        Ok(Self { keyboard: signal(SignalKind::interrupt())?, termination: signal(SignalKind::terminate())? })
-    }
-
-    async fn received(&mut self) {
-        tokio::select! {
-            _ = self.keyboard.recv() => {}
-            _ = self.termination.recv() => {}
-        }
     }
 }

@@ -4,5 +4,6 @@ pub mod audit;
 pub mod demo;
 mod dry_run;
 pub mod eval;
+pub mod operate;
 mod preflight;
 pub mod redteam;

@@ -8,11 +8,14 @@ use lethe_common::time::Millis;
 use lethe_proto::v1::{AuditView, PhaseView, RunState};
 
 use super::phase::{elapsed, rate, spoken};
+use crate::show::{plain, state, waits};
 
 /// What was said of each phase last.
 #[derive(Debug, Default)]
 pub struct Lines {
     said: BTreeMap<String, String>,
+    /// What was said of the audit as a whole last.
+    audit: String,
 }
 
 impl Lines {
@@ -21,7 +24,22 @@ impl Lines {
     }
 
     fn news(&mut self, view: &AuditView, now: Millis) -> Vec<String> {
-        view.phases.iter().filter_map(|phase| self.of_phase(phase, now)).collect()
+        let of_phases: Vec<String> = view.phases.iter().filter_map(|phase| self.of_phase(phase, now)).collect();
+        of_phases.into_iter().chain(self.of_audit(view)).collect()
+    }
+
+    /// Why the whole audit waits; a phase's own failure is told by the phase.
+    fn of_audit(&mut self, view: &AuditView) -> Option<String> {
+        let waits = match view.state() {
+            RunState::Pending | RunState::Paused | RunState::Running => waits(view),
+            RunState::Succeeded | RunState::Failed | RunState::Cancelled | RunState::Unspecified => None,
+        };
+        let line = waits.map(|why| format!("{}: {}: {why}", view.audit, state(view.state()))).unwrap_or_default();
+        if line == self.audit {
+            return None;
+        }
+        self.audit.clone_from(&line);
+        (!line.is_empty()).then_some(line)
     }
 
     fn of_phase(&mut self, phase: &PhaseView, now: Millis) -> Option<String> {
@@ -44,9 +62,9 @@ fn line(phase: &PhaseView, now: Millis) -> Option<String> {
     let name = &phase.name;
     match phase.state() {
         RunState::Running if phase.reason.is_empty() => Some(format!("{name}: started, {}", tasks(phase.total))),
-        RunState::Running => Some(format!("{name}: waits: {}", phase.reason)),
+        RunState::Running => Some(format!("{name}: waits: {}", plain(&phase.reason))),
         RunState::Succeeded => Some(format!("{name}: {}", done(phase, now))),
-        RunState::Failed | RunState::Cancelled => Some(format!("{name}: failed: {}", phase.reason)),
+        RunState::Failed | RunState::Cancelled => Some(format!("{name}: failed: {}", plain(&phase.reason))),
         RunState::Pending | RunState::Paused | RunState::Unspecified => None,
     }
 }
@@ -97,5 +115,21 @@ mod tests {
         let last = "score: done in 2.0 s, 1000 samples/s, 1 samples could not be read, 1 retries";
         assert_eq!(said(RunState::Succeeded, "", 3_000), [last]);
         assert!(said(RunState::Succeeded, "", 3_000).is_empty());
+    }
+
+    #[test]
+    fn why_an_audit_waits_is_said_once() {
+        let mut lines = Lines::default();
+        let paused = |reason: &str| AuditView {
+            audit: "march".to_owned(),
+            state: RunState::Paused.into(),
+            reason: reason.to_owned(),
+            ..AuditView::default()
+        };
+        assert_eq!(lines.news(&paused("by ann"), Millis(0)), ["march: paused: by ann"]);
+        assert!(lines.news(&paused("by ann"), Millis(0)).is_empty());
+        let running = AuditView { state: RunState::Running.into(), ..paused("") };
+        assert!(lines.news(&running, Millis(0)).is_empty());
+        assert_eq!(lines.news(&paused("by ann"), Millis(0)), ["march: paused: by ann"], "it is news again");
     }
 }

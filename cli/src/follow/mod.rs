@@ -27,7 +27,15 @@ impl Display {
         if std::io::stderr().is_terminal() { Self::Live(Bars::new()) } else { Self::Plain(Lines::default()) }
     }
 
-    fn show(&mut self, view: &AuditView) {
+    /// A line of its own beside the progress.
+    pub fn say(&self, text: &str) {
+        match self {
+            Self::Live(bars) => bars.say(text),
+            Self::Plain(_) => eprintln!("{text}"),
+        }
+    }
+
+    pub fn show(&mut self, view: &AuditView) {
         match self {
             Self::Live(bars) => bars.show(view),
             Self::Plain(lines) => lines.show(view),

@@ -1,4 +1,10 @@
 //! What can be said on the command line. Every command's help ends with an example.
+//!
+//! It must never check what only a file or a coordinator can tell.
+
+mod operate;
+
+pub use operate::{Cluster, List, OneAudit, Remote, Rerun, Submit, Watch, Workers};
 
 use std::path::PathBuf;
 
@@ -22,6 +28,30 @@ pub enum Command {
     Eval(Eval),
     /// The whole story on Fashion-MNIST: plant, train, audit, judge
     Demo(Demo),
+    /// Hand an audit to a running coordinator
+    Submit(Submit),
+    /// The audits that run or wait, as they will be served
+    List(List),
+    /// One audit: its phases, what was lost, and why it waits
+    #[command(after_help = operate::SHOW_HELP)]
+    Show(OneAudit),
+    /// Follow an audit until it ends, across changes of the leader
+    Watch(Watch),
+    /// Start nothing new of an audit until it is resumed
+    #[command(after_help = operate::PAUSE_HELP)]
+    Pause(OneAudit),
+    /// Let a paused audit go on
+    #[command(after_help = operate::RESUME_HELP)]
+    Resume(OneAudit),
+    /// End an audit for good
+    #[command(after_help = operate::CANCEL_HELP)]
+    Cancel(OneAudit),
+    /// Run an audit again from a phase, as a new one that takes over the results before it
+    Rerun(Rerun),
+    /// The workers: what they do, or why they do nothing
+    Workers(Workers),
+    /// The coordinators: leader, term, store, and every wait in ascending order
+    Cluster(Cluster),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -157,20 +187,22 @@ mod tests {
 
     use super::*;
 
-    fn leaves(command: &clap::Command) -> Vec<clap::Command> {
+    /// Every command that can be run, with the words that run it.
+    fn leaves(path: &str, command: &clap::Command) -> Vec<(String, clap::Command)> {
+        let path = format!("{path} {}", command.get_name()).trim().to_owned();
         if command.has_subcommands() {
-            command.get_subcommands().flat_map(leaves).collect()
+            command.get_subcommands().flat_map(|sub| leaves(&path, sub)).collect()
         } else {
-            vec![command.clone()]
+            vec![(path, command.clone())]
         }
     }
 
     #[test]
-    fn every_command_has_an_example() {
+    fn every_help_ends_with_an_example_of_the_command() {
         Arguments::command().debug_assert();
-        for mut command in leaves(&Arguments::command()) {
-            let help = command.render_long_help().to_string();
-            assert!(help.contains("Example:"), "{help}");
+        for (path, command) in leaves("", &Arguments::command()) {
+            let end = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(end.starts_with(&format!("Example:\n  {path}")), "{path} --help ends with {end:?}");
         }
     }
 }

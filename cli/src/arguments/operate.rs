@@ -1,0 +1,123 @@
+//! What can be said to a running coordinator.
+//!
+//! It must never take the token as an argument: every user of a machine can read those.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Format;
+
+/// How a coordinator is reached, and how its answer is printed.
+#[derive(Debug, Clone, Args)]
+pub struct Remote {
+    /// Addresses of the coordinators, any order; the token is read from LETHE_TOKEN
+    #[arg(
+        long,
+        env = "LETHE_COORDINATOR",
+        value_name = "URL[,URL..]",
+        value_delimiter = ',',
+        required = true,
+        hide_env_values = true
+    )]
+    pub coordinator: Vec<String>,
+    /// What to print
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  lethe submit audit.toml --priority 10 --follow\n\nThe same spec submitted twice is \
+one audit. Paths in it are as the coordinator and the workers see them."
+)]
+pub struct Submit {
+    /// The audit spec (TOML)
+    pub spec: PathBuf,
+    /// Higher goes first
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-100..=100))]
+    pub priority: i32,
+    /// Whose quota it counts against, and whose name people see
+    #[arg(long, env = "USER", default_value = "", hide_env = true, hide_default_value = true)]
+    pub submitter: String,
+    /// Stay, and follow the audit as `lethe watch` does
+    #[arg(long)]
+    pub follow: bool,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  lethe list --all")]
+pub struct List {
+    /// The ended ones as well, the latest first
+    #[arg(long)]
+    pub all: bool,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+pub const SHOW_HELP: &str = "Example:\n  lethe show march --output json";
+pub const PAUSE_HELP: &str = "Example:\n  lethe pause march\n\nShards in flight are finished; a training stops at its \
+next step. `lethe resume march` goes on.";
+pub const RESUME_HELP: &str = "Example:\n  lethe resume march";
+pub const CANCEL_HELP: &str = "Example:\n  lethe cancel march\n\nIt asks nothing and is final: a cancelled audit never \
+runs again. `lethe rerun` begins a new one with what this one committed.";
+
+#[derive(Debug, Args)]
+pub struct OneAudit {
+    /// The audit's id
+    pub audit: String,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  lethe watch march\n\nCtrl-C stops watching; the audit goes on. With --output json \
+every view is one line.\nExit codes: 0 succeeded, 1 failed or cancelled, 2 bad input, 130 interrupted."
+)]
+pub struct Watch {
+    /// The audit's id
+    pub audit: String,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  lethe rerun march --from unlearn --id march-2 --spec audit.toml")]
+pub struct Rerun {
+    /// The audit whose results are taken over
+    pub audit: String,
+    /// The first phase that runs again
+    #[arg(long, value_name = "PHASE")]
+    pub from: String,
+    /// The new audit's id [default: the audit's with the next free number]
+    #[arg(long, value_name = "NEW")]
+    pub id: Option<String>,
+    /// A changed spec; its audit.id is replaced by the new id [default: as before]
+    #[arg(long)]
+    pub spec: Option<PathBuf>,
+    /// Higher goes first
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-100..=100))]
+    pub priority: i32,
+    /// Whose quota it counts against, and whose name people see
+    #[arg(long, env = "USER", default_value = "", hide_env = true, hide_default_value = true)]
+    pub submitter: String,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  lethe workers")]
+pub struct Workers {
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  lethe cluster --coordinator http://10.0.0.1:4040,http://10.0.0.2:4040")]
+pub struct Cluster {
+    #[command(flatten)]
+    pub remote: Remote,
+}

@@ -1,0 +1,77 @@
+//! `lethe pause`, `resume` and `cancel`.
+//!
+//! They must never ask back: scripts use them. What is final is said instead.
+
+use lethe_proto::v1::{AuditView, CancelAuditRequest, PauseAuditRequest, ResumeAuditRequest};
+use tonic::{Response, Status};
+
+use super::{block_on, print, refusal, told};
+use crate::arguments::OneAudit;
+use crate::exit::Ending;
+use crate::reach::{Client, Patience};
+use crate::show::{self, json};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    Pause,
+    Resume,
+    Cancel,
+}
+
+pub fn control(arguments: &OneAudit, control: Control) -> anyhow::Result<Ending> {
+    let audit = &arguments.audit;
+    let view = block_on(&arguments.remote, async |mut coordinators| {
+        let ask = async |client: Client| asked(client, audit.clone(), control).await;
+        match coordinators.call(Patience::CALL, ask).await {
+            Ok(view) => told(view),
+            Err(error) => Err(refusal::of_audit(&mut coordinators, audit, error).await),
+        }
+    })?;
+    print(arguments.remote.output, || sentence(&view, control), || json::audit(&view));
+    Ok(Ending::Accepted)
+}
+
+async fn asked(mut client: Client, audit: String, control: Control) -> Result<Response<Option<AuditView>>, Status> {
+    Ok(match control {
+        Control::Pause => client.pause_audit(PauseAuditRequest { audit }).await?.map(|reply| reply.audit),
+        Control::Resume => client.resume_audit(ResumeAuditRequest { audit }).await?.map(|reply| reply.audit),
+        Control::Cancel => client.cancel_audit(CancelAuditRequest { audit }).await?.map(|reply| reply.audit),
+    })
+}
+
+/// What it is now, and what comes next.
+fn sentence(view: &AuditView, control: Control) -> String {
+    let state = show::state(view.state());
+    let reason = show::waits(view).map(|why| format!(" ({why})")).unwrap_or_default();
+    let next = match control {
+        Control::Pause => format!("lethe resume {} goes on", view.audit),
+        Control::Resume => format!("lethe watch {} follows it", view.audit),
+        Control::Cancel => "this is final".to_owned(),
+    };
+    format!("{}: {state}{reason}; {next}\n", view.audit)
+}
+
+#[cfg(test)]
+mod tests {
+    use lethe_proto::v1::RunState;
+
+    use super::*;
+
+    #[test]
+    fn each_answer_says_what_comes_next() {
+        let view = |state: RunState, reason: &str| AuditView {
+            audit: "march".to_owned(),
+            state: state.into(),
+            reason: reason.to_owned(),
+            ..AuditView::default()
+        };
+        let table = [
+            (RunState::Paused, "by ann", Control::Pause, "march: paused (by ann); lethe resume march goes on\n"),
+            (RunState::Running, "", Control::Resume, "march: running; lethe watch march follows it\n"),
+            (RunState::Cancelled, "by ann", Control::Cancel, "march: cancelled (by ann); this is final\n"),
+        ];
+        for (state, reason, control, told) in table {
+            assert_eq!(sentence(&view(state, reason), control), told);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! `lethe watch`: follows an audit to its end, whichever coordinator leads.
+//!
+//! It must never end because a coordinator did: only the audit's end, the user, or a minute without a leader ends it.
+
+use anyhow::bail;
+use lethe_proto::v1::{AuditView, RunState};
+
+use super::{block_on, refusal};
+use crate::arguments::{self, Format};
+use crate::exit::Ending;
+use crate::follow::Display;
+use crate::interrupt::Interrupt;
+use crate::reach::{Coordinators, News, Views};
+use crate::show::{self, Page, json};
+
+pub fn watch(arguments: &arguments::Watch) -> anyhow::Result<Ending> {
+    block_on(&arguments.remote, async |coordinators| {
+        follow(coordinators, &arguments.audit, arguments.remote.output).await
+    })
+}
+
+/// Shows every view; in JSON each is a line on stdout.
+pub async fn follow(coordinators: Coordinators, audit: &str, output: Format) -> anyhow::Result<Ending> {
+    let mut interrupt = Interrupt::listen()?;
+    let mut views = Views::new(coordinators, audit);
+    let mut display = Display::choose();
+    let ended = tokio::select! {
+        ended = to_the_end(&mut views, &mut display, output) => Some(ended),
+        () = interrupt.received() => None,
+    };
+    display.finish();
+    match ended {
+        Some(Ok(view)) => judge(&view, output),
+        Some(Err(error)) => Err(refusal::of_audit(views.coordinators(), audit, error).await),
+        None => {
+            eprintln!("no longer watching; {audit} goes on");
+            Ok(Ending::Interrupted)
+        }
+    }
+}
+
+async fn to_the_end(
+    views: &mut Views,
+    display: &mut Display,
+    output: Format,
+) -> Result<AuditView, crate::reach::CallError> {
+    loop {
+        match views.next().await? {
+            News::View(view) => {
+                match output {
+                    Format::Text => display.show(&view),
+                    Format::Json => println!("{}", json::audit(&view)),
+                }
+                if show::ended(&view) {
+                    return Ok(*view);
+                }
+            }
+            News::Interrupted(why) => display.say(&format!("lost the coordinator ({why}); looking for the leader")),
+        }
+    }
+}
+
+fn judge(view: &AuditView, output: Format) -> anyhow::Result<Ending> {
+    match output {
+        Format::Text => print!("{}", show::audit(view, Page::of_stdout())),
+        // Every view was a line, the last one as well.
+        Format::Json => {}
+    }
+    match view.state() {
+        RunState::Succeeded => Ok(Ending::Accepted),
+        RunState::Failed
+        | RunState::Cancelled
+        | RunState::Paused
+        | RunState::Pending
+        | RunState::Running
+        | RunState::Unspecified => {
+            let why = show::waits(view).unwrap_or_default();
+            bail!("{} {}: {why}", view.audit, show::state(view.state()))
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What the commands send and print, once a leader answers.
+
+use lethe_proto::v1::{AuditView, RunState, WorkerView};
+
+use crate::fake::{Running, Script};
+use crate::run::{lethe, march};
+
+fn knowing(audits: Vec<AuditView>) -> Running {
+    Running::start(Script { audits, ..Script::default() })
+}
+
+#[test]
+fn empty_states_say_what_to_do() {
+    let empty = knowing(Vec::new());
+    assert_eq!(lethe(&[&empty.url()], &["list"]).well(), "no audits; submit one with lethe submit SPEC\n");
+    assert!(lethe(&[&empty.url()], &["workers"]).well().contains("start one with lethe-worker"));
+    let ended = knowing(vec![march(RunState::Succeeded)]);
+    assert!(lethe(&[&ended.url()], &["list"]).well().contains("1 ended; see them with lethe list --all"));
+    assert!(lethe(&[&ended.url()], &["list", "--all"]).well().contains("march"));
+}
+
+#[test]
+fn an_unknown_audit_is_bad_input_with_the_names_near_it() {
+    let coordinator = knowing(vec![march(RunState::Running)]);
+    for call in ["show", "watch", "pause", "resume", "cancel"] {
+        let error = lethe(&[&coordinator.url()], &[call, "marhc"]).error(2);
+        assert!(error.contains("did you mean march?"), "{call}: {error}");
+    }
+    let error = lethe(&[&coordinator.url()], &["show", "zebra"]).error(2);
+    assert!(error.contains("lethe list --all"), "{error}");
+}
+
+#[test]
+fn audits_are_paused_resumed_and_cancelled() {
+    let coordinator = knowing(vec![march(RunState::Running)]);
+    let said = |call| lethe(&[&coordinator.url()], &[call, "march"]).well();
+    assert!(said("pause").starts_with("march: paused"));
+    assert!(said("resume").starts_with("march: running"));
+    assert!(said("cancel").contains("this is final"));
+    assert_eq!(coordinator.script().calls, ["pause", "resume", "cancel"]);
+}
+
+const SPEC: &str = "[audit]\nid = \"march\"\n[model]\ncheckpoint = \"m.safetensors\"\nconfig = \"m.json\"\n[data]\nshards = [\"0.tar\"]\n";
+
+fn spec() -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().expect("makes a folder");
+    let path = folder.path().join("audit.toml");
+    std::fs::write(&path, SPEC).expect("writes");
+    let path = path.to_str().expect("is UTF-8").to_owned();
+    (folder, path)
+}
+
+#[test]
+fn a_spec_is_submitted_with_who_and_how_urgent() {
+    let coordinator = knowing(Vec::new());
+    let (_folder, path) = spec();
+    let text = lethe(&[&coordinator.url()], &["submit", &path, "--priority", "-5"]).well();
+    assert!(text.starts_with("march: pending") && text.contains("2nd in the queue: waits for april"), "{text}");
+    assert!(text.contains("lethe watch march"), "{text}");
+    let submitted = coordinator.script().submitted[0].clone();
+    assert_eq!((submitted.audit.as_str(), submitted.submitter.as_str(), submitted.priority), ("march", "ann", -5));
+    let sent: serde_json::Value = serde_json::from_slice(&submitted.spec_json).expect("is JSON");
+    assert_eq!(sent["audit"]["id"], "march");
+    assert!(sent["model"]["config"].as_str().expect("is a path").starts_with('/'), "{sent}");
+    lethe(&[&coordinator.url()], &["submit", &path, "--priority", "101"]).error(2);
+    assert_eq!(coordinator.script().submitted.len(), 1);
+}
+
+#[test]
+fn a_submit_that_follows_ends_as_the_audit_does() {
+    let (_folder, path) = spec();
+    let submit = |state| {
+        let streams = [vec![Ok(march(RunState::Running)), Ok(march(state))]].into();
+        let coordinator = Running::start(Script { streams, ..Script::default() });
+        lethe(&[&coordinator.url()], &["submit", &path, "--follow"])
+    };
+    assert!(submit(RunState::Succeeded).well().contains("march: succeeded"));
+    assert!(submit(RunState::Failed).error(1).contains("march failed"));
+}
+
+#[test]
+fn a_rerun_names_its_phase_and_gets_a_free_id() {
+    let second = AuditView { audit: "march-2".to_owned(), ..march(RunState::Failed) };
+    let coordinator = knowing(vec![march(RunState::Failed), second]);
+    let error = lethe(&[&coordinator.url()], &["rerun", "march", "--from", "scroe"]).error(2);
+    assert!(error.contains("did you mean score?"), "{error}");
+    let text = lethe(&[&coordinator.url()], &["rerun", "march", "--from", "score"]).well();
+    assert!(text.contains("march-3") && text.contains("re-run of march"), "{text}");
+    let (_folder, path) = spec();
+    let _ =
+        lethe(&[&coordinator.url()], &["rerun", "march", "--from", "score", "--id", "april", "--spec", &path]).well();
+    let reruns = coordinator.script().reruns.clone();
+    assert_eq!((reruns[0].of.as_str(), reruns[0].from_phase.as_str()), ("march", "score"));
+    assert!(reruns[0].spec_json.is_empty(), "nothing was changed");
+    let sent: serde_json::Value = serde_json::from_slice(&reruns[1].spec_json).expect("is JSON");
+    assert_eq!((reruns[1].audit.as_str(), &sent["audit"]["id"]), ("april", &serde_json::json!("april")));
+}
+
+/// Programs read these names: a change here breaks them.
+#[test]
+fn json_keeps_its_field_names() {
+    let worker = WorkerView { worker: "w-0".to_owned(), ..WorkerView::default() };
+    let script = Script { audits: vec![march(RunState::Running)], workers: vec![worker], ..Script::default() };
+    let coordinator = Running::start(script);
+    let json = |arguments: &[&str]| lethe(&[&coordinator.url()], &[arguments, &["--output", "json"]].concat()).json();
+    let keys = |value: &serde_json::Value| {
+        value.as_object().expect("is an object").keys().cloned().collect::<Vec<_>>().join(" ")
+    };
+    let audit = json(&["show", "march"]);
+    assert_eq!(
+        keys(&audit),
+        "audit ended_ms phases priority quarantined queue_position reason rerun_of state submitted_ms submitter workers"
+    );
+    assert_eq!(
+        keys(&audit["phases"][0]),
+        "checked done ended_ms eta_ms in_flight_done in_flight_total kind late mismatched name outputs quarantined \
+         reason retries samples_failed samples_read samples_scored speculated started_ms state total"
+    );
+    assert_eq!(json(&["list"])["audits"][0], audit);
+    assert_eq!(
+        keys(&json(&["workers"])["workers"][0]),
+        "committed device failed host memory_bytes reason release since_ms slots state tasks wire_version worker"
+    );
+    assert_eq!(keys(&json(&["cluster"])), "knobs leader release store term");
+}
