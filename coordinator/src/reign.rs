@@ -49,10 +49,16 @@ pub(crate) async fn rule(
     loop {
         let mut reign = tokio::select! {
             elected = reigns.campaign(standing) => elected?,
-            () = &mut shutdown => return Ok(()),
+            () = &mut shutdown => {
+                standing.send_replace(Standing::Stopping);
+                return Ok(());
+            }
         };
         let end = reigns.lead(&mut reign, standing, &mut shutdown).await;
-        standing.send_replace(Standing::Standby { leader: None });
+        standing.send_replace(match end {
+            End::Shutdown => Standing::Stopping,
+            End::Deposed(_) | End::Failed(_) => Standing::Standby { leader: None },
+        });
         match end {
             End::Shutdown => {
                 info!("shutting down");

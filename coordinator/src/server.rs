@@ -129,9 +129,11 @@ fn serve(
     drained: oneshot::Receiver<()>,
 ) -> impl Future<Output = Result<(), tonic::transport::Error>> + Send + 'static {
     let workers = WorkersApi::new(seat.clone(), parts.terms.clone());
-    let router = Server::builder()
-        .add_service(workers.service(config.token.clone()))
-        .add_service(AuditsApi::service(seat, parts.facts.clone(), config.token.clone()));
+    let router = Server::builder().add_service(workers.service(config.token.clone())).add_service(AuditsApi::service(
+        seat,
+        parts.facts.clone(),
+        config.token.clone(),
+    ));
     // Nagle's algorithm would add 40 ms to every step of a rendezvous.
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     router.serve_with_incoming_shutdown(incoming, async { drop(drained.await) })

@@ -52,13 +52,13 @@ impl AuditsApi {
 
     async fn watch(&self, audit: &str) -> Result<watch::Receiver<driver::Status>, Status> {
         let audit = AuditId::new(audit).map_err(faults::bad_request)?;
-        let driver = self.seat.lead()?.driver;
+        let driver = self.seat.lead().await?.driver;
         driver.watch(audit.clone()).await.map_err(faults::ask)?.ok_or_else(|| unknown(&audit))
     }
 
     async fn control(&self, audit: &str, control: Control) -> Result<Option<v1::AuditView>, Status> {
         let audit = AuditId::new(audit).map_err(faults::bad_request)?;
-        let driver = self.seat.lead()?.driver;
+        let driver = self.seat.lead().await?.driver;
         let status = driver.control(audit.clone(), control).await.map_err(faults::ask)?;
         Ok(Some(audit_view(status.ok_or_else(|| unknown(&audit))?)))
     }
@@ -119,7 +119,7 @@ fn asked(submitter: String, priority: i32) -> Result<(String, i32), Status> {
 impl v1::audits_server::Audits for AuditsApi {
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitReply>, Status> {
         let submission = submission(request.into_inner())?;
-        let driver = self.seat.lead()?.driver;
+        let driver = self.seat.lead().await?.driver;
         let status = driver.submit(submission).await.map_err(faults::ask)?.map_err(faults::submit)?;
         Ok(Response::new(v1::SubmitReply { audit: Some(audit_view(status)) }))
     }
@@ -170,24 +170,24 @@ impl v1::audits_server::Audits for AuditsApi {
         request: Request<v1::RerunAuditRequest>,
     ) -> Result<Response<v1::RerunAuditReply>, Status> {
         let rerun = rerun(request.into_inner())?;
-        let driver = self.seat.lead()?.driver;
+        let driver = self.seat.lead().await?.driver;
         let status = driver.rerun(rerun).await.map_err(faults::ask)?.map_err(faults::submit)?;
         Ok(Response::new(v1::RerunAuditReply { audit: Some(audit_view(status)) }))
     }
 
     async fn list_audits(&self, _: Request<v1::ListAuditsRequest>) -> Result<Response<v1::ListAuditsReply>, Status> {
-        let statuses = self.seat.lead()?.driver.list().await.map_err(faults::ask)?;
+        let statuses = self.seat.lead().await?.driver.list().await.map_err(faults::ask)?;
         Ok(Response::new(v1::ListAuditsReply { audits: statuses.into_iter().map(audit_view).collect() }))
     }
 
     async fn list_workers(&self, _: Request<v1::ListWorkersRequest>) -> Result<Response<v1::ListWorkersReply>, Status> {
-        let workers = self.seat.lead()?.driver.workers().await.map_err(faults::ask)?;
+        let workers = self.seat.lead().await?.driver.workers().await.map_err(faults::ask)?;
         let workers = workers.into_iter().map(|(view, greeting)| worker_view(view, greeting)).collect();
         Ok(Response::new(v1::ListWorkersReply { workers }))
     }
 
     async fn cluster(&self, _: Request<v1::ClusterRequest>) -> Result<Response<v1::ClusterReply>, Status> {
-        let term = self.seat.lead()?.term;
+        let term = self.seat.lead().await?.term;
         let ClusterFacts { address, store, knobs } = self.facts.clone();
         let knob = |(name, ms): (&str, u64)| v1::Knob { name: name.to_owned(), ms };
         Ok(Response::new(v1::ClusterReply {

@@ -56,7 +56,10 @@ const MISPLACED: &str = "its outputs do not lie where its attempt writes";
 pub(super) async fn many(lead: &Lead, request: v1::CommitManyRequest) -> Result<v1::CommitManyReply, Status> {
     let v1::CommitManyRequest { worker, commits } = request;
     if commits.len() > MAX_COMMITS {
-        return Err(faults::bad_request(format!("{} commits in one call; expected at most {MAX_COMMITS}", commits.len())));
+        return Err(faults::bad_request(format!(
+            "{} commits in one call; expected at most {MAX_COMMITS}",
+            commits.len()
+        )));
     }
     let commits: Result<Vec<Commit>, WireError> = commits.into_iter().map(|c| Commit::read(&worker, c)).collect();
     let settled = stream::iter(commits.map_err(faults::wire)?)

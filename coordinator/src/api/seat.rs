@@ -3,9 +3,11 @@
 //! It must never let a call through to a driver whose reign is over.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lethe_common::blob::BlobStore;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tonic::Status;
 use tonic::metadata::AsciiMetadataValue;
 
@@ -25,13 +27,19 @@ pub struct Lead {
 }
 
 /// ```text
-///   Standby --elected--> Leading --deposed, resigned--> Standby
+///   Standby --elected--> Leading --deposed--> Standby
+///      +--------------------+--shutdown--> Stopping
 /// ```
 #[derive(Debug, Clone)]
 pub enum Standing {
     Standby { leader: Option<String> },
     Leading(Lead),
+    Stopping,
 }
+
+/// How long a call is held while nobody is known to lead: an election, or a start over a large store, takes about
+/// that long, and a caller would only come back.
+const HOLD: Duration = Duration::from_secs(10);
 
 /// The calls' view of it.
 #[derive(Debug, Clone)]
@@ -40,10 +48,20 @@ pub struct Seat(pub watch::Receiver<Standing>);
 impl Seat {
     /// # Errors
     /// UNAVAILABLE where another leads, with the leader's address as metadata where it is known.
-    pub(super) fn lead(&self) -> Result<Lead, Status> {
-        match &*self.0.borrow() {
-            Standing::Leading(lead) => Ok(lead.clone()),
-            Standing::Standby { leader } => Err(refusal(leader.as_deref())),
+    pub(super) async fn lead(&self) -> Result<Lead, Status> {
+        let mut standing = self.0.clone();
+        let known = |standing: &Standing| match standing {
+            Standing::Leading(_) | Standing::Stopping | Standing::Standby { leader: Some(_) } => true,
+            Standing::Standby { leader: None } => false,
+        };
+        match timeout(HOLD, standing.wait_for(known)).await {
+            Ok(Ok(standing)) => match &*standing {
+                Standing::Leading(lead) => Ok(lead.clone()),
+                Standing::Standby { leader } => Err(refusal(leader.as_deref())),
+                Standing::Stopping => Err(Status::unavailable("this coordinator is stopping; try again or another")),
+            },
+            Ok(Err(_ended)) => Err(Status::unavailable("this coordinator has stopped; try again or another")),
+            Err(_elapsed) => Err(refusal(None)),
         }
     }
 }
@@ -63,13 +81,15 @@ fn refusal(leader: Option<&str>) -> Status {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_standby_says_who_leads() {
+    #[tokio::test]
+    async fn a_standby_says_who_leads_and_holds_calls_while_nobody_does() {
         let (standing, seat) = watch::channel(Standing::Standby { leader: Some("http://h:1".to_owned()) });
         let seat = Seat(seat);
-        let status = seat.lead().err().expect("does not lead");
+        let status = seat.lead().await.err().expect("does not lead");
         assert_eq!(status.metadata().get(LEADER_METADATA).expect("is told"), "http://h:1");
         standing.send_replace(Standing::Standby { leader: None });
-        assert!(seat.lead().err().expect("does not lead").metadata().get(LEADER_METADATA).is_none());
+        let held = tokio::spawn(async move { seat.lead().await.err().expect("does not lead") });
+        standing.send_replace(Standing::Stopping);
+        assert!(held.await.expect("ends").message().contains("stopping"));
     }
 }

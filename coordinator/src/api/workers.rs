@@ -61,7 +61,7 @@ impl v1::workers_server::Workers for WorkersApi {
         &self,
         request: Request<Streaming<v1::WorkerMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
-        let lead = self.seat.lead()?;
+        let lead = self.seat.lead().await?;
         let (replies, stream) = mpsc::channel(MAX_QUEUED_MESSAGES);
         let session = session::run(request.into_inner(), replies, lead.driver, self.terms.clone());
         tokio::spawn(session);
@@ -69,14 +69,14 @@ impl v1::workers_server::Workers for WorkersApi {
     }
 
     async fn commit(&self, request: Request<v1::CommitRequest>) -> Result<Response<v1::CommitReply>, Status> {
-        commits::one(&self.seat.lead()?, request.into_inner()).await.map(Response::new)
+        commits::one(&self.seat.lead().await?, request.into_inner()).await.map(Response::new)
     }
 
     async fn commit_many(
         &self,
         request: Request<v1::CommitManyRequest>,
     ) -> Result<Response<v1::CommitManyReply>, Status> {
-        commits::many(&self.seat.lead()?, request.into_inner()).await.map(Response::new)
+        commits::many(&self.seat.lead().await?, request.into_inner()).await.map(Response::new)
     }
 
     async fn rendezvous_set(
@@ -85,7 +85,7 @@ impl v1::workers_server::Workers for WorkersApi {
     ) -> Result<Response<v1::RendezvousSetReply>, Status> {
         let v1::RendezvousSetRequest { key, value } = request.into_inner();
         let (gang, generation, key) = place(key).map_err(faults::wire)?;
-        let rendezvous = self.seat.lead()?.rendezvous;
+        let rendezvous = self.seat.lead().await?.rendezvous;
         rendezvous.set(&gang, generation, &key, Bytes::from(value)).map_err(faults::rendezvous)?;
         Ok(Response::new(v1::RendezvousSetReply {}))
     }
@@ -97,7 +97,7 @@ impl v1::workers_server::Workers for WorkersApi {
         let v1::RendezvousGetRequest { key, timeout_ms } = request.into_inner();
         let (gang, generation, key) = place(key).map_err(faults::wire)?;
         let timeout = Duration::from_millis(timeout_ms);
-        let rendezvous = self.seat.lead()?.rendezvous;
+        let rendezvous = self.seat.lead().await?.rendezvous;
         let value = rendezvous.get(&gang, generation, &key, timeout).await.map_err(faults::rendezvous)?;
         Ok(Response::new(v1::RendezvousGetReply { value: value.to_vec() }))
     }
@@ -108,7 +108,7 @@ impl v1::workers_server::Workers for WorkersApi {
     ) -> Result<Response<v1::RendezvousAddReply>, Status> {
         let v1::RendezvousAddRequest { key, amount } = request.into_inner();
         let (gang, generation, key) = place(key).map_err(faults::wire)?;
-        let rendezvous = self.seat.lead()?.rendezvous;
+        let rendezvous = self.seat.lead().await?.rendezvous;
         let value = rendezvous.add(&gang, generation, &key, amount).map_err(faults::rendezvous)?;
         Ok(Response::new(v1::RendezvousAddReply { value }))
     }

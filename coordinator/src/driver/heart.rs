@@ -68,7 +68,11 @@ impl Heart {
     pub fn look(&mut self, sessions: &Sessions, now: Instant) -> Round {
         let since = now.duration_since(self.last_check);
         self.last_check = now;
-        if since > self.heartbeat { Round::Stalled(since) } else { Round::Silent(sessions.silent_since(now - self.silence)) }
+        if since > self.heartbeat {
+            Round::Stalled(since)
+        } else {
+            Round::Silent(sessions.silent_since(now - self.silence))
+        }
     }
 }
 

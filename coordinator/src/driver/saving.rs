@@ -22,7 +22,9 @@ const REMIND_EVERY: Duration = Duration::from_secs(10);
 pub(super) enum Saved {
     Durable,
     /// Another leads.
-    Deposed { current: Term },
+    Deposed {
+        current: Term,
+    },
     Refused(StoreError),
 }
 

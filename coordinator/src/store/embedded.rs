@@ -207,7 +207,11 @@ fn migrate(table: &mut Table<'_>) -> Result<(), StoreError> {
         let damaged = |e: serde_json::Error| StoreError::Damaged { key: TERM.to_owned(), reason: e.to_string() };
         put(table, TERM, &migration::fence(&term).map_err(damaged)?.encode())?;
     }
-    tracing::info!(from = migration::FROM, to = SCHEMA_VERSION, "the store was written by an earlier release: migrated");
+    tracing::info!(
+        from = migration::FROM,
+        to = SCHEMA_VERSION,
+        "the store was written by an earlier release: migrated"
+    );
     put(table, SCHEMA, SCHEMA_VERSION.to_string().as_bytes())
 }
 

@@ -113,7 +113,8 @@ async fn a_mostly_free_file_is_compacted_and_keeps_what_it_has() {
 #[tokio::test]
 async fn a_store_of_the_last_release_is_migrated_whole_and_its_terms_go_on() {
     let folder = tempdir().expect("makes a folder");
-    let audit_json = r#"{"Audit":["drill",{"plan":{"phases":[]},"spec_json":"{}","submitted":7,"state":"Running","outline":null}]}"#;
+    let audit_json =
+        r#"{"Audit":["drill",{"plan":{"phases":[]},"spec_json":"{}","submitted":7,"state":"Running","outline":null}]}"#;
     let page = r#"{"Page":["drill",1,1,{"done":{"65":{"outputs":[],"counts":{"read":3,"scored":2,"failed":1}}}}]}"#;
     let path = folder.path().join(FILE_NAME);
     let database = Database::create(&path).expect("makes one");

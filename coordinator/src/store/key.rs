@@ -13,7 +13,9 @@ pub(super) fn encode(key: &RecordKey) -> String {
     match key {
         RecordKey::Audit(audit) => format!("{RECORDS}{audit}/0"),
         RecordKey::Phase(audit, phase) => format!("{RECORDS}{audit}/phase/{:05}", phase.0),
-        RecordKey::Segment(audit, phase, segment) => format!("{RECORDS}{audit}/phase/{:05}/segment/{segment:07}", phase.0),
+        RecordKey::Segment(audit, phase, segment) => {
+            format!("{RECORDS}{audit}/phase/{:05}/segment/{segment:07}", phase.0)
+        }
     }
 }
 

@@ -80,7 +80,8 @@ mod tests {
 
     #[test]
     fn a_page_becomes_a_segment_whose_blobs_lie_where_they_lay() {
-        let (key, value) = moved("audit/drill/phase/00002/page/0000001", PAGE.as_bytes()).expect("reads").expect("moves");
+        let (key, value) =
+            moved("audit/drill/phase/00002/page/0000001", PAGE.as_bytes()).expect("reads").expect("moves");
         assert_eq!(key, "audit/drill/phase/00002/segment/0000001");
         let record = segment::decode(&value).expect("is one");
         let [(ShardId(65), Fate::Done(result))] = &record.entries[..] else { panic!("{record:?}") };

@@ -139,7 +139,9 @@ mod tests {
         let audit = AuditId::new("a").expect("is an id");
         let own = RecordKey::Segment(audit, PhaseIndex(2), 31);
         assert_eq!(key(&key::encode(&own)), Some(own));
-        for other in ["audit/a/0", "audit/a/phase/00002", "audit/a/phase/2/segment/31", "audit/a/phase/00002/page/0000031"] {
+        for other in
+            ["audit/a/0", "audit/a/phase/00002", "audit/a/phase/2/segment/31", "audit/a/phase/00002/page/0000031"]
+        {
             assert_eq!(key(other), None, "{other}");
         }
     }

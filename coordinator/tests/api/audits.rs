@@ -7,7 +7,11 @@ use tonic::Code;
 use crate::rig::{Rig, audit, soon, spec};
 
 fn submit(spec: &Spec) -> v1::SubmitRequest {
-    v1::SubmitRequest { audit: spec.audit.id.to_string(), spec_json: serde_json::to_vec_pretty(spec).expect("is JSON"), ..Default::default() }
+    v1::SubmitRequest {
+        audit: spec.audit.id.to_string(),
+        spec_json: serde_json::to_vec_pretty(spec).expect("is JSON"),
+        ..Default::default()
+    }
 }
 
 #[tokio::test]

@@ -39,7 +39,10 @@ async fn a_commit_counts_once_and_is_shown() {
 #[tokio::test]
 async fn another_wire_version_is_refused_by_name() {
     let rig = Rig::calm().await;
-    let refusal = Worker::open(rig.workers().await, v1::WorkerHello { version: 99, ..hello("old-one") }).await.err().expect("is refused");
+    let refusal = Worker::open(rig.workers().await, v1::WorkerHello { version: 99, ..hello("old-one") })
+        .await
+        .err()
+        .expect("is refused");
     assert_eq!(refusal.code(), Code::FailedPrecondition);
     assert!(refusal.message().contains("old-one") && refusal.message().contains("99"), "{refusal}");
 }
@@ -123,9 +126,12 @@ async fn a_worker_that_lies_about_its_outputs_is_refused_with_the_reason() {
     std::fs::create_dir_all(written.parent().expect("has one")).expect("makes a folder");
     std::fs::write(&written, b"what it wrote").expect("writes");
     let digest = lethe_common::blob::Digest::of(b"what it claims").0.to_vec();
-    for (path, size_bytes, says) in
-        [(at("there"), 13, "digest"), (at("there"), 12, "13"), (at("missing"), 13, "missing"), ("else".to_owned(), 1, "else")]
-    {
+    for (path, size_bytes, says) in [
+        (at("there"), 13, "digest"),
+        (at("there"), 12, "13"),
+        (at("missing"), 13, "missing"),
+        ("else".to_owned(), 1, "else"),
+    ] {
         let blob = Some(v1::BlobRef { path, size_bytes, digest: digest.clone() });
         let outputs = vec![v1::NamedBlob { name: "there".to_owned(), blob }];
         let counts = Some(v1::Counts::default());
