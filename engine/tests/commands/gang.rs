@@ -6,7 +6,8 @@ use lethe_common::time::Millis;
 use lethe_engine::{AuditState, Command, CommitOutcome, PhaseRecord, PhaseState, Tally};
 
 use crate::bench::{
-    Bench, abort, acknowledge, audit_record, ended, gang, leases, outputs, persist, phase_record, running, start_member, task, worker,
+    Bench, abort, acknowledge, audit_record, ended, gang, leases, outputs, persist, phase_record, running,
+    start_member, task, worker,
 };
 
 /// Each retry here is a fault or a loss, so that it counts as a strike too.

@@ -5,7 +5,9 @@ use lethe_common::ids::{Attempt, Term};
 use lethe_common::time::Millis;
 use lethe_engine::{AuditState, Outline, PhaseRecord, PhaseState};
 
-use crate::bench::{Bench, audit_record, done, ended, map, persist, phase_record, reduce, running, start_reduce, waiting};
+use crate::bench::{
+    Bench, audit_record, done, ended, map, persist, phase_record, reduce, running, start_reduce, waiting,
+};
 
 fn attempt(counter: u64) -> Attempt {
     Attempt { term: Term(1), counter }
@@ -30,10 +32,8 @@ fn a_done_reduce_starts_the_next_phase_and_an_old_one_changes_nothing() {
     let mut bench = Bench::new();
     bench.submit(vec![reduce("plan"), reduce("report")]);
     assert_eq!(bench.reduce_done(0, 7, None), vec![]);
-    let expected = vec![
-        persist(vec![phase_record(0, done()), phase_record(1, running())]),
-        start_reduce(1, attempt(0), vec![]),
-    ];
+    let expected =
+        vec![persist(vec![phase_record(0, done()), phase_record(1, running())]), start_reduce(1, attempt(0), vec![])];
     assert_eq!(bench.reduce_done(0, 0, None), expected);
     assert_eq!(bench.reduce_done(0, 0, None), vec![]);
 }

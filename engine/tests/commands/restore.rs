@@ -64,7 +64,10 @@ fn records_that_do_not_fit_are_refused() {
         (vec![whole.clone(), ahead, second.clone()], RestoreError::OutOfOrder { audit: audit.clone(), phase }),
         (with(&[&segment, &placed(1, 0)]), stray(1, 0)),
         (with(&[&placed(0, 2)]), stray(0, 2)),
-        (vec![inheriting, first.clone(), second.clone()], RestoreError::Inherited { audit: audit.clone(), of: named("gone") }),
+        (
+            vec![inheriting, first.clone(), second.clone()],
+            RestoreError::Inherited { audit: audit.clone(), of: named("gone") },
+        ),
     ];
     for (records, expected) in table {
         assert_eq!(Engine::restore(Term(2), bench.knobs.clone(), records).err(), Some(expected));

@@ -43,7 +43,7 @@ pub struct Run {
     pub began: Option<Millis>,
     /// It will neither end nor show a sign of life.
     pub hangs: bool,
-    /// It was told to stop and goes on; at least it will end.
+    /// Nobody wants it any more and it goes on; at least it will end.
     pub deaf: bool,
 }
 
@@ -63,6 +63,7 @@ impl SimWorker {
     /// What it goes on with under a new session: at most map tasks that still run.
     pub fn rejoin(&mut self, forgets: bool) {
         self.queue.retain(|run| !forgets && run.world_size.is_none() && !run.hangs);
+        self.queue.iter_mut().for_each(|run| run.deaf = true);
     }
 
     pub fn front(&self) -> Option<&Run> {
