@@ -10,6 +10,8 @@ use lethe_engine::Profile;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use crate::jobs::KINDS;
+
 /// The batch of a worker that was told of no halving.
 const BATCH: u32 = 16;
 
@@ -49,7 +51,7 @@ pub struct Run {
 
 impl SimWorker {
     pub fn draw(rng: &mut ChaCha8Rng) -> Self {
-        let (kind, memory) = [("cpu", BATCH), ("gpu", 4)][usize::from(rng.random_bool(0.4))];
+        let (kind, memory) = [(KINDS[0], BATCH), (KINDS[1], 4)][usize::from(rng.random_bool(0.4))];
         let profile = Profile { kind: kind.to_owned(), slots: rng.random_range(1..=3) };
         let queue = VecDeque::new();
         Self { profile, memory, lies: false, up: false, draining: false, session: None, queue }
