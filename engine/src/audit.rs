@@ -98,11 +98,13 @@ impl Audit {
         match &mut self.work {
             Work::None => unreachable!("the phase was opened above"),
             Work::Reduce(work) => work.start_if_due(ledger, turn),
-            Work::Map(work) if work.is_complete() => return Pace::PhaseDone,
             Work::Map(work) => {
                 work.settle_lonely(ledger, turn);
                 if let Verdict::Fails(reason) = work.too_many_lost(ledger) {
                     return Pace::Fails(reason);
+                }
+                if work.is_complete() {
+                    return Pace::PhaseDone;
                 }
             }
             Work::Gang(work) => match work.form(ledger, turn) {

@@ -18,6 +18,19 @@ impl Engine {
     /// Lets every audit whose turn it is go on, then hands out what workers are free.
     pub(crate) fn dispatch(&mut self, turn: &mut Turn<'_>) {
         turn.workers.note_absence(turn.now);
+        let mut live = usize::MAX;
+        let mut served = Vec::new();
+        // What ends makes room for what waits.
+        while self.live.len() < live && turn.outbox.records() < ENOUGH_RECORDS {
+            live = self.live.len();
+            served = self.advance(turn);
+        }
+        self.hand_out(&served, turn);
+    }
+
+    /// Lets each go as far as it can; gives those that have shards to lease, in their order.
+    fn advance(&mut self, turn: &mut Turn<'_>) -> Vec<AuditId> {
+        turn.gathers = false;
         let admitted = self.admitted();
         let mut served = Vec::with_capacity(admitted.len());
         for id in self.ranked(admitted, turn) {
@@ -36,7 +49,7 @@ impl Engine {
             }
         }
         self.live.retain(|id| self.audits[id].ledger.is_live());
-        self.hand_out(&served, turn);
+        served
     }
 
     /// One lease after the other, to the least busy worker that any of these audits can use.

@@ -35,6 +35,8 @@ pub(crate) struct MapWork {
     pub distrusted: BTreeSet<WorkerId>,
     /// Since when only such workers have been there.
     pub untrusted_since: Option<Millis>,
+    /// Since when its own tasks fail, none having given a result.
+    pub failing_since: Option<Millis>,
     /// The shard that was last given up, and why.
     pub last_lost: String,
 }
@@ -82,7 +84,16 @@ impl MapWork {
         let results = ledger.results(phase);
         let waiting = shards.into_iter().filter(|s| results.fate(*s).is_none()).map(|shard| (0, shard)).collect();
         let (open, pace, distrusted) = (BTreeMap::new(), Pace::begin(now), BTreeSet::new());
-        Ok(Self { phase, waiting, open, pace, distrusted, untrusted_since: None, last_lost: String::new() })
+        Ok(Self {
+            phase,
+            waiting,
+            open,
+            pace,
+            distrusted,
+            untrusted_since: None,
+            failing_since: None,
+            last_lost: String::new(),
+        })
     }
 
     pub fn is_complete(&self) -> bool {
@@ -178,9 +189,9 @@ impl MapWork {
     /// Since when every worker fails and nothing of this map ends, and how; nothing where none of its own tasks
     /// failed.
     pub fn failing(&self, workers: &Workers) -> Option<(Millis, String)> {
-        let since = workers.failing_since.filter(|_| self.open.values().any(|open| open.strikes() > 0))?;
+        let since = workers.failing_since?.max(self.failing_since?);
         let fault = workers.all_fail()?;
-        Some((since.max(self.pace.last), format!("every worker failed one task after the other, {fault}")))
+        Some((since, format!("every worker failed one task after the other, {fault}")))
     }
 
     /// Why nothing runs, where nothing does.

@@ -46,6 +46,7 @@ impl MapWork {
             self.wait_again(shard);
             return CommitOutcome::Stale;
         }
+        self.failing_since = None;
         if let Some(holder) = holder {
             self.pace.note(turn.now, turn.now.since_ms(holder.since));
         }
@@ -80,6 +81,7 @@ impl MapWork {
         let Some(open) = self.open.get_mut(&shard) else { return Verdict::Ignored };
         let Some(holder) = open.let_go(worker, setback.task.attempt) else { return Verdict::Ignored };
         ledger.count_retry(self.phase, &mut turn.outbox);
+        self.failing_since.get_or_insert(turn.now);
         self.waiting.remove(&(open.strikes(), shard));
         match open.strike(setback, &holder, turn, (ledger, self.phase)) {
             Spent::No => {

@@ -1,11 +1,19 @@
-//! What the engine answers, event by event: every test compares whole command lists.
+//! What the engine answers, event by event: tests compare whole command lists, or what a list leases to whom.
 //!
-//! They must never look inside the engine, or leave a list half compared.
+//! They must never look inside the engine.
 
 mod audits;
+mod batches;
 mod bench;
 mod gang;
+mod keep;
 mod map;
+mod opinions;
 mod reduce;
 mod restore;
+mod setbacks;
+mod share;
+mod slots;
+mod speculation;
+mod steer;
 mod view;

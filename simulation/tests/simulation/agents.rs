@@ -172,7 +172,7 @@ impl World {
     fn commit(&mut self, name: &WorkerId, run: Run) {
         self.worker(name).queue.pop_front();
         self.finished_ranks.entry(run.gang()).or_default().insert(run.task.shard);
-        let (mut outputs, counts) = (outputs(&run.task), counts(&run.task));
+        let (mut outputs, counts) = (outputs(&run.task, &self.workers[name].profile.kind), counts(&run.task));
         let (phase, shard) = (run.task.phase, run.task.shard);
         let checked = phase != TRAIN && self.job_of(&run).is_checked(phase, shard);
         if self.workers[name].lies && checked && self.faults.strikes(&mut self.rng, FaultKind::Lie) {

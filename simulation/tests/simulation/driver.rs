@@ -49,7 +49,7 @@ impl World {
         }
         commands.iter().for_each(|command| self.tell(|| format!("  {command:?}")));
         let events: Vec<Event> = heard.iter().map(|(event, _)| event.clone()).collect();
-        self.invariants.heard(&events);
+        self.invariants.heard(self.now, &events);
         let seen = Seen { before: &self.store.records, commands };
         self.invariants.check_list(self.now, &seen);
         let changes = batch(commands);

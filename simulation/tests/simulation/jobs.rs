@@ -10,6 +10,9 @@ use lethe_engine::{Counts, InputSpec, Options, Outline, PhaseKind, PhaseSpec, Pl
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+/// The kinds of device, whose last bits differ; the coordinator folds on the first.
+pub const KINDS: [&str; 2] = ["cpu", "gpu"];
+
 pub const SCORE: PhaseIndex = PhaseIndex(1);
 pub const TRAIN: PhaseIndex = PhaseIndex(2);
 /// The map phase that reads a sample.
@@ -120,15 +123,15 @@ fn plan(world_size: u32) -> Plan {
     }
 }
 
-/// What a task writes: the bytes follow from the task, the path from the attempt.
-pub fn outputs(task: &TaskId) -> Vec<NamedBlob> {
-    let digest = digest(&task.audit, task.phase, task.shard);
+/// What a task writes: the bytes follow from the task and the kind of device, the path from the attempt.
+pub fn outputs(task: &TaskId, kind: &str) -> Vec<NamedBlob> {
+    let digest = digest(&task.audit, task.phase, task.shard, kind);
     let blob = BlobRef { path: attempt_path(task, "out"), size_bytes: 1, digest };
     vec![NamedBlob { name: "out".to_owned(), blob }]
 }
 
-pub fn digest(audit: &AuditId, phase: PhaseIndex, shard: ShardId) -> Digest {
-    Digest::of(format!("{audit}/{phase}/{shard}").as_bytes())
+pub fn digest(audit: &AuditId, phase: PhaseIndex, shard: ShardId, kind: &str) -> Digest {
+    Digest::of(format!("{audit}/{phase}/{shard} on {kind}").as_bytes())
 }
 
 pub fn counts(task: &TaskId) -> Counts {

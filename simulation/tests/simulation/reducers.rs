@@ -6,12 +6,12 @@ use lethe_common::fault::Fault;
 use lethe_common::ids::{Attempt, AuditId, PhaseIndex, ShardId, TaskId};
 use lethe_engine::{Event, Outline};
 
-use crate::jobs::{Job, outputs};
+use crate::jobs::{Job, KINDS, outputs};
 
 pub fn succeeded(job: &Job, phase: PhaseIndex, attempt: Attempt) -> Event {
     let task = TaskId { audit: job.id.clone(), phase, shard: ShardId(0), attempt };
     let outline: Option<Outline> = (phase == PhaseIndex(0)).then(|| job.outline.clone());
-    Event::ReduceDone { audit: job.id.clone(), phase, attempt, outputs: outputs(&task), outline }
+    Event::ReduceDone { audit: job.id.clone(), phase, attempt, outputs: outputs(&task, KINDS[0]), outline }
 }
 
 pub fn failed(audit: AuditId, phase: PhaseIndex, attempt: Attempt) -> Event {

@@ -10,6 +10,8 @@ use lethe_engine::Profile;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use crate::jobs::KINDS;
+
 /// The batch of a worker that was told of no halving.
 const BATCH: u32 = 16;
 
@@ -43,13 +45,13 @@ pub struct Run {
     pub began: Option<Millis>,
     /// It will neither end nor show a sign of life.
     pub hangs: bool,
-    /// It was told to stop and goes on; at least it will end.
+    /// Nobody wants it any more and it goes on; at least it will end.
     pub deaf: bool,
 }
 
 impl SimWorker {
     pub fn draw(rng: &mut ChaCha8Rng) -> Self {
-        let (kind, memory) = [("cpu", BATCH), ("gpu", 4)][usize::from(rng.random_bool(0.4))];
+        let (kind, memory) = [(KINDS[0], BATCH), (KINDS[1], 4)][usize::from(rng.random_bool(0.4))];
         let profile = Profile { kind: kind.to_owned(), slots: rng.random_range(1..=3) };
         let queue = VecDeque::new();
         Self { profile, memory, lies: false, up: false, draining: false, session: None, queue }
@@ -63,6 +65,7 @@ impl SimWorker {
     /// What it goes on with under a new session: at most map tasks that still run.
     pub fn rejoin(&mut self, forgets: bool) {
         self.queue.retain(|run| !forgets && run.world_size.is_none() && !run.hangs);
+        self.queue.iter_mut().for_each(|run| run.deaf = true);
     }
 
     pub fn front(&self) -> Option<&Run> {

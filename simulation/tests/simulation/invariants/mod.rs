@@ -103,7 +103,7 @@ impl Invariants {
             opinions: second_opinion::SecondOpinion::new(workers),
             once: Default::default(),
             old: Default::default(),
-            slots: slots::Slots::new(knobs.abort_ms, workers),
+            slots: slots::Slots::new(knobs, workers),
             knobs: knobs.clone(),
         }
     }
@@ -113,8 +113,8 @@ impl Invariants {
     }
 
     /// All that one step took.
-    pub fn heard(&mut self, events: &[Event]) {
-        self.slots.begin();
+    pub fn heard(&mut self, now: Millis, events: &[Event]) {
+        self.slots.begin(now);
         self.opinions.begin();
         for event in events {
             self.slots.heard(event);
@@ -150,7 +150,10 @@ impl Invariants {
                 ("nothing is acted on before it is stored", stored_first::check_act(stored, command)),
                 ("each shard is counted once", self.once.check_act(command)),
                 ("no result of an old attempt", self.old.check_act(command)),
-                ("a worker never holds more than its slots", self.slots.check_act(now, command)),
+                (
+                    "a worker never holds more than its slots, and its leases last while it lives",
+                    self.slots.check_act(now, command),
+                ),
                 ("a quarantined shard is no later phase's task", quarantined::check_act(stored, command)),
                 ("nothing new of a paused audit starts", paused::check_act(stored, command)),
             ];

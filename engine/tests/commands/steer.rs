@@ -1,0 +1,126 @@
+//! What people ask of audits and workers: drain, pause, resume; and stalls, which are nobody's fault.
+
+use lethe_common::fault::Fault;
+use lethe_engine::{AuditState, Command, CommitOutcome, Event};
+
+use crate::bench::{Bench, abort, acknowledge, audit, gang, leased, leases, map, reduce, task};
+
+fn pause() -> Event {
+    Event::PauseRequested { audit: audit() }
+}
+
+fn resume() -> Event {
+    Event::ResumeRequested { audit: audit() }
+}
+
+#[test]
+fn a_draining_worker_gets_nothing_new_and_its_work_goes_on_elsewhere() {
+    let mut bench = Bench::with_workers(2);
+    bench.outlined(vec![reduce("plan"), map("score")], 4);
+    assert_eq!(bench.drain(0), vec![]);
+    let views = bench.engine.worker_views();
+    assert_eq!((views[0].state, views[0].reason.as_str()), ("draining", "SIGTERM"));
+    assert_eq!(leased(&bench.fail(0, task(1, 0, 0), Fault::handed_back("drains"))), []);
+    assert_eq!(leased(&bench.commit(1, task(1, 1, 0))), [(1, 0)]);
+    bench.drain(1);
+    bench.commit(1, task(1, 0, 1));
+    assert_eq!(bench.view().phases[1].reason, "all 2 workers drain");
+    bench.lose(0);
+    assert_eq!(leased(&bench.join(0)), [(0, 2)], "the next process of that name serves");
+}
+
+#[test]
+fn a_drained_gang_forms_again_without_a_strike() {
+    let mut bench = Bench::with_workers(3);
+    bench.submit(vec![gang("train", 2)]);
+    bench.drain(0);
+    bench.fail(0, task(0, 0, 0), Fault::handed_back("drains"));
+    let formed = bench.fail(1, task(0, 1, 0), Fault::handed_back("aborted"));
+    assert_eq!(leased(&formed), [(2, 0), (1, 1)]);
+    assert_eq!(bench.phase(0).tally.strikes, 0);
+}
+
+#[test]
+fn a_paused_map_finishes_what_runs_and_begins_nothing() {
+    let mut bench = Bench::with_workers(1);
+    bench.outlined(vec![reduce("plan"), map("score")], 3);
+    assert!(matches!(bench.step(pause())[..], [Command::Persist(_)]), "no task is aborted");
+    assert_eq!(bench.step(pause()), vec![], "once is enough");
+    let commit = bench.commit(0, task(1, 0, 0));
+    assert!(commit.contains(&acknowledge(0, task(1, 0, 0), CommitOutcome::Applied)), "{commit:?}");
+    assert_eq!(leased(&commit), []);
+    assert_eq!(bench.view().reason, "it is paused; `lethe resume` lets it go on");
+    bench.restore();
+    assert_eq!(leased(&bench.join(0)), [], "a new leader keeps it paused");
+    assert_eq!(leased(&bench.step(resume())), [(0, 1)]);
+    assert_eq!(bench.step(resume()), vec![]);
+}
+
+#[test]
+fn a_paused_gang_stops_and_forms_again_without_a_strike() {
+    let mut bench = Bench::with_workers(1);
+    bench.submit(vec![gang("train", 1)]);
+    let paused = bench.step(pause());
+    assert_eq!(paused[1..], [abort(0, task(0, 0, 0), "generation aborted: the audit was paused")]);
+    bench.fail(0, task(0, 0, 0), Fault::handed_back("aborted"));
+    let resumed = bench.step(resume());
+    assert_eq!(leases(&resumed), [("w0".to_owned(), task(0, 0, 1))]);
+    let phase = bench.phase(0);
+    assert_eq!((phase.generation.0, phase.tally.strikes, phase.retries), (2, 0, 0));
+}
+
+#[test]
+fn time_spent_paused_without_workers_is_no_reason_to_fail() {
+    let mut bench = Bench::with_workers(1);
+    bench.outlined(vec![reduce("plan"), map("score")], 3);
+    bench.step(pause());
+    bench.lose(0);
+    bench.tick_after(bench.knobs.grace_ms * 10);
+    bench.step(resume());
+    assert_eq!(bench.view().state, AuditState::Running, "it has the whole grace from here");
+    bench.tick_after(bench.knobs.grace_ms);
+    assert!(matches!(bench.view().state, AuditState::Failed { .. }));
+}
+
+#[test]
+fn what_has_ended_is_not_paused_resumed_cancelled_or_begun_again() {
+    let mut bench = Bench::with_workers(1);
+    bench.outlined(vec![reduce("plan"), map("score")], 3);
+    bench.step(Event::CancelRequested { audit: audit() });
+    let ended = bench.engine.durable();
+    for event in [pause(), resume(), Event::CancelRequested { audit: audit() }] {
+        assert_eq!(bench.step(event), vec![]);
+    }
+    assert_eq!(bench.submit(vec![reduce("plan")]), vec![]);
+    bench.commit(0, task(1, 0, 0));
+    assert_eq!(bench.engine.durable(), ended);
+}
+
+#[test]
+fn a_stall_costs_nobody_a_lease() {
+    let expired = |stalled: bool| {
+        let mut bench = Bench::with_workers(1);
+        bench.outlined(vec![reduce("plan"), map("score")], 1);
+        bench.now = bench.now.plus_ms(10_000);
+        if stalled {
+            bench.step(Event::Stalled { ms: 10_000 });
+        }
+        let late = bench.tick_after(299);
+        let last = bench.tick_after(1);
+        (late, last).0.is_empty()
+    };
+    assert_eq!((expired(true), expired(false)), (true, false));
+}
+
+#[test]
+fn a_stall_does_not_count_towards_the_grace() {
+    let mut bench = Bench::with_workers(1);
+    bench.outlined(vec![reduce("plan"), map("score")], 1);
+    bench.lose(0);
+    let grace_ms = bench.knobs.grace_ms;
+    bench.now = bench.now.plus_ms(grace_ms);
+    bench.step(Event::Stalled { ms: grace_ms });
+    assert_eq!(bench.view().state, AuditState::Running);
+    bench.tick_after(grace_ms);
+    assert!(matches!(bench.view().state, AuditState::Failed { .. }));
+}
