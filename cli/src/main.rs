@@ -42,6 +42,7 @@ fn run(arguments: Arguments) -> anyhow::Result<exit::Ending> {
         Command::Cancel(audit) => operate::control(&audit, Control::Cancel),
         Command::Rerun(rerun) => operate::rerun(&rerun),
         Command::Workers(workers) => operate::workers(&workers),
+        Command::Bench(bench) => commands::bench::run(&bench),
         Command::Cluster(cluster) => operate::cluster(&cluster),
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! It must never check what only a file or a coordinator can tell.
 
+mod bench;
 mod operate;
 
+pub use bench::{Bench, BenchCommand, ControlPlane, Swarm};
 pub use operate::{Cluster, List, OneAudit, Remote, Rerun, Submit, Watch, Workers};
 
 use std::path::PathBuf;
@@ -52,6 +54,8 @@ pub enum Command {
     Workers(Workers),
     /// The coordinators: leader, term, store, and every wait in ascending order
     Cluster(Cluster),
+    /// Measure what a coordinator sustains on this machine
+    Bench(Bench),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]

@@ -20,8 +20,8 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
-use process::{Launch, Process, Stdout, words};
-use token::Token;
+pub use process::{Launch, Process, Stdout, words};
+pub use token::Token;
 
 /// How long a coordinator may take from its start to the line that says where it listens.
 const START_DEADLINE: Duration = Duration::from_secs(30);
@@ -125,7 +125,7 @@ fn worker(plan: &ClusterPlan, token: &Token, address: SocketAddr, index: u32) ->
 }
 
 /// A binary of the same build, which lies beside this one.
-fn sibling(binary: &str) -> anyhow::Result<PathBuf> {
+pub fn sibling(binary: &str) -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("cannot find this program's own file")?;
     let path = own.parent().unwrap_or(Path::new("/")).join(binary);
     if !path.is_file() {
@@ -134,7 +134,8 @@ fn sibling(binary: &str) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-async fn listening_address(coordinator: &mut Process) -> anyhow::Result<SocketAddr> {
+/// Where a coordinator listens, from the one line that it prints.
+pub async fn listening_address(coordinator: &mut Process) -> anyhow::Result<SocketAddr> {
     let stdout = coordinator.take_stdout().context("the coordinator's output was taken before")?;
     let mut line = String::new();
     let read = tokio::time::timeout(START_DEADLINE, BufReader::new(stdout).read_line(&mut line)).await;

@@ -77,6 +77,16 @@ impl Process {
         Ok(Self { child, stdin, name: launch.name.clone(), log: launch.log.clone() })
     }
 
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub async fn kill(&mut self) {
+        // It may have ended already, which is what we want.
+        let _ = self.child.kill().await;
+    }
+
     pub fn take_stdout(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take()
     }

@@ -1,6 +1,7 @@
 //! One module a command: from its arguments to how it ended.
 
 pub mod audit;
+pub mod bench;
 pub mod demo;
 mod dry_run;
 pub mod eval;

@@ -26,7 +26,9 @@ impl Credentials {
         }
     }
 
-    fn of(token: &str) -> anyhow::Result<Self> {
+    /// # Errors
+    /// As above.
+    pub fn of(token: &str) -> anyhow::Result<Self> {
         let mut value: AsciiMetadataValue = format!("Bearer {token}").parse().map_err(|_| unusable())?;
         value.set_sensitive(true);
         Ok(Self(Some(value)))

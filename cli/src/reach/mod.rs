@@ -8,6 +8,7 @@ mod deed;
 mod near;
 mod watch;
 
+pub use credentials::Credentials;
 pub use near::near;
 pub use watch::{News, Views};
 
@@ -25,7 +26,6 @@ use tonic::transport::Channel;
 use tonic::{Response, Status};
 
 use address::Address;
-use credentials::Credentials;
 use deed::{Deed, deed};
 
 pub type Client = AuditsClient<InterceptedService<Channel, Credentials>>;
@@ -66,10 +66,19 @@ impl Coordinators {
     /// # Errors
     /// Bad input: an address that is none, a token that no header can carry.
     pub fn new(addresses: &[String]) -> anyhow::Result<Self> {
+        Self::with(addresses, Credentials::from_environment()?)
+    }
+
+    /// With a token that is not the environment's.
+    pub fn with_token(addresses: &[String], token: &str) -> anyhow::Result<Self> {
+        Self::with(addresses, Credentials::of(token)?)
+    }
+
+    fn with(addresses: &[String], token: Credentials) -> anyhow::Result<Self> {
         let given = addresses.iter().map(|text| Address::new(text)).collect::<Result<Vec<_>, _>>()?;
         // Jitter needs no more than a seed that differs between commands started at once.
         let jitter = ChaCha8Rng::seed_from_u64(u64::from(std::process::id()));
-        Ok(Self { given, leader: None, token: Credentials::from_environment()?, channels: BTreeMap::new(), jitter })
+        Ok(Self { given, leader: None, token, channels: BTreeMap::new(), jitter })
     }
 
     /// Asks the leader once, with all the tries it takes to find it. The question must be idempotent.

@@ -1,0 +1,88 @@
+//! What can be measured.
+//!
+//! It must never need a cluster that runs already: a benchmark starts what it measures.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::Format;
+
+#[derive(Debug, Args)]
+pub struct Bench {
+    #[command(subcommand)]
+    pub command: BenchCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Leases, commits, latencies, takeover and restart of a coordinator under simulated workers
+    ControlPlane(ControlPlane),
+    /// Simulated workers in a process of their own, so that their CPU is told apart
+    #[command(hide = true)]
+    Swarm(Swarm),
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Example:\n  lethe bench control-plane --quick --output json\n\nStarts coordinators of its own on \
+loopback, and a 3-member etcd where there is one (on PATH, or named by ETCD). One lease operation is one shard \
+granted, or one shard committed."
+)]
+pub struct ControlPlane {
+    /// A bounded subset: fewer workers and shards, shorter windows
+    #[arg(long)]
+    pub quick: bool,
+    /// Seconds of each measured window [default: 10, or 4 with --quick]
+    #[arg(long)]
+    pub seconds: Option<u64>,
+    /// Repetitions of the main measurement, Ray's between them [default: 3, or 1 with --quick]
+    #[arg(long)]
+    pub repetitions: Option<u32>,
+    /// Map tasks that a simulated worker holds
+    #[arg(long, default_value_t = 16)]
+    pub slots: u32,
+    /// Workers that share one HTTP/2 connection; real ones have one each
+    #[arg(long, default_value_t = 25)]
+    pub workers_per_connection: u32,
+    /// Ray's side of the comparison
+    #[arg(long, default_value = "scripts/bench_ray.sh")]
+    pub ray: PathBuf,
+    /// Leave Ray out
+    #[arg(long)]
+    pub no_ray: bool,
+    /// Leave etcd out
+    #[arg(long)]
+    pub no_etcd: bool,
+    /// What to print
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Format,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:\n  lethe bench swarm --coordinator http://127.0.0.1:4040 --workers 100 --seconds 10")]
+pub struct Swarm {
+    /// Addresses of the coordinators; a worker that loses one dials the next
+    #[arg(long, value_delimiter = ',', required = true)]
+    pub coordinator: Vec<String>,
+    #[arg(long)]
+    pub workers: u32,
+    #[arg(long, default_value_t = 16)]
+    pub slots: u32,
+    #[arg(long, default_value_t = 25)]
+    pub workers_per_connection: u32,
+    /// Shards finished a second by all workers together, at times fixed beforehand; without it as fast as it goes
+    #[arg(long)]
+    pub rate: Option<f64>,
+    /// Before the window begins, once every worker has joined
+    #[arg(long, default_value_t = 1.0)]
+    pub warm_up_seconds: f64,
+    #[arg(long, default_value_t = 10.0)]
+    pub seconds: f64,
+    /// Ends the window early once so many shards were committed since the start
+    #[arg(long, default_value_t = u64::MAX)]
+    pub until_commits: u64,
+    /// The coordinator's process, whose CPU is read at both ends of the window
+    #[arg(long)]
+    pub pid: Option<u32>,
+}

@@ -1,0 +1,183 @@
+//! `lethe bench control-plane`: which loads are measured, in which order.
+//!
+//! It must never leave out a part without saying so: what could not be measured is listed with its reason.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::load::{Load, Row, measure};
+use super::storage::Kind;
+use super::{faults, print, ray};
+use crate::arguments::{ControlPlane, Format};
+use crate::exit::Ending;
+
+/// The share of the sustained load at which latencies are measured.
+const OPEN_SHARE: f64 = 0.7;
+
+/// How much is measured.
+struct Scope {
+    workers: &'static [u32],
+    shards: &'static [u32],
+    seconds: f64,
+    repetitions: u32,
+    restart_shards: u32,
+    ray_tasks: u32,
+}
+
+impl Scope {
+    fn of(options: &ControlPlane) -> Self {
+        let quick = Self {
+            workers: &[10, 100],
+            shards: &[10_000, 100_000],
+            seconds: 4.0,
+            repetitions: 1,
+            restart_shards: 100_000,
+            ray_tasks: 5_000,
+        };
+        let full = Self {
+            workers: &[10, 100, 1_000],
+            shards: &[10_000, 100_000, 1_000_000],
+            seconds: 10.0,
+            repetitions: 3,
+            restart_shards: 1_000_000,
+            ray_tasks: 20_000,
+        };
+        let scope = if options.quick { quick } else { full };
+        let seconds = options.seconds.map_or(scope.seconds, |seconds| seconds as f64);
+        Self { seconds, repetitions: options.repetitions.unwrap_or(scope.repetitions).max(1), ..scope }
+    }
+
+    /// The most workers on the most shards.
+    fn main(&self, kind: Kind) -> Load {
+        let most = |of: &[u32]| of.iter().copied().max().expect("a scope has some");
+        let (workers, shards) = (most(self.workers), most(self.shards));
+        Load { kind, workers, audits: 1, shards, rate: None, seconds: self.seconds }
+    }
+}
+
+/// What was measured so far.
+#[derive(Default)]
+pub struct Results {
+    /// As fast as it goes: by workers, shards and audits.
+    pub scaling: Vec<Row>,
+    /// The main load again and again, Ray's between.
+    pub main: Vec<Row>,
+    pub etcd: Option<Row>,
+    /// At a share of the sustained load, by the clock.
+    pub open: Vec<Row>,
+    pub ray: Vec<Value>,
+    pub takeover_s: Option<f64>,
+    pub restart_ready_s: Option<f64>,
+    pub restart_shards: u32,
+    /// What was not measured, and why.
+    pub skipped: BTreeMap<&'static str, String>,
+}
+
+pub fn run(options: &ControlPlane) -> anyhow::Result<Ending> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let results = runtime.block_on(all(options))?;
+    match options.output {
+        Format::Text => print!("{}", print::text(&results)),
+        Format::Json => println!("{:#}", print::json(&results)),
+    }
+    Ok(Ending::Accepted)
+}
+
+async fn all(options: &ControlPlane) -> anyhow::Result<Results> {
+    let scope = Scope::of(options);
+    let mut results = Results { restart_shards: scope.restart_shards, ..Results::default() };
+    beside_ray(&scope, options, &mut results).await?;
+    scaling(&scope, options, &mut results).await?;
+    let sustained = median(results.main.iter().map(|row| row.shards_per_s)).expect("the main load was measured");
+    let open = Load { rate: Some(OPEN_SHARE * sustained), ..scope.main(Kind::Embedded) };
+    results.open.push(told("open loop, embedded", open, options).await?);
+    eprintln!("restart with {} shards committed", scope.restart_shards);
+    results.restart_ready_s = Some(faults::restart(scope.restart_shards).await?);
+    if options.no_etcd {
+        results.skipped.insert("etcd", "--no-etcd".to_owned());
+    } else if let Err(error) = on_etcd(&scope, options, &mut results).await {
+        results.skipped.insert("etcd", format!("{error:#}"));
+    }
+    Ok(results)
+}
+
+/// Ours and Ray's by turns, so that both see the same machine.
+async fn beside_ray(scope: &Scope, options: &ControlPlane, results: &mut Results) -> anyhow::Result<()> {
+    for _ in 0..scope.repetitions {
+        results.main.push(told("main load, embedded", scope.main(Kind::Embedded), options).await?);
+        if options.no_ray {
+            results.skipped.insert("ray", "--no-ray".to_owned());
+            continue;
+        }
+        eprintln!("the same load on Ray");
+        match ray::measure(&options.ray, scope.ray_tasks).await {
+            Ok(found) => results.ray.push(found),
+            Err(error) => drop(results.skipped.insert("ray", format!("{error:#}"))),
+        }
+    }
+    Ok(())
+}
+
+async fn scaling(scope: &Scope, options: &ControlPlane, results: &mut Results) -> anyhow::Result<()> {
+    let main = scope.main(Kind::Embedded);
+    for &workers in scope.workers {
+        for &shards in scope.shards {
+            let load = Load { workers, shards, ..main };
+            results.scaling.push(told("scaling", load, options).await?);
+        }
+    }
+    results.scaling.push(told("ten audits", Load { audits: 10, ..main }, options).await?);
+    Ok(())
+}
+
+async fn on_etcd(scope: &Scope, options: &ControlPlane, results: &mut Results) -> anyhow::Result<()> {
+    let row = told("main load, etcd", scope.main(Kind::Etcd), options).await?;
+    let open = Load { rate: Some(OPEN_SHARE * row.shards_per_s), ..scope.main(Kind::Etcd) };
+    results.etcd = Some(row);
+    results.open.push(told("open loop, etcd", open, options).await?);
+    eprintln!("takeover after kill -9 of the leader");
+    results.takeover_s = Some(faults::takeover(options).await?);
+    Ok(())
+}
+
+/// Measures, and says so on stderr while it lasts.
+async fn told(what: &str, load: Load, options: &ControlPlane) -> anyhow::Result<Row> {
+    eprintln!("{what}: {} workers, {} shards, {} audit(s)", load.workers, load.shards, load.audits);
+    let row = measure(load, options).await?;
+    eprintln!("  {}", print::row(&row));
+    Ok(row)
+}
+
+/// The middle value, or the mean of the two.
+pub fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut sorted: Vec<f64> = values.collect();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => None,
+        len if len % 2 == 1 => Some(sorted[middle]),
+        _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
+    }
+}
+
+/// What this was measured on and with.
+pub fn setting() -> Value {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    json!({
+        "cpus": std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
+        "load_average": load.split_whitespace().next().and_then(|text| text.parse::<f64>().ok()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_are_between_the_extremes() {
+        assert_eq!(median([3.0, 1.0, 2.0].into_iter()), Some(2.0));
+        assert_eq!(median([4.0, 1.0].into_iter()), Some(2.5));
+        assert_eq!(median(std::iter::empty()), None);
+    }
+}

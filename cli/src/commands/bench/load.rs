@@ -1,0 +1,136 @@
+//! One load on one coordinator: start, wait until it leads, let the swarm work, read what it cost.
+//!
+//! It must never compare runs that differed in more than what is printed.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use lethe_proto::v1::ClusterRequest;
+use serde::Serialize;
+use tokio::process::{Child, Command};
+
+use super::coordinator::Coordinator;
+use super::prefill::Filling;
+use super::storage::{Kind, Storage};
+use super::swarm::Found;
+use crate::arguments::ControlPlane;
+use crate::cluster::Token;
+use crate::reach::{Coordinators, Patience};
+
+/// What is asked of one coordinator.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    pub kind: Kind,
+    pub workers: u32,
+    pub audits: u32,
+    /// Of all audits together.
+    pub shards: u32,
+    /// Shards finished a second; without it as many as it gives.
+    pub rate: Option<f64>,
+    pub seconds: f64,
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    pub store: &'static str,
+    pub workers: u32,
+    pub audits: u32,
+    pub shards: u32,
+    /// Shards granted and committed durably, a second.
+    pub shards_per_s: f64,
+    /// Grants and commits together.
+    pub lease_ops_per_s: f64,
+    pub durable_commits_per_s: f64,
+    pub requests_per_s: f64,
+    pub commits_per_request: f64,
+    pub leases_per_message: f64,
+    pub coordinator_cpu_us_per_shard: f64,
+    pub swarm_cpu_us_per_shard: f64,
+    pub coordinator_peak_bytes: u64,
+    pub found: Found,
+}
+
+pub async fn measure(load: Load, options: &ControlPlane) -> anyhow::Result<Row> {
+    let filling = Filling { audits: load.audits, shards: load.shards / load.audits, committed: 0 };
+    let storage = Storage::start(load.kind, filling).await?;
+    let token = Token::draw()?;
+    let coordinator = Coordinator::start(&storage, "coordinator", &token).await?;
+    ready(&[coordinator.url()], &token).await?;
+    let swarm = swarm(&load, options, &token, (&[coordinator.url()], Some(coordinator.pid)))?;
+    let found = finished(swarm).await?;
+    let peak = coordinator.peak_bytes()?;
+    coordinator.stop().await;
+    if found.commits == 0 {
+        bail!("no shard was committed: {}", found.first_error.unwrap_or_default());
+    }
+    Ok(row(load, found, peak))
+}
+
+fn row(load: Load, found: Found, coordinator_peak_bytes: u64) -> Row {
+    let per_second = |count: u64| count as f64 / found.seconds;
+    let ratio = |many: u64, few: u64| many as f64 / few.max(1) as f64;
+    Row {
+        store: match load.kind {
+            Kind::Embedded => "embedded",
+            Kind::Etcd => "etcd, 3 members",
+        },
+        workers: load.workers,
+        audits: load.audits,
+        shards: load.shards,
+        shards_per_s: per_second(found.commits.min(found.leases)),
+        lease_ops_per_s: per_second(found.leases + found.commits),
+        durable_commits_per_s: per_second(found.commits),
+        requests_per_s: per_second(found.commit_requests + found.lease_messages),
+        commits_per_request: ratio(found.commits, found.commit_requests),
+        leases_per_message: ratio(found.leases, found.lease_messages),
+        coordinator_cpu_us_per_shard: 1e6 * found.coordinator_cpu_seconds / found.commits.max(1) as f64,
+        swarm_cpu_us_per_shard: 1e6 * found.swarm_cpu_seconds / found.commits.max(1) as f64,
+        coordinator_peak_bytes,
+        found,
+    }
+}
+
+/// Waits until one of them leads and answers.
+pub async fn ready(urls: &[String], token: &Token) -> anyhow::Result<()> {
+    let mut coordinators = Coordinators::with_token(urls, token.as_str())?;
+    let patience = Patience { silent_rounds: 1_000, total: Duration::from_secs(60) };
+    coordinators.call(patience, async |mut client| client.cluster(ClusterRequest {}).await).await?;
+    Ok(())
+}
+
+/// The simulated workers, as a process of their own.
+pub fn swarm(
+    load: &Load,
+    options: &ControlPlane,
+    token: &Token,
+    (urls, pid): (&[String], Option<u32>),
+) -> anyhow::Result<Child> {
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let mut command = Command::new(program);
+    command.args(["bench", "swarm", "--coordinator", &urls.join(",")]);
+    let numbers = [
+        ("--workers", load.workers.to_string()),
+        ("--slots", options.slots.to_string()),
+        ("--workers-per-connection", options.workers_per_connection.to_string()),
+        ("--seconds", load.seconds.to_string()),
+        // Near the end of an audit there is less to lease than there are slots.
+        ("--until-commits", (u64::from(load.shards) * 9 / 10).to_string()),
+    ];
+    let rate = load.rate.map(|rate| ("--rate", rate.to_string()));
+    let pid = pid.map(|pid| ("--pid", pid.to_string()));
+    for (name, value) in numbers.into_iter().chain(rate).chain(pid) {
+        command.args([name, &value]);
+    }
+    command.env("LETHE_TOKEN", token.as_str()).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    command.spawn().context("cannot start the simulated workers")
+}
+
+pub async fn finished(swarm: Child) -> anyhow::Result<Found> {
+    let output = swarm.wait_with_output().await?;
+    if !output.status.success() {
+        bail!("the simulated workers ended with {}", output.status);
+    }
+    serde_json::from_slice(&output.stdout).context("the simulated workers printed something else than their figures")
+}

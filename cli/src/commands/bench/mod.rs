@@ -1,0 +1,24 @@
+//! `lethe bench`: measures what it starts itself.
+//!
+//! It must never print a figure that it did not measure in this run.
+
+mod control_plane;
+mod coordinator;
+mod faults;
+mod load;
+mod prefill;
+mod print;
+mod proc;
+mod ray;
+mod storage;
+mod swarm;
+
+use crate::arguments::{Bench, BenchCommand};
+use crate::exit::Ending;
+
+pub fn run(arguments: &Bench) -> anyhow::Result<Ending> {
+    match &arguments.command {
+        BenchCommand::ControlPlane(bench) => control_plane::run(bench),
+        BenchCommand::Swarm(swarm) => swarm::run(swarm),
+    }
+}
