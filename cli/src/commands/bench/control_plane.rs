@@ -15,6 +15,9 @@ use crate::exit::Ending;
 /// The share of the sustained load at which latencies are measured.
 const OPEN_SHARE: f64 = 0.7;
 
+/// 5,000 lease operations a second, each shard granted and committed: what is asked for at least.
+const GOAL_SHARDS_PER_S: f64 = 2_500.0;
+
 /// How much is measured.
 struct Scope {
     workers: &'static [u32],
@@ -92,6 +95,8 @@ async fn all(options: &ControlPlane) -> anyhow::Result<Results> {
     let sustained = median(results.main.iter().map(|row| row.shards_per_s)).expect("the main load was measured");
     let open = Load { rate: Some(OPEN_SHARE * sustained), ..scope.main(Kind::Embedded) };
     results.open.push(told("open loop, embedded", open, options).await?);
+    let goal = Load { rate: Some(GOAL_SHARDS_PER_S), ..open };
+    results.open.push(told("open loop at the goal's load, embedded", goal, options).await?);
     eprintln!("restart with {} shards committed", scope.restart_shards);
     results.restart_ready_s = Some(faults::restart(scope.restart_shards).await?);
     if options.no_etcd {

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use lethe_proto::v1::ClusterRequest;
+use lethe_proto::v1::{ClusterRequest, ListAuditsRequest, PhaseKind};
 use serde::Serialize;
 use tokio::process::{Child, Command};
 
@@ -60,10 +60,15 @@ pub async fn measure(load: Load, options: &ControlPlane) -> anyhow::Result<Row> 
     ready(&[coordinator.url()], &token).await?;
     let swarm = swarm(&load, options, &token, (&[coordinator.url()], Some(coordinator.pid)))?;
     let found = finished(swarm).await?;
+    let stored = committed(&coordinator, &token).await?;
     let peak = coordinator.peak_bytes()?;
     coordinator.stop().await;
     if found.commits == 0 {
         bail!("no shard was committed: {}", found.first_error.unwrap_or_default());
+    }
+    // The swarm's count is a claim; the coordinator's is what is stored.
+    if stored < found.commits || stored > u64::from(load.shards) {
+        bail!("the swarm counted {} commits, the coordinator has {stored} of {} shards", found.commits, load.shards);
     }
     Ok(row(load, found, peak))
 }
@@ -90,6 +95,15 @@ fn row(load: Load, found: Found, coordinator_peak_bytes: u64) -> Row {
         coordinator_peak_bytes,
         found,
     }
+}
+
+/// Shards of all audits that the coordinator calls committed.
+async fn committed(coordinator: &Coordinator, token: &Token) -> anyhow::Result<u64> {
+    let mut coordinators = Coordinators::with_token(&[coordinator.url()], token.as_str())?;
+    let ask = coordinators.call(Patience::CALL, async |mut client| client.list_audits(ListAuditsRequest {}).await);
+    let audits = ask.await?.audits;
+    let maps = audits.iter().flat_map(|audit| &audit.phases).filter(|phase| phase.kind() == PhaseKind::Map);
+    Ok(maps.map(|phase| phase.done).sum())
 }
 
 /// Waits until one of them leads and answers.

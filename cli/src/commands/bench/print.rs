@@ -67,6 +67,7 @@ pub fn json(results: &Results) -> Value {
         "restart_shards": results.restart_shards,
         "ratio_to_ray": headline.ratio_to_ray,
         "ratio_to_ray_actor_calls": headline.ratio_to_ray_actor_calls,
+        "lease_p99_at_5000_ops_ms": results.open.get(1).map(|row| row.found.lease_wait.p99_ms),
         "main": results.main,
         "scaling": results.scaling,
         "etcd": results.etcd,
