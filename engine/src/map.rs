@@ -150,6 +150,9 @@ impl MapWork {
         let limit_ms = self.pace.slow_ms().map_or(turn.knobs.lease_ms / 2, |ms| ms.max(turn.knobs.speculate_ms));
         let idle: Vec<WorkerId> = turn.workers.idle().cloned().collect();
         for worker in idle {
+            if self.steal(ledger, turn, &worker) {
+                continue;
+            }
             let slow = |open: &Open| match &open.holders[..] {
                 [holder] => {
                     let late = turn.now.since_ms(holder.since) >= limit_ms;
@@ -162,6 +165,26 @@ impl MapWork {
             ledger.tally(self.phase, &mut turn.outbox).speculated += 1;
             self.lease(ledger, turn, &worker, shard);
         }
+    }
+
+    /// What only waits on a busy worker goes to one that has nothing: no work is lost by it, and nobody is to blame.
+    fn steal(&mut self, ledger: &Ledger, turn: &mut Turn<'_>, worker: &WorkerId) -> bool {
+        let waits = |shard: &ShardId, open: &Open| match &open.holders[..] {
+            [holder] => {
+                let task = TaskId { audit: ledger.id.clone(), phase: self.phase, shard: *shard, attempt: holder.attempt };
+                let behind = turn.workers.tasks(&holder.worker).skip(1).any(|held| *held == task);
+                (behind && self.suits(open, worker, turn.workers)).then(|| (holder.worker.clone(), task))
+            }
+            [] | [_, ..] => None,
+        };
+        let last = self.open.iter().rev().find_map(|(shard, open)| waits(shard, open));
+        let Some((holder, task)) = last else { return false };
+        turn.abort(&holder, &task, "a worker that has nothing else takes it");
+        if let Some(open) = self.open.get_mut(&task.shard) {
+            open.let_go(&holder, task.attempt);
+        }
+        self.lease(ledger, turn, worker, task.shard);
+        true
     }
 
     fn lease(&mut self, ledger: &Ledger, turn: &mut Turn<'_>, worker: &WorkerId, shard: ShardId) {

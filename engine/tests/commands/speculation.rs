@@ -57,3 +57,18 @@ fn nothing_is_copied_while_shards_wait_or_the_audit_is_paused() {
     bench.step(lethe_engine::Event::PauseRequested { audit: crate::bench::audit() });
     assert_eq!(leased(&bench.tick_after(200)), []);
 }
+
+#[test]
+fn what_waits_behind_another_task_goes_to_a_worker_that_has_nothing() {
+    let mut bench = Bench::new();
+    (0..2).for_each(|i| drop(bench.join_as(i, "cpu", 2)));
+    bench.outlined(vec![reduce("plan"), map("score")], 4);
+    bench.commit(0, task(1, 0, 0));
+    bench.commit(0, task(1, 2, 0));
+    let why = "a worker that has nothing else takes it";
+    let stolen = vec![abort(1, task(1, 3, 0), why), start_map(0, task(1, 3, 1), vec![])];
+    assert_eq!(bench.tick_after(1), stolen);
+    assert_eq!(bench.tick_after(1), vec![], "what runs is left where it runs");
+    let acknowledged = acknowledge(1, task(1, 3, 0), CommitOutcome::Applied);
+    assert!(bench.commit(1, task(1, 3, 0)).contains(&acknowledged), "had it begun after all, its result counts");
+}
