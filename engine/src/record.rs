@@ -14,6 +14,7 @@ use crate::plan::Plan;
 
 /// One change of what is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "all but a few are puts")]
 pub enum Change {
     Put(Record),
     /// Every record of an audit goes.

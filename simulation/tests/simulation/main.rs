@@ -5,7 +5,7 @@
 //! ends as if there had been none).
 //!
 //! `LETHE_SIM_SEED=7` replays one seed, and `LETHE_SIM_ALOUD=1` with it tells every event and command;
-//! `LETHE_SIM_SEEDS=10000` runs that many.
+//! `LETHE_SIM_SEEDS=10000` runs that many, however long it takes.
 
 mod agents;
 mod clients;
@@ -20,11 +20,17 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use faults::FaultKind;
 use world::World;
 
+/// What runs where nobody says how many: so many, or as many as fit the time.
 const DEFAULT_SEEDS: u64 = 1_000;
+const DEFAULT_TIME: Duration = Duration::from_secs(20);
+
+/// Enough for every fault to have fired, however slow the machine.
+const LEAST_SEEDS: u64 = 250;
 
 /// Says on the way out of a panic, wherever it began, how to see it again.
 struct Replay(u64);
@@ -43,7 +49,7 @@ fn number(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}; expected a number")))
 }
 
-fn run(seed: u64) -> BTreeMap<FaultKind, u64> {
+fn run(seed: u64) -> Fired {
     let _replay = Replay(seed);
     let mut world = World::new(seed);
     world.run_with_faults();
@@ -51,29 +57,35 @@ fn run(seed: u64) -> BTreeMap<FaultKind, u64> {
     world.fired()
 }
 
-/// On every core; what each fault did, summed over all seeds.
-fn run_all(seeds: u64) -> BTreeMap<FaultKind, u64> {
-    let next = AtomicU64::new(0);
-    let share = || {
-        let mut fired: BTreeMap<FaultKind, u64> = BTreeMap::new();
+type Fired = BTreeMap<FaultKind, u64>;
+
+/// On every core, until all have run or the time is over; how many did, and what each fault did in them.
+fn run_all(seeds: u64, time: Duration) -> (u64, Fired) {
+    let (next, began) = (AtomicU64::new(0), Instant::now());
+    let mine = || {
+        let mut fired = Fired::new();
+        let is_over = |seed| seed >= seeds || (seed >= LEAST_SEEDS && began.elapsed() >= time);
+        let mut ran = 0;
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds {
-                return fired;
+            if is_over(seed) {
+                return (ran, fired);
             }
             run(seed).into_iter().for_each(|(kind, times)| *fired.entry(kind).or_default() += times);
+            ran += 1;
         }
     };
-    let mut fired: BTreeMap<FaultKind, u64> = BTreeMap::new();
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let (mut ran, mut fired) = (0, Fired::new());
     std::thread::scope(|scope| {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(share)).collect();
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(mine)).collect();
         for thread in threads {
-            let counted = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let (of_it, counted) = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            ran += of_it;
             counted.into_iter().for_each(|(kind, times)| *fired.entry(kind).or_default() += times);
         }
     });
-    fired
+    (ran, fired)
 }
 
 #[test]
@@ -82,8 +94,10 @@ fn every_seed_keeps_every_invariant() {
         println!("faults: {:?}", run(seed));
         return;
     }
-    let seeds = number("LETHE_SIM_SEEDS").unwrap_or(DEFAULT_SEEDS);
-    let fired = run_all(seeds);
+    let (seeds, fired) = match number("LETHE_SIM_SEEDS") {
+        Some(seeds) => run_all(seeds, Duration::MAX),
+        None => run_all(DEFAULT_SEEDS, DEFAULT_TIME),
+    };
     println!("{seeds} seeds, faults: {fired:?}");
     for kind in FaultKind::ALL {
         assert!(fired.contains_key(kind), "no seed of {seeds} had a {kind:?}: the faults are not what they were");
