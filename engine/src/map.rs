@@ -171,7 +171,8 @@ impl MapWork {
     fn steal(&mut self, ledger: &Ledger, turn: &mut Turn<'_>, worker: &WorkerId) -> bool {
         let waits = |shard: &ShardId, open: &Open| match &open.holders[..] {
             [holder] => {
-                let task = TaskId { audit: ledger.id.clone(), phase: self.phase, shard: *shard, attempt: holder.attempt };
+                let task =
+                    TaskId { audit: ledger.id.clone(), phase: self.phase, shard: *shard, attempt: holder.attempt };
                 let behind = turn.workers.tasks(&holder.worker).skip(1).any(|held| *held == task);
                 (behind && self.suits(open, worker, turn.workers)).then(|| (holder.worker.clone(), task))
             }
