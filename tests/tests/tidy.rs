@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Each crate, and those of ours that it may depend on. The cli and the tests may see all.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("common", &[]),
     ("proto", &["common"]),
     ("engine", &["common"]),

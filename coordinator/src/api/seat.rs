@@ -85,10 +85,10 @@ mod tests {
     async fn a_standby_says_who_leads_and_holds_calls_while_nobody_does() {
         let (standing, seat) = watch::channel(Standing::Standby { leader: Some("http://h:1".to_owned()) });
         let seat = Seat(seat);
-        let status = seat.lead().await.err().expect("does not lead");
+        let status = seat.lead().await.expect_err("does not lead");
         assert_eq!(status.metadata().get(LEADER_METADATA).expect("is told"), "http://h:1");
         standing.send_replace(Standing::Standby { leader: None });
-        let held = tokio::spawn(async move { seat.lead().await.err().expect("does not lead") });
+        let held = tokio::spawn(async move { seat.lead().await.expect_err("does not lead") });
         standing.send_replace(Standing::Stopping);
         assert!(held.await.expect("ends").message().contains("stopping"));
     }
