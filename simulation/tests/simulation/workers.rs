@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::jobs::KINDS;
 
 /// The batch of a worker that was told of no halving.
-const BATCH: u32 = 16;
+const BATCH: u32 = 64;
 
 /// ```text
 ///   Down --restart--> Up, no session --dial--> Up, with a session
@@ -51,7 +51,7 @@ pub struct Run {
 
 impl SimWorker {
     pub fn draw(rng: &mut ChaCha8Rng) -> Self {
-        let (kind, memory) = [(KINDS[0], BATCH), (KINDS[1], 4)][usize::from(rng.random_bool(0.4))];
+        let (kind, memory) = [(KINDS[0], BATCH), (KINDS[1], 1)][usize::from(rng.random_bool(0.4))];
         let profile = Profile { kind: kind.to_owned(), slots: rng.random_range(1..=3) };
         let queue = VecDeque::new();
         Self { profile, memory, lies: false, up: false, draining: false, session: None, queue }
