@@ -267,6 +267,11 @@ impl Cluster {
         let by = Instant::now() + DEADLINE;
         while !holds(self) {
             assert!(Instant::now() < by, "waited for {what} for {DEADLINE:?}");
+            let mut parts = self.coordinators.iter().chain(&self.workers);
+            assert!(
+                parts.all(|part| !part.log().contains("panicked at")),
+                "a part panicked while {what} was waited for"
+            );
             std::thread::sleep(LOOK_EVERY);
         }
     }

@@ -11,11 +11,14 @@ use lethe_proto::v1::{
     WorkerView,
 };
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
+
+use crate::audit::DEADLINE;
 
 pub const TOKEN: &str = "chaos-chaos-chaos-chaos";
 
@@ -96,10 +99,19 @@ impl Operator {
         self.any(async |mut client| client.submit(request()).await).is_some()
     }
 
-    /// Sends one coordinator an audit, and gives up waiting for the answer after a while.
-    pub fn submit_to(&self, index: usize, audit: &str, spec_json: &[u8]) -> Result<(), Status> {
-        let request =
-            || SubmitRequest { audit: audit.to_owned(), spec_json: spec_json.to_owned(), ..Default::default() };
-        self.one(index, async |mut client| client.submit(request()).await).map(|_| ())
+    /// Sends an audit to one coordinator, on a connection of its own, and leaves the call open.
+    pub fn begin_submit(&self, address: &str, audit: &str, spec_json: Vec<u8>) -> JoinHandle<Result<(), Status>> {
+        let endpoint = Endpoint::from_shared(address.to_owned()).expect("is an address");
+        let request = SubmitRequest { audit: audit.to_owned(), spec_json, ..SubmitRequest::default() };
+        self.runtime.spawn(async move {
+            let channel = endpoint.connect().await.map_err(|e| Status::unavailable(e.to_string()))?;
+            AuditsClient::with_interceptor(channel, Bearer).submit(request).await.map(|_| ())
+        })
+    }
+
+    /// The end of such a call.
+    pub fn end_submit(&self, call: JoinHandle<Result<(), Status>>) -> Result<(), Status> {
+        let ended = async { tokio::time::timeout(DEADLINE, call).await };
+        self.runtime.block_on(ended).expect("ends in time").expect("does not panic")
     }
 }
