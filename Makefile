@@ -5,7 +5,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test build env lint reference
+.PHONY: help demo test chaos build env lint reference
 
 ATTACK ?= badnet
 SEED ?= 1
@@ -30,6 +30,10 @@ test: lint build ## formatter, linter, every test; what CI runs
 	then cargo nextest run --workspace --locked --no-fail-fast --final-status-level skip; \
 	else cargo test --workspace --locked --no-fail-fast; fi
 	@scripts/skipped.sh
+
+chaos: build ## every chaos scenario, as root for all of them: CHAOS_RUNS=20 repeats them and prints a table
+	@$(USE_LIBTORCH); ETCD=$$(scripts/etcd.sh); FAKETIME_LIBRARY=$$(scripts/faketime.sh); export ETCD FAKETIME_LIBRARY; \
+	scripts/chaos.sh
 
 lint: ## formatter and clippy, warnings as errors
 	@scripts/prerequisites.sh

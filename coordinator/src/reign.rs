@@ -135,7 +135,9 @@ impl Reigns {
         };
         upkeep.abort();
         driver.abort(); // whatever it still held was not durable, and its sessions end with it
-        drop(driver.await); // not before it is gone
+        if !driver.is_finished() {
+            drop(driver.await); // not before it is gone; the end of one that ended by itself was taken above
+        }
         end
     }
 }

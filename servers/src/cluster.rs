@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::error::ServersError;
-use crate::member::Member;
+use crate::member::{Member, Place};
 use crate::probe;
 use crate::spawner::Spawner;
 
@@ -62,7 +62,8 @@ impl EtcdCluster {
         let mut tries = 0;
         loop {
             tries += 1;
-            let mut cluster = Self::prepare(members, program.clone(), options.clone())?;
+            let places = (0..members).map(|_| Place::free()).collect::<Result<_, _>>()?;
+            let mut cluster = Self::prepare(places, program.clone(), options.clone())?;
             match cluster.start_all() {
                 Err(ServersError::Ended { member, .. })
                     if tries < MAX_STARTS && cluster.members[member].port_was_taken() => {}
@@ -71,9 +72,19 @@ impl EtcdCluster {
         }
     }
 
-    fn prepare(members: usize, program: PathBuf, options: EtcdOptions) -> Result<Self, ServersError> {
+    /// Starts a member in each of these places, for tests of the network between them.
+    ///
+    /// # Errors
+    /// As [`Self::start`]; a port that is taken is one too.
+    pub fn start_in(places: Vec<Place>, options: EtcdOptions) -> Result<Self, ServersError> {
+        let mut cluster = Self::prepare(places, program()?, options)?;
+        cluster.start_all().map(|()| cluster)
+    }
+
+    fn prepare(places: Vec<Place>, program: PathBuf, options: EtcdOptions) -> Result<Self, ServersError> {
         let folder = tempfile::Builder::new().prefix("etcd-").tempdir()?;
-        let members = (0..members).map(|index| Member::new(index, folder.path())).collect::<Result<_, _>>()?;
+        let places = places.into_iter().enumerate();
+        let members = places.map(|(index, place)| Member::new(index, place, folder.path())).collect();
         Ok(Self { members, program, options, spawner: Spawner::new(), folder })
     }
 
@@ -86,7 +97,7 @@ impl EtcdCluster {
 
     /// Client addresses as URLs, one a member.
     pub fn endpoints(&self) -> Vec<String> {
-        self.members.iter().map(|member| format!("http://{}", member.client)).collect()
+        self.members.iter().map(|member| format!("http://{}", member.place.client)).collect()
     }
 
     /// SIGKILL.
@@ -116,7 +127,11 @@ impl EtcdCluster {
     /// A member that ended by itself, or the deadline; both with logs.
     pub fn wait_healthy(&mut self) -> Result<(), ServersError> {
         self.wait("healthy", |cluster| {
-            cluster.members.iter().filter(|member| member.was_started()).all(|member| probe::is_healthy(member.client))
+            cluster
+                .members
+                .iter()
+                .filter(|member| member.was_started())
+                .all(|member| probe::is_healthy(member.place.client))
         })
     }
 
@@ -128,7 +143,7 @@ impl EtcdCluster {
         let mut found = None;
         self.wait("led", |cluster| {
             found = cluster.members.iter().position(|member| {
-                member.was_started() && probe::leader(member.client).is_some_and(|(own, leader)| own == leader)
+                member.was_started() && probe::leader(member.place.client).is_some_and(|(own, leader)| own == leader)
             });
             found.is_some()
         })?;

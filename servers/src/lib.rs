@@ -10,3 +10,4 @@ mod spawner;
 
 pub use cluster::{EtcdCluster, EtcdOptions};
 pub use error::ServersError;
+pub use member::Place;

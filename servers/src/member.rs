@@ -1,4 +1,4 @@
-//! One etcd process: its ports, its folder, its log.
+//! One etcd process: its place, its folder, its log.
 //!
 //! It must never leave its process behind.
 
@@ -14,25 +14,50 @@ use crate::EtcdOptions;
 use crate::error::{ServersError, tail};
 use crate::spawner::Spawner;
 
+/// Where a member runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Where clients reach it.
+    pub client: SocketAddr,
+    /// Where the other members reach it.
+    pub peer: SocketAddr,
+    /// A process whose network namespace it runs in; none for the caller's own.
+    pub network_of: Option<u32>,
+}
+
+impl Place {
+    /// Loopback, with two free ports, released at once: another process may take one, which the start then shows.
+    pub(crate) fn free() -> std::io::Result<Self> {
+        let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        let (client, peer) = (bind()?, bind()?);
+        Ok(Self { client: client.local_addr()?, peer: peer.local_addr()?, network_of: None })
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let Some(process) = self.network_of else { return Command::new(program) };
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &process.to_string(), "--net"]).arg(program);
+        command
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Member {
     pub name: String,
-    pub client: SocketAddr,
-    pub peer: SocketAddr,
+    pub place: Place,
     folder: PathBuf,
     child: Option<Child>,
 }
 
 impl Member {
-    pub fn new(index: usize, folder: &Path) -> std::io::Result<Self> {
+    pub fn new(index: usize, place: Place, folder: &Path) -> Self {
         let name = format!("m{index}");
-        let [client, peer] = free_addresses()?;
-        Ok(Self { folder: folder.join(&name), name, client, peer, child: None })
+        Self { folder: folder.join(&name), name, place, child: None }
     }
 
     /// The peer as etcd's `--initial-cluster` wants it.
     pub fn as_peer(&self) -> String {
-        format!("{}=http://{}", self.name, self.peer)
+        format!("{}=http://{}", self.name, self.place.peer)
     }
 
     pub fn start(
@@ -44,7 +69,7 @@ impl Member {
     ) -> Result<(), ServersError> {
         std::fs::create_dir_all(&self.folder)?;
         let log = File::options().create(true).append(true).open(self.log())?;
-        let mut command = Command::new(program);
+        let mut command = self.place.command(program);
         command
             .args(self.arguments(peers))
             .args(options.arguments())
@@ -58,7 +83,7 @@ impl Member {
     }
 
     fn arguments(&self, peers: &str) -> Vec<String> {
-        let (client, peer) = (format!("http://{}", self.client), format!("http://{}", self.peer));
+        let (client, peer) = (format!("http://{}", self.place.client), format!("http://{}", self.place.peer));
         let data = self.folder.join("data").display().to_string();
         [
             ("name", self.name.as_str()),
@@ -115,11 +140,4 @@ impl Drop for Member {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-/// Two free ports, released at once: another process may take one, which the start then shows.
-fn free_addresses() -> std::io::Result<[SocketAddr; 2]> {
-    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let (one, two) = (bind()?, bind()?);
-    Ok([one.local_addr()?, two.local_addr()?])
 }

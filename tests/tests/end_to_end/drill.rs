@@ -21,8 +21,10 @@ const SEED: u64 = 1;
 
 /// A folder with shards, a victim, its config, and specs.
 pub struct Drill {
-    folder: TempDir,
+    folder: PathBuf,
     shards: usize,
+    /// Removes the folder in the end, where it is this drill's own.
+    _own: Option<TempDir>,
 }
 
 /// How large a drill is.
@@ -34,7 +36,14 @@ pub struct Size {
 
 impl Drill {
     pub fn plant(size: Size) -> Self {
-        let drill = Self { folder: tempfile::tempdir().expect("makes a folder"), shards: size.shards };
+        let own = tempfile::tempdir().expect("makes a folder");
+        let drill = Self::plant_in(own.path(), size);
+        Self { _own: Some(own), ..drill }
+    }
+
+    /// In a folder that stays.
+    pub fn plant_in(folder: &Path, size: Size) -> Self {
+        let drill = Self { folder: folder.to_owned(), shards: size.shards, _own: None };
         drill.write_shards(size);
         std::fs::write(drill.path("model.json"), MODEL_CONFIG).expect("writes the config");
         let config = ModelConfig::from_json(MODEL_CONFIG).expect("is a config");
@@ -44,7 +53,7 @@ impl Drill {
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder.join(name)
     }
 
     /// The pattern that names every shard.
@@ -65,8 +74,8 @@ impl Drill {
 
     fn write_shards(&self, size: Size) {
         let pairs = size.shards * size.pairs_per_shard;
-        write_pictures(self.folder.path(), 2 * pairs);
-        let fashion = Fashion::read(self.folder.path(), Part::Train).expect("reads the pictures");
+        write_pictures(&self.folder, 2 * pairs);
+        let fashion = Fashion::read(&self.folder, Part::Train).expect("reads the pictures");
         let recipe = Recipe { pairs, ..Recipe::usual(Attack::Badnet, SEED) };
         let mut pairs = Pairs::new(&recipe, &fashion, Planting::Poisoned).expect("is a good recipe").enumerate();
         for shard in 0..size.shards {

@@ -8,6 +8,7 @@ mod child;
 mod client;
 mod commit;
 mod desk;
+mod lookout;
 mod options;
 mod phases;
 mod post;

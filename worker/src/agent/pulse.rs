@@ -41,6 +41,11 @@ impl Pulse {
         (self.heartbeat * 3).clamp(LEAST * 2, MOST)
     }
 
+    /// Between looks whether another coordinator leads: longer than an election takes.
+    pub(super) fn look_every(self) -> Duration {
+        (self.heartbeat * 8).clamp(LEAST, MOST)
+    }
+
     /// Until a connection stands.
     pub(super) fn connect_deadline(self) -> Duration {
         (self.heartbeat * 5).clamp(LEAST, MOST)

@@ -3,6 +3,7 @@
 //! It must never interpret a message: it hands them on, and says when they come from a new session. It must never end
 //! because of a coordinator either.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use lethe_common::backoff::Backoff;
@@ -18,6 +19,7 @@ use tonic::transport::Endpoint;
 use v1::coordinator_message::Kind;
 
 use super::client::{Client, Credentials};
+use super::lookout;
 use super::pulse::Pulse;
 use super::search::{Pause, Search};
 use super::{AgentOptions, HOLD};
@@ -76,9 +78,11 @@ pub(super) async fn keep(options: AgentOptions, events: mpsc::Sender<SessionEven
             Ok((opened, messages)) => {
                 search.found(address.clone());
                 known.learn(&opened.welcome);
-                let ended = serve(opened, messages, (known.pulse, &events)).await;
-                if let Err(End::Broke(_)) = &ended {
-                    search.broke(&address);
+                let ended = serve(opened, messages, &options, (known.pulse, &events)).await;
+                match &ended {
+                    Err(End::Broke(_)) => search.broke(&address),
+                    Err(End::Superseded(leader)) => search.found(leader.clone()),
+                    Err(End::Closed) | Ok(()) => {}
                 }
                 // Two workers of one name would end each other's sessions as fast as they could.
                 brief = if known.heard_at.elapsed() < BRIEF { brief + 1 } else { 0 };
@@ -189,12 +193,15 @@ enum End {
     Closed,
     #[error("the session broke: {0}")]
     Broke(String),
+    #[error("{0} leads in a later term")]
+    Superseded(String),
 }
 
 /// Passes messages on and sends heartbeats. `Ok` where nobody takes the events any more.
 async fn serve(
     opened: Opened,
     mut messages: Messages,
+    options: &AgentOptions,
     (pulse, events): (Pulse, &mpsc::Sender<SessionEvent>),
 ) -> Result<(), End> {
     let period = pulse.send_every();
@@ -202,6 +209,8 @@ async fn serve(
     heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Weak, so that the agent's own end is what closes the session.
     let outbox = opened.outbox.downgrade();
+    let (address, term) = (opened.address.clone(), Term(opened.welcome.term));
+    let mut later_leader = pin!(lookout::later_leader(options, (&address, term), pulse));
     if events.send(SessionEvent::Opened(opened)).await.is_err() {
         return Ok(());
     }
@@ -218,6 +227,7 @@ async fn serve(
                 Ok(None) => return Err(End::Closed),
                 Err(status) => return Err(End::Broke(status.message().to_owned())),
             },
+            leader = &mut later_leader => return Err(End::Superseded(leader)),
             _ = heartbeats.tick() => if let Some(outbox) = outbox.upgrade() {
                 // A full outbox is a sign of life on its way already.
                 drop(outbox.try_send(message(v1::worker_message::Kind::Heartbeat(v1::Heartbeat {}))));
