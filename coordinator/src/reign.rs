@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{info, warn};
 
 use crate::api::{Lead, Standing};
@@ -20,6 +20,9 @@ use crate::upkeep;
 
 /// Before a coordinator that could not read its store campaigns again.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// What a driver gets to see the batch on its way into the store.
+const STOP_DEADLINE: Duration = Duration::from_secs(2);
 
 /// What every reign is made of.
 pub(crate) struct Reigns {
@@ -95,6 +98,7 @@ impl Reigns {
                 elected = &mut campaign => return elected,
                 _ = looks.tick() => {
                     let leader = self.store.leader().await.ok().flatten().map(|leader| leader.address);
+                    let leader = leader.filter(|address| *address != self.candidate.address); // about to lead
                     standing.send_replace(Standing::Standby { leader });
                 }
             }
@@ -134,6 +138,14 @@ impl Reigns {
             () = &mut *shutdown => End::Shutdown,
         };
         upkeep.abort();
+        drop(upkeep.await); // it holds the store
+        if matches!(end, End::Shutdown) && !driver.is_finished() {
+            let stopped = async {
+                drop(handle.stop().await); // fails where it has just ended
+                drop((&mut driver).await);
+            };
+            drop(timeout(STOP_DEADLINE, stopped).await);
+        }
         driver.abort(); // whatever it still held was not durable, and its sessions end with it
         if !driver.is_finished() {
             drop(driver.await); // not before it is gone; the end of one that ended by itself was taken above

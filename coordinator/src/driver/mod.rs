@@ -165,6 +165,9 @@ impl Driver {
     pub async fn run(mut self, mut inputs: mpsc::Receiver<Input>) -> Result<(), DriverError> {
         let ended = self.serve(&mut inputs).await;
         self.rendezvous.clear(); // its waiters must not hold up the end
+        if let Some((mut saving, _)) = self.saving.take() {
+            saving.ended().await; // it is let in, or the one who waits for us gives up
+        }
         ended
     }
 
