@@ -197,6 +197,7 @@ impl Cluster {
             term = cluster.operator.cluster(1 - deposed).map_or(0, |reply| reply.term);
             term > before
         });
+        self.operator.follow(1 - deposed);
         term
     }
 

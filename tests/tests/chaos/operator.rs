@@ -68,6 +68,11 @@ impl Operator {
         Some(found)
     }
 
+    /// Asks this coordinator first from here on: one that is cut off from its store still shows what it knew.
+    pub fn follow(&self, index: usize) {
+        self.last.store(index, Ordering::Relaxed);
+    }
+
     fn one<T>(&self, index: usize, ask: impl AsyncFn(Client) -> Result<T, Status>) -> Result<T, Status> {
         let answer = async { tokio::time::timeout(PATIENCE, ask(self.clients[index].clone())).await };
         self.runtime.block_on(answer).unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer")))
