@@ -123,6 +123,7 @@ impl Reigns {
         };
         let (handle, queue) = Driver::queue();
         let blobs = self.driver.blobs.clone();
+        let meeting = Arc::clone(&rendezvous);
         let lead = Lead { driver: handle.clone(), rendezvous, blobs: blobs.clone(), term: reign.term.0 };
         standing.send_replace(Standing::Leading(lead));
         let mut driver = tokio::spawn(driver.run(queue));
@@ -150,6 +151,7 @@ impl Reigns {
         if !driver.is_finished() {
             drop(driver.await); // not before it is gone; the end of one that ended by itself was taken above
         }
+        meeting.clear(); // ranks that wait there are told
         end
     }
 }

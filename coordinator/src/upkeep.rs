@@ -24,7 +24,11 @@ pub(crate) async fn keep(store: Store, blobs: BlobStore, driver: DriverHandle) {
         rounds.tick().await;
         match store.maintain().await {
             Ok(maintained) => info!(?maintained, "store"),
-            Err(error) => warn!(%error, "the store's upkeep failed; trying again later"),
+            Err(error) => {
+                // Nor is anything swept: who cannot reach the store may have been deposed long ago.
+                warn!(%error, "the store's upkeep failed; trying again later");
+                continue;
+            }
         }
         let judge = async |paths| driver.points_at(paths).await.ok();
         match sweep(&blobs, SystemTime::now() - SWEPT_AGE, judge).await {

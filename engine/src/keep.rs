@@ -4,6 +4,7 @@
 
 use lethe_common::ids::{AuditId, PhaseIndex};
 
+use crate::audit::Work;
 use crate::engine::Engine;
 use crate::ledger::{Ledger, Request};
 use crate::plan::Plan;
@@ -78,7 +79,7 @@ impl Engine {
         }
     }
 
-    /// Whether a blob of this path counts: some record points at it.
+    /// Whether a blob of this path counts: some record points at it, or its result waits for a second opinion.
     pub fn points_at(&self, path: &str) -> bool {
         let Some(place) = Place::parse(path) else { return false };
         let Some(audit) = self.audits.get(&place.audit) else { return false };
@@ -87,7 +88,14 @@ impl Engine {
             let own = |stored: &crate::record::StoredBlob| *stored.name == *place.name;
             result.attempt.to_string() == place.attempt && result.outputs.iter().any(own)
         });
-        in_map || phase.outputs.iter().any(|output| output.blob.path == path)
+        let waits = match &audit.work {
+            Work::Map(work) if work.phase == place.phase => work
+                .open
+                .get(&place.shard)
+                .is_some_and(|open| open.votes.iter().any(|vote| vote.result.attempt.to_string() == place.attempt)),
+            Work::None | Work::Map(_) | Work::Reduce(_) | Work::Gang(_) => false,
+        };
+        in_map || waits || phase.outputs.iter().any(|output| output.blob.path == path)
     }
 }
 

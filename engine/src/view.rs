@@ -82,17 +82,22 @@ pub struct WorkerView {
 impl Engine {
     /// What a person is shown of an audit.
     pub fn view(&self, id: &AuditId) -> Option<AuditView> {
+        self.view_among(id, &self.queued())
+    }
+
+    fn view_among(&self, id: &AuditId, queued: &[AuditId]) -> Option<AuditView> {
         let audit = self.audits.get(id)?;
         let place = match audit.ledger.has_begun() || !audit.ledger.is_live() {
             true => None,
-            false => self.queued().iter().position(|queued| queued == id).map(|place| place as u32 + 1),
+            false => queued.iter().position(|queued| queued == id).map(|place| place as u32 + 1),
         };
         Some(audit_view(audit, &self.workers, place))
     }
 
     /// All audits, those that have not ended first, as they get their turn.
     pub fn overview(&self) -> Vec<AuditView> {
-        let mut views: Vec<AuditView> = self.audits.keys().filter_map(|id| self.view(id)).collect();
+        let queued = self.queued();
+        let mut views: Vec<AuditView> = self.audits.keys().filter_map(|id| self.view_among(id, &queued)).collect();
         views.sort_by_key(|view| {
             let live = view.state == AuditState::Running;
             let ended = self.audits[&view.audit].ledger.ended().unwrap_or_default();

@@ -12,6 +12,8 @@ pub enum WireError {
     Missing(&'static str),
     #[error("digest has {0} bytes; expected 32")]
     Digest(usize),
+    #[error("message has more than {1} {0}")]
+    Limit(&'static str, usize),
     #[error(transparent)]
     Id(#[from] IdError),
 }
@@ -86,6 +88,17 @@ impl From<Fault> for v1::Fault {
     }
 }
 
+/// Longer messages are cut: a record keeps them, and a worker may say anything.
+const MAX_MESSAGE_BYTES: usize = 4 << 10;
+
+fn shortened(mut message: String) -> String {
+    if message.len() > MAX_MESSAGE_BYTES {
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE_BYTES));
+        message.push_str(" [...]");
+    }
+    message
+}
+
 impl From<v1::Fault> for Fault {
     /// An unspecified kind, from a newer peer, is retryable: the bounded attempts end it.
     fn from(f: v1::Fault) -> Self {
@@ -96,6 +109,6 @@ impl From<v1::Fault> for Fault {
             v1::FaultKind::BadShard => FaultKind::BadShard,
             v1::FaultKind::HandedBack => FaultKind::HandedBack,
         };
-        Self { kind, message: f.message }
+        Self { kind, message: shortened(f.message) }
     }
 }

@@ -97,7 +97,16 @@ fn rerun(request: v1::RerunAuditRequest) -> Result<Rerun, Status> {
     })
 }
 
+/// A spec is kept in one record of the store, and several records go into one batch.
+const MAX_SPEC_BYTES: usize = 96 << 10;
+
 fn read_spec(json: &[u8]) -> Result<Spec, Status> {
+    if json.len() > MAX_SPEC_BYTES {
+        return Err(faults::bad_request(format!(
+            "the spec has {} bytes; expected at most {MAX_SPEC_BYTES}: name shards by patterns such as {{00000..00999}}.tar",
+            json.len()
+        )));
+    }
     serde_json::from_slice(json).map_err(|e| faults::bad_request(format!("the spec is not one this build reads: {e}")))
 }
 

@@ -33,10 +33,17 @@ impl Commit {
         Ok(Self {
             worker: WorkerId::new(worker)?,
             task: TaskId::try_from(request.task.ok_or(WireError::Missing("task"))?)?,
-            outputs: wire::outputs(request.outputs)?,
+            outputs: wire::outputs(bounded(request.outputs)?)?,
             counts: wire::counts(request.counts.ok_or(WireError::Missing("counts"))?),
         })
     }
+}
+
+/// Outputs of one task: programs write a handful, and a record keeps them.
+const MAX_OUTPUTS: usize = 64;
+
+fn bounded(outputs: Vec<v1::NamedBlob>) -> Result<Vec<v1::NamedBlob>, WireError> {
+    if outputs.len() > MAX_OUTPUTS { Err(WireError::Limit("outputs", MAX_OUTPUTS)) } else { Ok(outputs) }
 }
 
 pub(super) async fn one(lead: &Lead, request: v1::CommitRequest) -> Result<v1::CommitReply, Status> {

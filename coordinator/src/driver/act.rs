@@ -18,11 +18,13 @@ use crate::rendezvous::GangId;
 
 impl Driver {
     /// Acts on commands in order.
-    pub(super) fn obey(&mut self, commands: Vec<Command>) {
+    pub(super) fn obey(&mut self, commands: Vec<Command>, last_session: u64) {
         for command in commands {
             match command {
                 Command::Persist(_) => {} // taken from the head of the list, and durable by now
+                Command::StartMap(start) if self.is_replaced(&start.worker, last_session) => {}
                 Command::StartMap(start) => self.start_map(start),
+                Command::StartGangMember(start) if self.is_replaced(&start.worker, last_session) => {}
                 Command::StartGangMember(start) => self.start_member(start),
                 Command::StartReduce { audit, phase, attempt, program, inputs } => {
                     self.start_reduce(ReduceId { audit, phase, attempt }, &program, inputs);
@@ -35,6 +37,12 @@ impl Driver {
                 Command::AuditEnded { audit } => self.ended(&audit),
             }
         }
+    }
+
+    /// The worker's session began after this was decided: the loss of the one before is in the backlog, and its
+    /// tasks will be leased anew.
+    fn is_replaced(&self, worker: &WorkerId, last_session: u64) -> bool {
+        self.sessions.contains(worker) && !self.sessions.is_of(worker, last_session)
     }
 
     fn start_map(&mut self, start: MapStart) {

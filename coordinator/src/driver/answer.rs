@@ -10,8 +10,16 @@ use super::{Driver, Status, SubmitError};
 
 /// An answer that waits for its event to be durable.
 pub(super) enum Promise {
-    Submitted { audit: AuditId, reply: oneshot::Sender<Result<Status, SubmitError>> },
-    Controlled { audit: AuditId, reply: oneshot::Sender<Option<Status>> },
+    /// Only where the audit is there with this spec: another of the same name may have come first.
+    Submitted {
+        audit: AuditId,
+        spec_json: String,
+        reply: oneshot::Sender<Result<Status, SubmitError>>,
+    },
+    Controlled {
+        audit: AuditId,
+        reply: oneshot::Sender<Option<Status>>,
+    },
 }
 
 impl Driver {
@@ -22,7 +30,10 @@ impl Driver {
     /// Callers may be gone, which is no matter.
     pub(super) fn keep(&mut self, promise: Promise) {
         match promise {
-            Promise::Submitted { audit, reply } => match self.status(&audit) {
+            Promise::Submitted { audit, spec_json, reply } => match self.status(&audit) {
+                Some(_) if self.engine.spec_json(&audit) != Some(&*spec_json) => {
+                    drop(reply.send(Err(SubmitError::OtherSpec(audit))));
+                }
                 Some(status) => drop(reply.send(Ok(status))),
                 None => drop(reply), // it was refused for what came in between: the caller asks again
             },

@@ -112,6 +112,8 @@ struct Pending {
     commands: Vec<Command>,
     /// The events up to this one are durable with it.
     reached: u64,
+    /// The last session there was when it was decided: a later one must not be told of it.
+    sessions: u64,
 }
 
 impl Driver {
@@ -209,12 +211,13 @@ impl Driver {
         while self.saving.is_none() && !self.backlog.is_empty() {
             let mut commands = self.engine.step_many(self.clock.now(), &mut self.backlog);
             let reached = self.arrived - self.backlog.len() as u64;
+            let sessions = self.sessions.last_number();
             match commands.first_mut() {
                 Some(Command::Persist(changes)) => {
                     let changes = std::mem::take(changes);
-                    self.save(&changes, Pending { commands, reached });
+                    self.save(&changes, Pending { commands, reached, sessions });
                 }
-                Some(_) | None => self.done(Pending { commands, reached }),
+                Some(_) | None => self.done(Pending { commands, reached, sessions }),
             }
         }
         self.watchers.mark();
@@ -239,13 +242,14 @@ impl Driver {
         if stalled_ms > self.config.knobs.heartbeat_ms {
             self.arrived += 1;
             self.backlog.push_front(Event::Stalled { ms: stalled_ms }); // before what was heard meanwhile
+            self.promises.iter_mut().for_each(|(event, _)| *event += 1); // whose events are all behind it
         }
         Ok(())
     }
 
     /// What rests on records that are durable now.
     fn done(&mut self, pending: Pending) {
-        self.obey(pending.commands);
+        self.obey(pending.commands, pending.sessions);
         while self.promises.front().is_some_and(|(event, _)| *event <= pending.reached) {
             let (_, promise) = self.promises.pop_front().expect("was looked at above");
             self.keep(promise);
@@ -264,7 +268,12 @@ impl Driver {
             None => self.push(Event::Tick),
             // A store that is away must not keep anybody from looking.
             Some((saving, _)) if as_ms(saving.since.elapsed()) > self.config.knobs.heartbeat_ms => {
-                std::mem::take(&mut self.questions).into_iter().for_each(|question| self.answer(question));
+                // But what counts is never told from what is not durable.
+                let (wait, rest) = std::mem::take(&mut self.questions)
+                    .into_iter()
+                    .partition(|q| matches!(q, Question::PointsAt { .. }));
+                self.questions = wait;
+                Vec::into_iter(rest).for_each(|question| self.answer(question));
             }
             Some(_) => {}
         }

@@ -13,6 +13,13 @@ pub struct Progress {
     pub total: u64,
 }
 
+impl Progress {
+    /// Saturating, since a worker may say anything.
+    fn plus(self, other: Self) -> Self {
+        Self { done: self.done.saturating_add(other.done), total: self.total.saturating_add(other.total) }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct ProgressBoard {
     /// The newest attempt of each task.
@@ -52,8 +59,7 @@ impl ProgressBoard {
 
     /// The sum over the tasks of a map.
     pub fn sum(&self, audit: &AuditId, phase: PhaseIndex) -> Progress {
-        self.of(audit, phase)
-            .fold(Progress::default(), |sum, one| Progress { done: sum.done + one.done, total: sum.total + one.total })
+        self.of(audit, phase).fold(Progress::default(), Progress::plus)
     }
 
     /// The furthest rank of a gang; all ranks take the same steps.
@@ -89,6 +95,15 @@ mod tests {
         board.note(worker("v"), task(0, 2), Progress { done: 5, total: 10 });
         board.note(worker("w"), task(0, 1), Progress { done: 9, total: 10 });
         assert_eq!(board.sum(&task(0, 1).audit, PhaseIndex(2)), Progress { done: 5, total: 10 });
+    }
+
+    #[test]
+    fn a_worker_that_says_anything_breaks_nothing() {
+        let mut board = ProgressBoard::default();
+        let most = Progress { done: u64::MAX, total: u64::MAX };
+        board.note(worker("v"), task(0, 1), most);
+        board.note(worker("w"), task(1, 1), most);
+        assert_eq!(board.sum(&task(0, 1).audit, PhaseIndex(2)), most);
     }
 
     #[test]

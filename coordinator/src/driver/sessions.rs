@@ -33,6 +33,15 @@ impl Sessions {
         self.by_worker.get(worker)
     }
 
+    pub fn last_number(&self) -> u64 {
+        self.last_number
+    }
+
+    /// Whether the worker's session is one of those up to this number.
+    pub fn is_of(&self, worker: &WorkerId, last: u64) -> bool {
+        self.by_worker.get(worker).is_some_and(|session| session.number <= last)
+    }
+
     pub fn contains(&self, worker: &WorkerId) -> bool {
         self.by_worker.contains_key(worker)
     }

@@ -27,21 +27,22 @@ impl Driver {
         }
         let plan = plans::build(&submission.spec);
         let options = options(&submission.spec, submission.submitter, submission.priority);
-        self.push(Event::Submitted { audit: audit.clone(), plan, spec_json: submission.spec_json, options });
-        self.promise(Promise::Submitted { audit, reply });
+        let spec_json = submission.spec_json;
+        self.push(Event::Submitted { audit: audit.clone(), plan, spec_json: spec_json.clone(), options });
+        self.promise(Promise::Submitted { audit, spec_json, reply });
     }
 
     pub(super) fn rerun(&mut self, rerun: Rerun, reply: Reply) {
         match self.rerun_event(rerun) {
-            Ok((audit, event)) => {
+            Ok((audit, spec_json, event)) => {
                 self.push(event);
-                self.promise(Promise::Submitted { audit, reply });
+                self.promise(Promise::Submitted { audit, spec_json, reply });
             }
             Err(error) => drop(reply.send(Err(error))), // the caller may be gone
         }
     }
 
-    fn rerun_event(&self, rerun: Rerun) -> Result<(AuditId, Event), SubmitError> {
+    fn rerun_event(&self, rerun: Rerun) -> Result<(AuditId, String, Event), SubmitError> {
         let Rerun { audit, of, from, spec, submitter, priority } = rerun;
         let mut spec = match spec {
             Some(spec) => spec,
@@ -58,7 +59,9 @@ impl Driver {
         self.engine.check_rerun(&audit, &of, &plan, from)?;
         let options = options(&spec, submitter, priority);
         let spec_json = serde_json::to_string(&spec).map_err(|e| SubmitError::Spec(audit.clone(), e.to_string()))?;
-        Ok((audit.clone(), Event::RerunRequested { audit, of, from, plan, spec_json, options }))
+        let event =
+            Event::RerunRequested { audit: audit.clone(), of, from, plan, spec_json: spec_json.clone(), options };
+        Ok((audit, spec_json, event))
     }
 
     fn stored_spec(&self, of: &AuditId) -> Result<Box<Spec>, SubmitError> {

@@ -69,6 +69,18 @@ async fn an_audit_is_durable_before_it_is_shown() {
 }
 
 #[tokio::test]
+async fn of_two_specs_under_one_name_one_is_taken_and_the_other_is_told() {
+    let rig = rig().await;
+    let (first, mut second) = (submission(), submission());
+    second.spec.audit.seed += 1;
+    second.spec_json = serde_json::to_string(&second.spec).expect("is JSON");
+    let (first, second) = tokio::join!(rig.handle.submit(first), rig.handle.submit(second));
+    let told = [first.expect("answers"), second.expect("answers")];
+    let refused = told.iter().filter(|told| matches!(told, Err(SubmitError::OtherSpec(_)))).count();
+    assert_eq!((told.iter().filter(|told| told.is_ok()).count(), refused), (1, 1), "{told:?}");
+}
+
+#[tokio::test]
 async fn a_replaced_session_speaks_for_nobody() {
     let rig = rig().await;
     let old = rig.handle.join(greeting()).await.expect("answers").expect("joins");

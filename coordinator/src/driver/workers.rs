@@ -4,7 +4,7 @@
 
 use lethe_common::fault::Fault;
 use lethe_common::ids::{TaskId, WorkerId};
-use lethe_engine::{Event, Profile};
+use lethe_engine::{Event, PhaseState, Profile};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -74,7 +74,8 @@ impl Driver {
     }
 
     fn progressed(&mut self, session: &SessionKey, task: TaskId, progress: Progress) {
-        if self.sessions.is_current(session) {
+        let runs = self.engine.phase_state(&task.audit, task.phase) == Some(&PhaseState::Running);
+        if self.sessions.is_current(session) && runs {
             self.progress.note(session.worker.clone(), task.clone(), progress);
             self.lively.insert(session.worker.clone(), task);
         }

@@ -67,7 +67,11 @@ impl EmbeddedStore {
     pub(super) async fn commit(&self, before: Fence, fence: Fence, batch: &Batch) -> Outcome {
         let batch = batch.clone();
         let tried = self.blocking(move |inner| inner.commit(before, fence, &batch)).await;
-        tried.unwrap_or_else(Outcome::Unknown)
+        tried.unwrap_or_else(|error| match error {
+            // redb answers nothing more after a failed write until the file is opened anew.
+            StoreError::Access(ref latched) if matches!(**latched, redb::Error::PreviousIo) => Outcome::Refused(error),
+            other => Outcome::Unknown(other),
+        })
     }
 
     pub(super) async fn load(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {

@@ -53,6 +53,11 @@ async fn an_unknown_audit_and_a_bad_spec_are_named() {
     let refusal = audits.submit(bad).await.expect_err("is refused");
     assert_eq!(refusal.code(), Code::InvalidArgument);
 
+    let mut long = spec();
+    long.data.shards = (0..8_000).map(|n| format!("/nowhere/{n:06}.tar")).collect();
+    let refusal = audits.submit(submit(&long)).await.expect_err("would not fit the store");
+    assert!(refusal.code() == Code::InvalidArgument && refusal.message().contains("patterns"), "{refusal}");
+
     let other_id = v1::SubmitRequest { audit: "x".to_owned(), ..submit(&spec()) };
     let refusal = audits.submit(other_id).await.expect_err("is refused");
     assert!(refusal.message().contains("drill"), "{refusal}");

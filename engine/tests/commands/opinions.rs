@@ -41,6 +41,16 @@ fn a_second_worker_that_agrees_makes_the_first_result_count() {
 }
 
 #[test]
+fn blobs_that_wait_for_a_second_opinion_count() {
+    let mut bench = checked(&["cpu", "cpu"], 1);
+    let path = lethe_common::blob::attempt_path(&task(1, 0, 0), "out");
+    assert!(!bench.engine.points_at(&path), "nothing was written yet");
+    bench.commit(0, task(1, 0, 0));
+    assert!(bench.engine.points_at(&path), "it would be swept, and may yet be the one that counts");
+    assert!(!bench.engine.points_at(&lethe_common::blob::attempt_path(&task(1, 0, 1), "out")));
+}
+
+#[test]
 fn one_worker_has_one_vote() {
     let mut bench = checked(&["cpu", "cpu"], 1);
     bench.commit(0, task(1, 0, 0));
