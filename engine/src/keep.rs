@@ -2,12 +2,14 @@
 //!
 //! It must never change an audit that has ended, nor forget one whose results another still uses.
 
+use lethe_common::blob::parse_attempt_path;
 use lethe_common::ids::{AuditId, PhaseIndex};
 
 use crate::audit::Work;
 use crate::engine::Engine;
 use crate::ledger::{Ledger, Request};
 use crate::plan::Plan;
+use crate::record::ShardResult;
 use crate::turn::Turn;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -81,40 +83,19 @@ impl Engine {
 
     /// Whether a blob of this path counts: some record points at it, or its result waits for a second opinion.
     pub fn points_at(&self, path: &str) -> bool {
-        let Some(place) = Place::parse(path) else { return false };
-        let Some(audit) = self.audits.get(&place.audit) else { return false };
-        let Some(phase) = audit.ledger.phases.get(place.phase.0 as usize) else { return false };
-        let in_map = audit.ledger.result(place.phase, place.shard).is_some_and(|result| {
-            let own = |stored: &crate::record::StoredBlob| *stored.name == *place.name;
-            result.attempt.to_string() == place.attempt && result.outputs.iter().any(own)
-        });
+        let Some((task, name)) = parse_attempt_path(path) else { return false };
+        let Some(audit) = self.audits.get(&task.audit) else { return false };
+        let Some(phase) = audit.ledger.phases.get(task.phase.0 as usize) else { return false };
+        let wrote = |result: &ShardResult| {
+            result.attempt == task.attempt && result.outputs.iter().any(|stored| *stored.name == *name)
+        };
         let waits = match &audit.work {
-            Work::Map(work) if work.phase == place.phase => work
-                .open
-                .get(&place.shard)
-                .is_some_and(|open| open.votes.iter().any(|vote| vote.result.attempt.to_string() == place.attempt)),
+            Work::Map(work) if work.phase == task.phase => {
+                work.open.get(&task.shard).is_some_and(|open| open.votes.iter().any(|vote| wrote(&vote.result)))
+            }
             Work::None | Work::Map(_) | Work::Reduce(_) | Work::Gang(_) => false,
         };
+        let in_map = audit.ledger.result(task.phase, task.shard).is_some_and(wrote);
         in_map || waits || phase.outputs.iter().any(|output| output.blob.path == path)
-    }
-}
-
-/// The parts of a path that [`lethe_common::blob::attempt_path`] made.
-struct Place<'a> {
-    audit: AuditId,
-    phase: PhaseIndex,
-    shard: lethe_common::ids::ShardId,
-    attempt: &'a str,
-    name: &'a str,
-}
-
-impl<'a> Place<'a> {
-    fn parse(path: &'a str) -> Option<Self> {
-        let mut parts = path.splitn(5, '/');
-        let mut next = || parts.next();
-        let audit = AuditId::new(next()?).ok()?;
-        let phase = PhaseIndex(next()?.parse().ok()?);
-        let shard = lethe_common::ids::ShardId(next()?.parse().ok()?);
-        Some(Self { audit, phase, shard, attempt: next()?, name: next()? })
     }
 }
