@@ -33,6 +33,9 @@ pub struct ControlPlane {
     /// A bounded subset: fewer workers and shards, shorter windows
     #[arg(long)]
     pub quick: bool,
+    /// Only the coordinator's instructions a shard, counted by valgrind, which a busy machine does not change
+    #[arg(long)]
+    pub instructions: bool,
     /// Seconds of each measured window [default: 10, or 4 with --quick]
     #[arg(long)]
     pub seconds: Option<u64>,

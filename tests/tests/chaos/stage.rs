@@ -1,4 +1,5 @@
-//! What all scenarios share: one drill, planted once for a build, its undisturbed results, and one scenario at a time.
+//! What all scenarios share: one drill, planted once for a build, its undisturbed results, and one scenario at a time
+//! in each lane.
 //!
 //! It must never keep a baseline longer than the build that made it.
 
@@ -21,12 +22,28 @@ const SIZE: Size = Size { shards: 12, pairs_per_shard: 100 };
 const PAIRS: u64 = 1_200;
 const UNLEARN_STEPS: i64 = 100;
 
+/// Two at most run at a time: a busy one takes the machine's two cores, a patient one mostly waits for time to pass.
+#[derive(Debug, Clone, Copy)]
+enum Lane {
+    Busy,
+    Patient,
+}
+
 /// Runs one scenario: a cluster with the drill submitted, a fault, and the undisturbed results to compare with.
 pub fn scenario(name: &str, shape: Shape, disturb: impl FnOnce(Cluster, &Results)) {
-    let stage = Stage::enter();
+    run(Lane::Busy, name, &shape, disturb);
+}
+
+/// The same for one that waits for most of its time, beside another.
+pub fn patient_scenario(name: &str, shape: Shape, disturb: impl FnOnce(Cluster, &Results)) {
+    run(Lane::Patient, name, &shape, disturb);
+}
+
+fn run(lane: Lane, name: &str, shape: &Shape, disturb: impl FnOnce(Cluster, &Results)) {
+    let stage = Stage::enter(lane);
     std::fs::remove_file(root().join("skipped").join(name)).ok(); // there is none where it was not skipped before
     let row = Row::begin(name);
-    let cluster = Cluster::start(&shape);
+    let cluster = Cluster::start(shape);
     cluster.submit(&drill_spec());
     disturb(cluster, &stage.undisturbed);
     row.end(Outcome::Passed);
@@ -57,22 +74,36 @@ pub fn is_root() -> bool {
 
 struct Stage {
     undisturbed: Results,
-    /// Released with the file: another scenario would take the machine's two cores.
+    /// Released with the file.
     _turn: File,
 }
 
 impl Stage {
-    fn enter() -> Self {
+    fn enter(lane: Lane) -> Self {
         let root = root();
         std::fs::create_dir_all(&root).expect("makes a folder");
-        let turn = File::create(root.join("turn")).expect("makes the lock");
-        turn.lock().expect("waits for its turn");
         let folder = drill_spec().parent().expect("lies in a folder").to_owned();
+        let baseline = locked(&root, "baseline");
         if !folder.join("done").exists() {
             prepare(&root, &folder);
         }
+        drop(baseline);
+        let turn = locked(
+            &root,
+            match lane {
+                Lane::Busy => "busy",
+                Lane::Patient => "patient",
+            },
+        );
         Self { undisturbed: Results::of(folder.join("undisturbed")), _turn: turn }
     }
+}
+
+/// A lock between processes, once it is free.
+fn locked(root: &Path, name: &str) -> File {
+    let file = File::create(root.join(name)).expect("makes the lock");
+    file.lock().expect("waits for its turn");
+    file
 }
 
 /// Outlives a test's process, so that the scenarios of one run share what lies there.

@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 
 use crate::children::below;
 use crate::cluster::{Cluster, Shape};
-use crate::stage::{is_running, scenario};
+use crate::stage::{is_running, patient_scenario, scenario};
 
 /// A kill may hit an executor between two tasks; so many are tried until one hits a task.
 const MAX_KILLS: u64 = 4;
@@ -32,10 +32,15 @@ fn executor_killed_in_mid_score() {
     });
 }
 
+/// A busy worker may have none for a moment: the last one was killed, or the first has not started.
 fn kill_executor(cluster: &Cluster) {
-    let busy = cluster.busy_worker("score");
-    let executor = below(cluster.workers()[busy].pid()).into_iter().find(|process| process.is_executor());
-    executor.expect("a busy worker has an executor").kill();
+    let mut found = None;
+    cluster.wait("a busy worker's executor", |cluster| {
+        let busy = cluster.busy_worker("score");
+        found = below(cluster.workers()[busy].pid()).into_iter().find(|process| process.is_executor());
+        found.is_some()
+    });
+    found.expect("the wait ended with one").kill();
 }
 
 #[test]
@@ -66,7 +71,8 @@ fn agent_stopped_beyond_its_silence() {
         cluster.wait_for("score", "a task given to another", |score| score.retries > 0);
         cluster.worker(victim).signal(Signal::SIGCONT);
         cluster.wait("the worker back", |c| c.is_joined(victim));
-        assert!(cluster.worker(victim).log().matches("session opened").count() >= 2);
+        let log = |c: &Cluster| c.workers()[victim].log();
+        cluster.wait("its second session", |c| log(c).matches("session opened").count() >= 2);
         let results = cluster.finish();
         results.assert_equal(undisturbed, "an agent stopped and continued");
     });
@@ -92,7 +98,7 @@ fn all_workers_killed_and_started_again() {
 fn all_workers_gone_for_good() {
     let shape = Shape { heartbeat_ms: 100, ..Shape::usual() };
     let grace_ms = 300 * shape.heartbeat_ms;
-    scenario("all workers gone for good", shape, |mut cluster, _| {
+    patient_scenario("all workers gone for good", shape, |mut cluster, _| {
         cluster.wait_for("score", "under way", |score| is_running(score) && score.done >= 2);
         kill_all(&mut cluster);
         let since = std::time::Instant::now();

@@ -2,13 +2,46 @@
 //!
 //! It must never outlive the benchmark: it ends when its stdin closes.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use anyhow::Context;
 
 use super::proc;
 use super::storage::Storage;
 use crate::cluster::{Launch, Process, Stdout, Token, listening_address, sibling, words};
+
+/// What a coordinator runs under.
+#[derive(Debug, Clone)]
+pub enum Under {
+    /// Itself.
+    Nothing,
+    /// Valgrind's callgrind, which writes its counts there at the end. Everything is some fifty times slower.
+    Callgrind(PathBuf),
+}
+
+impl Under {
+    fn program(&self) -> anyhow::Result<(PathBuf, Vec<OsString>)> {
+        let coordinator = sibling("lethe-coordinator")?;
+        Ok(match self {
+            Self::Nothing => (coordinator, Vec::new()),
+            Self::Callgrind(counts) => {
+                let mut file = OsString::from("--callgrind-out-file=");
+                file.push(counts);
+                ("valgrind".into(), vec!["--tool=callgrind".into(), file, coordinator.into()])
+            }
+        })
+    }
+
+    fn heartbeat_ms(&self) -> &'static str {
+        match self {
+            Self::Nothing => "1000",
+            // As slow as it is, nobody must be called silent.
+            Self::Callgrind(_) => "60000",
+        }
+    }
+}
 
 pub struct Coordinator {
     process: Process,
@@ -19,7 +52,12 @@ pub struct Coordinator {
 impl Coordinator {
     /// Starts one on a free port; it listens, and may not lead yet.
     pub async fn start(storage: &Storage, name: &str, token: &Token) -> anyhow::Result<Self> {
-        let mut arguments = words(["--listen", "127.0.0.1:0", "--parent-stdin", "--heartbeat-ms", "1000"]);
+        Self::start_under(&Under::Nothing, storage, name, token).await
+    }
+
+    pub async fn start_under(under: &Under, storage: &Storage, name: &str, token: &Token) -> anyhow::Result<Self> {
+        let (program, mut arguments) = under.program()?;
+        arguments.extend(words(["--listen", "127.0.0.1:0", "--parent-stdin", "--heartbeat-ms", under.heartbeat_ms()]));
         arguments.extend(["--work".into(), storage.work().into()]);
         arguments.extend(["--results".into(), storage.work().join("results").into()]);
         if let Some(url) = storage.url() {
@@ -27,7 +65,7 @@ impl Coordinator {
         }
         let mut process = Process::start(&Launch {
             name: name.to_owned(),
-            program: sibling("lethe-coordinator")?,
+            program,
             arguments,
             stdout: Stdout::Read,
             log: storage.work().join(format!("{name}.log")),

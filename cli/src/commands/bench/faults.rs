@@ -40,6 +40,7 @@ pub async fn takeover(options: &ControlPlane) -> anyhow::Result<f64> {
         shards: SHARDS,
         rate: Some(RATE),
         seconds: WINDOW_SECONDS,
+        until_commits: Load::nearly(SHARDS),
     };
     let swarm = swarm(&load, options, &token, (&[leader.url(), standby.url()], None))?;
     sleep(BEFORE_THE_KILL).await;

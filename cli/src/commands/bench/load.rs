@@ -29,6 +29,15 @@ pub struct Load {
     /// Shards finished a second; without it as many as it gives.
     pub rate: Option<f64>,
     pub seconds: f64,
+    /// Ends it early.
+    pub until_commits: u32,
+}
+
+impl Load {
+    /// Near the end of an audit there is less to lease than there are slots.
+    pub const fn nearly(shards: u32) -> u32 {
+        shards - shards / 10
+    }
 }
 
 /// One row of the table.
@@ -98,7 +107,7 @@ fn row(load: Load, found: Found, coordinator_peak_bytes: u64) -> Row {
 }
 
 /// Shards of all audits that the coordinator calls committed.
-async fn committed(coordinator: &Coordinator, token: &Token) -> anyhow::Result<u64> {
+pub async fn committed(coordinator: &Coordinator, token: &Token) -> anyhow::Result<u64> {
     let mut coordinators = Coordinators::with_token(&[coordinator.url()], token.as_str())?;
     let ask = coordinators.call(Patience::CALL, async |mut client| client.list_audits(ListAuditsRequest {}).await);
     let audits = ask.await?.audits;
@@ -129,8 +138,7 @@ pub fn swarm(
         ("--slots", options.slots.to_string()),
         ("--workers-per-connection", options.workers_per_connection.to_string()),
         ("--seconds", load.seconds.to_string()),
-        // Near the end of an audit there is less to lease than there are slots.
-        ("--until-commits", (u64::from(load.shards) * 9 / 10).to_string()),
+        ("--until-commits", load.until_commits.to_string()),
     ];
     let rate = load.rate.map(|rate| ("--rate", rate.to_string()));
     let pid = pid.map(|pid| ("--pid", pid.to_string()));

@@ -5,6 +5,7 @@
 mod control_plane;
 mod coordinator;
 mod faults;
+mod instructions;
 mod load;
 mod prefill;
 mod print;
