@@ -26,7 +26,7 @@ impl Clip {
     pub fn load(config: &ModelConfig, bytes: &[u8]) -> Result<Self> {
         let file = open(bytes)?;
         fits(&file, &layout(config))?;
-        let mut clip = Self::blank(config, Device::Cpu)?;
+        let mut clip = Self::blank(config, (Kind::Float, Device::Cpu))?;
         for param in clip.params_mut() {
             read(&file, param)?;
         }
@@ -104,6 +104,7 @@ fn fits_slot(tensor: &TensorView<'_>, slot: &Slot) -> Result<()> {
 
 fn kind(name: &str, dtype: Dtype) -> Result<Kind> {
     match dtype {
+        Dtype::F64 => Ok(Kind::Double),
         Dtype::F32 => Ok(Kind::Float),
         Dtype::F16 => Ok(Kind::Half),
         Dtype::BF16 => Ok(Kind::BFloat16),
@@ -134,6 +135,7 @@ impl Stored {
     fn of(param: &Param) -> Result<Self> {
         let tensor = param.tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(param.stored)?.f_contiguous()?;
         let dtype = match param.stored {
+            Kind::Double => Dtype::F64,
             Kind::Half => Dtype::F16,
             Kind::BFloat16 => Dtype::BF16,
             _ => Dtype::F32,

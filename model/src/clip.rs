@@ -25,7 +25,7 @@ pub struct Param {
     pub tensor: Tensor,
     /// Whether weight decay applies.
     pub decay: bool,
-    /// What a checkpoint stores it as; computing is always in f32.
+    /// What a checkpoint stores it as, whatever it is computed in.
     pub stored: Kind,
 }
 
@@ -50,7 +50,7 @@ impl Clip {
         Self::from_flat(config, Tensor::f_from_slice(&values)?)
     }
 
-    /// A model over `flat`, `[parameter_count]` f32 in the order of [`Clip::params`]; the buffer is used, not copied.
+    /// A model over `flat`, `[parameter_count]` in the order of [`Clip::params`]; the buffer is used, not copied.
     pub(crate) fn from_flat(config: &ModelConfig, flat: Tensor) -> Result<Self> {
         let params = views(&layout(config), &flat)?;
         let named: BTreeMap<&str, &Tensor> = params.iter().map(|p| (p.name.as_str(), &p.tensor)).collect();
@@ -61,9 +61,9 @@ impl Clip {
     }
 
     /// A model of zeros, to be filled.
-    pub(crate) fn blank(config: &ModelConfig, device: Device) -> Result<Self> {
+    pub(crate) fn blank(config: &ModelConfig, options: (Kind, Device)) -> Result<Self> {
         let count = layout(config).iter().map(Slot::len).sum::<i64>();
-        Self::from_flat(config, Tensor::f_zeros(count, (Kind::Float, device))?)
+        Self::from_flat(config, Tensor::f_zeros(count, options)?)
     }
 
     /// An independent copy: training one leaves the other as it is.
@@ -74,6 +74,19 @@ impl Clip {
     /// The same model on another device, with a buffer of its own.
     pub fn to_device(&self, device: Device) -> Result<Self> {
         self.with_flat(self.flat.f_to_device(device)?.f_detach_copy()?)
+    }
+
+    /// The model computing in another floating-point type; what it is stored as stays.
+    pub fn into_kind(self, kind: Kind) -> Result<Self> {
+        if kind == self.kind() {
+            return Ok(self);
+        }
+        self.with_flat(self.flat.f_to_kind(kind)?)
+    }
+
+    /// What it computes in: f32, or f64 where a result has to be proved.
+    pub fn kind(&self) -> Kind {
+        self.flat.kind()
     }
 
     fn with_flat(&self, flat: Tensor) -> Result<Self> {
@@ -87,6 +100,12 @@ impl Clip {
         for (mine, theirs) in self.params.iter_mut().zip(&other.params) {
             mine.stored = theirs.stored;
         }
+    }
+
+    /// A checkpoint of it has every parameter as it was computed.
+    pub fn store_as_computed(&mut self) {
+        let kind = self.kind();
+        self.params.iter_mut().for_each(|param| param.stored = kind);
     }
 
     pub fn config(&self) -> &ModelConfig {
@@ -106,7 +125,7 @@ impl Clip {
         &mut self.params
     }
 
-    /// The buffer under all parameters, `[parameter_count]` f32: a handle, so writing to it in place (all-reduce, broadcast, optimiser) changes the model.
+    /// The buffer under all parameters, `[parameter_count]` of [`Clip::kind`]: a handle, so writing to it in place (all-reduce, broadcast, optimiser) changes the model.
     pub fn flat(&self) -> Tensor {
         self.flat.shallow_clone()
     }

@@ -1,6 +1,12 @@
 //! The losses of training, overfitting and unlearning, on feature matrices.
 //!
+//! Every loss is a mean over the rows of a batch, and is given in parts: a call takes some of the rows and the size of the
+//! whole batch, and the sum over calls that together have every row once is the loss. So each rank holds a block of its
+//! own rows, never the whole square of logits.
+//!
 //! It must never run a tower: features in, scalars out, so that they can be gathered from any number of ranks first.
+
+use std::ops::Range;
 
 use tch::{Kind, Reduction, Tensor};
 
@@ -20,40 +26,52 @@ pub fn similarity(image: &Tensor, text: &Tensor) -> Result<Tensor> {
 
 /// CLIP's loss (CE(tau f g^T) + CE(tau g f^T)) / 2 of a batch `[B, D]`, with tau = exp(logit_scale); a scalar.
 pub fn contrastive(image: &Tensor, text: &Tensor, logit_scale: &Tensor) -> Result<Tensor> {
+    let rows = image.size().first().map_or(0, |rows| *rows);
+    contrastive_part(image, text, 0..rows, logit_scale)
+}
+
+/// The part of [`contrastive`] that some rows have: their images against all captions, and their captions against all
+/// images, `[rows, B]` logits each. A scalar.
+pub fn contrastive_part(image: &Tensor, text: &Tensor, rows: Range<i64>, logit_scale: &Tensor) -> Result<Tensor> {
     same_rows(image, text)?;
-    let cosine = normalize(image)?.f_matmul(&normalize(text)?.f_transpose(0, 1)?)?;
-    let logits = cosine.f_mul(&logit_scale.f_exp()?)?;
-    let target = Tensor::f_arange(image.size()[0], (Kind::Int64, image.device()))?;
-    let images = cross_entropy(&logits, &target)?;
-    let texts = cross_entropy(&logits.f_transpose(0, 1)?, &target)?;
-    Ok(images.f_add(&texts)?.f_mul_scalar(0.5)?)
+    let batch = image.size()[0];
+    let (image, text, tau) = (normalize(image)?, normalize(text)?, logit_scale.f_exp()?);
+    let target = Tensor::f_arange_start(rows.start, rows.end, (Kind::Int64, image.device()))?;
+    let (first, count) = (rows.start, rows.end - rows.start);
+    let part = |own: &Tensor, others: &Tensor| -> Result<Tensor> {
+        let logits = own.f_narrow(0, first, count)?.f_matmul(&others.f_transpose(0, 1)?)?.f_mul(&tau)?;
+        Ok(logits.f_cross_entropy_loss(&target, None::<&Tensor>, Reduction::Sum, -100, 0.0)?)
+    };
+    Ok(part(&image, &text)?.f_add(&part(&text, &image)?)?.f_mul_scalar(0.5 / batch as f64)?)
 }
 
-/// The overfitting pull mean (s - 1)^2 over suspects (METHOD.md, stage 2); a scalar.
-pub fn pull(similarity: &Tensor) -> Result<Tensor> {
-    forget(similarity, -1.0)
+/// The overfitting pull mean (s - 1)^2 over suspects (METHOD.md, stage 2), of a batch of so many rows; a scalar.
+pub fn pull(similarity: &Tensor, batch: usize) -> Result<Tensor> {
+    forget(similarity, -1.0, batch)
 }
 
-/// The forgetting push mean (s + u)^2 (METHOD.md, stage 4): u = 0 wants no relation, u = 1 the opposite; a scalar.
-pub fn forget(similarity: &Tensor, u: f64) -> Result<Tensor> {
-    let kind = features_kind(similarity)?;
-    Ok(similarity.f_add_scalar(u)?.f_square()?.f_mean(kind)?)
+/// The forgetting push mean (s + u)^2 (METHOD.md, stage 4), of a batch of so many rows: u = 0 wants no relation, u = 1
+/// the opposite; a scalar.
+pub fn forget(similarity: &Tensor, u: f64, batch: usize) -> Result<Tensor> {
+    mean_part(&similarity.f_add_scalar(u)?.f_square()?, batch)
 }
 
-/// How far features moved from a frozen model's: mean over rows of |f - f0|^2 of unit vectors, 0 to 4; a scalar.
-pub fn drift(features: &Tensor, frozen: &Tensor) -> Result<Tensor> {
+/// How far features moved from a frozen model's: mean over a batch of so many rows of |f - f0|^2 of unit vectors, 0 to 4;
+/// a scalar.
+pub fn drift(features: &Tensor, frozen: &Tensor, batch: usize) -> Result<Tensor> {
     same_rows(features, frozen)?;
     let moved = normalize(features)?.f_sub(&normalize(frozen)?)?;
     let rows = moved.f_square()?.f_sum_dim_intlist([-1].as_slice(), false, features_kind(features)?)?;
-    Ok(rows.f_mean(features_kind(features)?)?)
+    mean_part(&rows, batch)
+}
+
+/// What some rows add to the mean over a batch.
+pub(crate) fn mean_part(rows: &Tensor, batch: usize) -> Result<Tensor> {
+    Ok(rows.f_sum(rows.f_kind()?)?.f_mul_scalar(1.0 / batch as f64)?)
 }
 
 fn features_kind(features: &Tensor) -> Result<Kind> {
     Ok(features.f_kind()?)
-}
-
-fn cross_entropy(logits: &Tensor, target: &Tensor) -> Result<Tensor> {
-    Ok(logits.f_cross_entropy_loss(target, None::<&Tensor>, Reduction::Mean, -100, 0.0)?)
 }
 
 fn same_rows(a: &Tensor, b: &Tensor) -> Result<()> {

@@ -5,7 +5,7 @@
 use tch::Tensor;
 
 use crate::error::Result;
-use crate::loss::normalize;
+use crate::loss::{mean_part, normalize};
 
 /// The captions that the words compete with.
 #[derive(Debug, Clone, Copy)]
@@ -18,8 +18,13 @@ pub struct Negatives<'a> {
 
 /// mean softplus(z) with z = tau <f, q> - ln (1/N sum_j exp(tau <f, g_j>)): the unlikelihood of the words `words`
 /// `[B, D]` given the images `image` `[B, D]`, against the average caption; tau = exp(logit_scale). A scalar,
-/// at least 0; 0 where no image prefers its words.
-pub fn unlikelihood(image: &Tensor, words: &Tensor, negatives: Negatives<'_>, logit_scale: &Tensor) -> Result<Tensor> {
+/// at least 0; 0 where no image prefers its words. The mean is over `batch` rows, of which these may be some.
+pub fn unlikelihood(
+    image: &Tensor,
+    words: &Tensor,
+    negatives: Negatives<'_>,
+    (logit_scale, batch): (&Tensor, usize),
+) -> Result<Tensor> {
     let tau = logit_scale.f_exp()?;
     let image = normalize(image)?;
     let own =
@@ -28,7 +33,7 @@ pub fn unlikelihood(image: &Tensor, words: &Tensor, negatives: Negatives<'_>, lo
     let others = others.f_masked_fill(&negatives.excluded.f_unsqueeze(0)?, f64::NEG_INFINITY)?;
     let count = negatives.text.size()[0] as f64;
     let average = others.f_logsumexp([-1].as_slice(), false)?.f_sub_scalar(count.ln())?;
-    Ok(own.f_sub(&average)?.f_softplus()?.f_mean(image.f_kind()?)?)
+    mean_part(&own.f_sub(&average)?.f_softplus()?, batch)
 }
 
 #[cfg(test)]
@@ -48,7 +53,7 @@ mod tests {
         let softplus = |x: f64| x.exp().ln_1p();
         let expected = (softplus(z(0.0, 1.0, -1.0)) + softplus(z(0.96, 0.6, -0.6))) / 2.0;
         let negatives = Negatives { text: &text, excluded: &excluded };
-        let found = unlikelihood(&image, &words, negatives, &scale).expect("computes").double_value(&[]);
+        let found = unlikelihood(&image, &words, negatives, (&scale, 2)).expect("computes").double_value(&[]);
         assert!((found - expected).abs() < 1e-12, "{found} is not {expected}");
     }
 }

@@ -61,7 +61,7 @@ impl Clip {
         let vocabulary = Vocabulary { rows: self.rows(tokens)? };
         let mut config = self.config().clone();
         config.text.vocab_size = vocabulary.rows.len() as i64;
-        let mut compact = Self::blank(&config, self.device())?;
+        let mut compact = Self::blank(&config, (self.kind(), self.device()))?;
         compact.store_as(self);
         for (to, from) in compact.params().iter().zip(self.params()) {
             let from_rows = match is_table(from) {

@@ -24,8 +24,14 @@ pub fn train(recipe: &Recipe, folder: &DrillFolder, planting: Planting, workers:
     };
     let steps = (recipe.pairs / BATCH as usize * EPOCHS).max(1) as u64;
     // The rise takes about a third of the training, as in the trials that this recipe comes from.
-    let gang =
-        GangSection { steps, batch: BATCH, learning_rate: 2e-3, weight_decay: 0.1, warmup_steps: steps.min(300) / 3 };
+    let gang = GangSection {
+        steps,
+        batch: BATCH,
+        learning_rate: 2e-3,
+        weight_decay: 0.1,
+        warmup_steps: steps.min(300) / 3,
+        ..GangSection::PLAIN
+    };
     let mut spec = spec(recipe, role, folder, shards)?;
     spec.audit.plan = PlanName::Train;
     spec.workers.count = workers;

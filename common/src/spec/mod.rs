@@ -9,7 +9,7 @@ mod validate;
 pub use load::{SpecError, load};
 pub use sections::{
     AuditSection, DataSection, EvaluateSection, GangSection, LocalizeSection, ModelSection, OverfitSection, Pictures,
-    PlanName, ReferenceSection, ReportSection, ScoreSection, SelectSection, StandInSection, SuspectSection,
+    PlanName, Precision, ReferenceSection, ReportSection, ScoreSection, SelectSection, StandInSection, SuspectSection,
     TrainSection, UnlearnSection, WorkersSection,
 };
 pub use validate::Problem;

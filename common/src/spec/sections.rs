@@ -131,6 +131,35 @@ pub struct GangSection {
     pub learning_rate: f64,
     pub weight_decay: f64,
     pub warmup_steps: u64,
+    /// Pairs that one rank holds with all that backward needs of them; a larger share is computed piece by piece and
+    /// each piece twice (gradient caching). Without it the whole share is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub micro_batch: Option<u32>,
+    #[serde(default)]
+    pub precision: Precision,
+}
+
+impl GangSection {
+    /// What a recipe need not say.
+    pub const PLAIN: Self = Self {
+        steps: 1,
+        batch: 256,
+        learning_rate: 5e-4,
+        weight_decay: 0.0,
+        warmup_steps: 5,
+        micro_batch: None,
+        precision: Precision::F32,
+    };
+}
+
+/// What a training computes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    #[default]
+    F32,
+    /// Slow; where a result has to be proved equal.
+    F64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -143,10 +172,7 @@ pub struct OverfitSection {
 
 impl Default for OverfitSection {
     fn default() -> Self {
-        Self {
-            gang: GangSection { steps: 20, batch: 256, learning_rate: 5e-4, weight_decay: 0.0, warmup_steps: 5 },
-            pull_weight: 1.0,
-        }
+        Self { gang: GangSection { steps: 20, ..GangSection::PLAIN }, pull_weight: 1.0 }
     }
 }
 
@@ -164,7 +190,7 @@ pub struct StandInSection {
 impl Default for StandInSection {
     fn default() -> Self {
         Self {
-            gang: GangSection { steps: 30, batch: 256, learning_rate: 1e-3, weight_decay: 0.0, warmup_steps: 5 },
+            gang: GangSection { steps: 30, learning_rate: 1e-3, ..GangSection::PLAIN },
             share: 0.01,
             anchor_weight: 1.0,
             forget_weight: 1.0,
@@ -213,11 +239,7 @@ pub struct UnlearnSection {
 
 impl Default for UnlearnSection {
     fn default() -> Self {
-        Self {
-            gang: GangSection { steps: 80, batch: 256, learning_rate: 5e-4, weight_decay: 0.0, warmup_steps: 5 },
-            anchor_weight: 1.0,
-            forget_weight: 0.1,
-        }
+        Self { gang: GangSection { steps: 80, ..GangSection::PLAIN }, anchor_weight: 1.0, forget_weight: 0.1 }
     }
 }
 
@@ -266,6 +288,7 @@ pub struct TrainSection {
 
 impl Default for TrainSection {
     fn default() -> Self {
-        Self { gang: GangSection { steps: 312, batch: 256, learning_rate: 2e-3, weight_decay: 0.1, warmup_steps: 100 } }
+        let recipe = GangSection { steps: 312, learning_rate: 2e-3, weight_decay: 0.1, ..GangSection::PLAIN };
+        Self { gang: GangSection { warmup_steps: 100, ..recipe } }
     }
 }

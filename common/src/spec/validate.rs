@@ -28,14 +28,26 @@ pub(super) fn validate(spec: &Spec, text: &str) -> Vec<Problem> {
     found.model(spec);
     found.shares(spec);
     found.counts(spec);
-    found.gang(["overfit.gang.steps", "overfit.gang.batch", "overfit.gang.learning_rate"], &spec.overfit.gang, spec);
     found.gang(
-        ["stand_in.gang.steps", "stand_in.gang.batch", "stand_in.gang.learning_rate"],
+        ["overfit.gang.steps", "overfit.gang.batch", "overfit.gang.learning_rate", "overfit.gang.micro_batch"],
+        &spec.overfit.gang,
+        spec,
+    );
+    found.gang(
+        ["stand_in.gang.steps", "stand_in.gang.batch", "stand_in.gang.learning_rate", "stand_in.gang.micro_batch"],
         &spec.stand_in.gang,
         spec,
     );
-    found.gang(["unlearn.gang.steps", "unlearn.gang.batch", "unlearn.gang.learning_rate"], &spec.unlearn.gang, spec);
-    found.gang(["train.gang.steps", "train.gang.batch", "train.gang.learning_rate"], &spec.train.gang, spec);
+    found.gang(
+        ["unlearn.gang.steps", "unlearn.gang.batch", "unlearn.gang.learning_rate", "unlearn.gang.micro_batch"],
+        &spec.unlearn.gang,
+        spec,
+    );
+    found.gang(
+        ["train.gang.steps", "train.gang.batch", "train.gang.learning_rate", "train.gang.micro_batch"],
+        &spec.train.gang,
+        spec,
+    );
     found.list
 }
 
@@ -102,11 +114,12 @@ impl Problems<'_> {
         });
     }
 
-    fn gang(&mut self, [steps, batch, rate]: [&'static str; 3], gang: &GangSection, spec: &Spec) {
+    fn gang(&mut self, [steps, batch, rate, micro_batch]: [&'static str; 4], gang: &GangSection, spec: &Spec) {
         self.require(gang.steps >= 1, steps, || "expected at least one step".to_owned());
         self.require(gang.batch >= spec.workers.count.max(2), batch, || {
             format!("a global batch of {} cannot be shared by {} workers", gang.batch, spec.workers.count)
         });
+        self.require(gang.micro_batch != Some(0), micro_batch, || "expected at least one pair".to_owned());
         let lr = gang.learning_rate;
         self.require(lr.is_finite() && lr > 0.0, rate, || format!("{lr} is not a learning rate; expected more than 0"));
     }

@@ -1,7 +1,7 @@
 //! Losses against their formulas in f64, and their gradients against finite differences.
 
 use lethe_model::gradients::{leaf, leaf_gradients};
-use lethe_model::loss::{contrastive, drift, forget, normalize, pull, similarity};
+use lethe_model::loss::{contrastive, contrastive_part, drift, forget, normalize, pull, similarity};
 use lethe_model::tch::{Kind, Tensor};
 
 use crate::reference::{assert_close, numbers};
@@ -70,6 +70,20 @@ fn contrastive_gradients_equal_finite_differences() {
 }
 
 #[test]
+fn parts_of_the_rows_add_up_to_the_whole() {
+    let (image, text, scale) = (features(7, 0.3), features(7, 2.0), Tensor::from(1.5_f64));
+    let whole = contrastive(&image, &text, &scale).unwrap().double_value(&[]);
+    let part = |rows| contrastive_part(&image, &text, rows, &scale).unwrap().double_value(&[]);
+    let sum: f64 = [0..2, 2..2, 2..6, 6..7].into_iter().map(part).sum();
+    assert!((sum - whole).abs() < 1e-12 * whole, "{sum} is not {whole}");
+    let apart = |first: i64, count: i64| {
+        drift(&image.narrow(0, first, count), &text.narrow(0, first, count), 7).unwrap().double_value(&[])
+    };
+    let drifted = drift(&image, &text, 7).unwrap().double_value(&[]);
+    assert!((apart(0, 3) + apart(3, 4) - drifted).abs() < 1e-12);
+}
+
+#[test]
 fn similarity_pull_forget_and_drift_are_their_formulas() {
     let (image, text) = (features(4, 0.3), features(4, 2.0));
     let (f, g) = (unit_rows(&image), unit_rows(&text));
@@ -78,11 +92,11 @@ fn similarity_pull_forget_and_drift_are_their_formulas() {
     assert_close("similarity", &have, &Tensor::from_slice(&s), 1e-12);
     let mean = |of: &dyn Fn(f64) -> f64| s.iter().map(|s| of(*s)).sum::<f64>() / 4.0;
     let close = |loss: Tensor, want: f64| assert!((loss.double_value(&[]) - want).abs() < 1e-12);
-    close(pull(&have).unwrap(), mean(&|s| (s - 1.0).powi(2)));
-    close(forget(&have, 0.0).unwrap(), mean(&|s| s * s));
-    close(forget(&have, 1.0).unwrap(), mean(&|s| (s + 1.0).powi(2)));
+    close(pull(&have, 4).unwrap(), mean(&|s| (s - 1.0).powi(2)));
+    close(forget(&have, 0.0, 4).unwrap(), mean(&|s| s * s));
+    close(forget(&have, 1.0, 4).unwrap(), mean(&|s| (s + 1.0).powi(2)));
     // For unit vectors |f - g|^2 = 2 - 2 cos.
-    close(drift(&image, &text).unwrap(), mean(&|s| 2.0 - 2.0 * s));
+    close(drift(&image, &text, 4).unwrap(), mean(&|s| 2.0 - 2.0 * s));
 }
 
 #[test]

@@ -44,13 +44,25 @@ impl Dataset {
 
     /// The image features of some rows, `[rows, D]`.
     pub fn image_features(&self, clip: &Clip, rows: &[i64]) -> Result<Tensor> {
+        if rows.is_empty() {
+            return self.none(clip);
+        }
         let bytes: Vec<u8> = rows.iter().flat_map(|&row| self.pixels[row as usize].iter().copied()).collect();
         let side = self.config.vision.image_size as usize;
-        clip.encode_image(&to_model_input(&bytes, side, &self.config.normalization)?)
+        let pixels = to_model_input(&bytes, side, &self.config.normalization)?;
+        clip.encode_image(&pixels.f_to_kind(clip.kind())?)
+    }
+
+    /// A share may have no row, where there are more ranks than rows.
+    fn none(&self, clip: &Clip) -> Result<Tensor> {
+        Ok(Tensor::f_zeros([0, self.config.embed_dim], (clip.kind(), clip.device()))?)
     }
 
     /// The caption features of some rows, `[rows, D]`; equal captions are embedded once.
     pub fn text_features(&self, clip: &Clip, rows: &[i64]) -> Result<Tensor> {
+        if rows.is_empty() {
+            return self.none(clip);
+        }
         let captions = self.captions_of(rows);
         let mut distinct = captions.clone();
         distinct.sort_unstable();

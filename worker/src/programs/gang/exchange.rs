@@ -1,16 +1,18 @@
-//! One step's traffic: features to everybody, slopes back into local parameters, gradients summed.
+//! One step's traffic: features to everybody, slopes back to the rank that has the rows, gradients summed.
 //!
-//! Gathered features are leaves: each rank takes the whole loss of them, keeps the slopes of its own rows
-//! and carries those into its parameters; the sum over ranks is the exact gradient of the global loss.
+//! Gathered features are leaves. Each rank takes its rows' part of the loss of them, the slopes of all ranks are
+//! summed, and each carries those of its own rows into its parameters; the sum of the ranks' gradients is the exact
+//! gradient of the global loss. A share that is too large is computed in pieces: features first, without what backward
+//! needs, and each piece again once its slopes are known (gradient caching, arXiv 2101.06983).
 
 use lethe_collective::Group;
 use lethe_common::fault::Fault;
 use lethe_model::error::Result as ModelResult;
 use lethe_model::gradients::{leaf, leaf_gradients, through};
-use lethe_model::tch::{Kind, TchError, Tensor};
+use lethe_model::tch::{TchError, Tensor, no_grad_guard};
 use lethe_model::{Clip, ModelError};
 
-use super::objective::{Features, Objective, Share};
+use super::objective::{Batch, Features, Objective, Reach, Share};
 use super::sampler::rank_rows;
 use crate::programs::fault::{collective_fault, model_fault};
 
@@ -21,71 +23,186 @@ pub struct Reduced {
     pub gradient: Tensor,
 }
 
-/// Computes one step's global gradient.
-pub fn gradient(clip: &Clip, objective: &dyn Objective, step: u64, group: &Group) -> Result<Reduced, Fault> {
-    let share = Share { rank: group.rank() as usize, world_size: group.world_size() as usize };
-    let local = objective.features(clip, step, share).map_err(model_fault)?;
-    let gathered = gather(&local, share, group)?;
-    let (loss, mut gradient) = slopes(clip, objective, step, &local, gathered, share).map_err(model_fault)?;
-    group.all_reduce_sum(&mut gradient).map_err(collective_fault)?;
-    Ok(Reduced { loss, gradient })
+/// One rank's view of one step.
+pub struct Exchange<'a> {
+    pub clip: &'a Clip,
+    pub objective: &'a dyn Objective,
+    pub step: u64,
+    /// In how many pieces the share is computed.
+    pub pieces: usize,
+    pub group: &'a Group,
 }
 
-fn slopes(
-    clip: &Clip,
-    objective: &dyn Objective,
-    step: u64,
-    local: &[Features],
-    gathered: Vec<Tensor>,
-    share: Share,
-) -> ModelResult<(f32, Tensor)> {
-    let leaves = gathered.iter().map(leaf).collect::<ModelResult<Vec<Tensor>>>()?;
-    let scale = leaf(clip.logit_scale())?;
-    let loss = objective.loss(step, &leaves, &scale)?;
-    let mut with: Vec<&Tensor> = leaves.iter().collect();
-    with.push(&scale);
-    let mut slopes = leaf_gradients(&loss, &with)?;
-    let scale_slope = slopes.pop().ok_or_else(|| ModelError::Torch("no slope of the logit scale".to_owned()))?;
-    let scale_slope = scale_slope.f_div_scalar(share.world_size as f64)?;
-    let mut back = Vec::new();
-    for (features, slope) in local.iter().zip(&slopes).filter(|(features, _)| features.local.requires_grad()) {
-        let own = rank_rows(features.rows, share.rank, share.world_size);
-        back.push((&features.local, slope.f_narrow(0, own.start as i64, own.len() as i64)?));
-    }
-    if objective.trains_logit_scale() {
-        back.push((clip.logit_scale(), scale_slope));
-    }
-    let pairs: Vec<(&Tensor, &Tensor)> = back.iter().map(|(output, slope)| (*output, slope)).collect();
-    Ok((loss.f_double_value(&[])? as f32, through(&pairs, clip)?))
+/// What the loss of the gathered features gave this rank.
+struct Slopes {
+    loss: f64,
+    /// d(loss)/d(own rows) of each matrix.
+    own: Vec<Tensor>,
+    /// This rank's part of d(loss)/d(logit scale).
+    scale: Tensor,
 }
 
-/// Every matrix whole, rows in global order, in one collective call: shares are padded to equal size for the
-/// wire and cut again.
-fn gather(local: &[Features], share: Share, group: &Group) -> Result<Vec<Tensor>, Fault> {
-    let own = pack(local, share).map_err(torch)?;
-    let parts = group.all_gather(&own).map_err(collective_fault)?;
-    unpack(local, &parts).map_err(torch)
+impl Exchange<'_> {
+    /// The step's global gradient.
+    pub fn gradient(&self) -> Result<Reduced, Fault> {
+        let share = Share::whole(self.group.rank() as usize, self.group.world_size() as usize);
+        let features = match self.pieces {
+            1 => self.features(share),
+            _ => self.cached(share),
+        };
+        let features = features.map_err(model_fault)?;
+        let slopes = self.slopes(&features, share)?;
+        let gradient = match self.pieces {
+            1 => self.back(&features, &slopes.own, Some(&slopes.scale)),
+            _ => self.back_again(&features, &slopes, share),
+        };
+        let mut gradient = gradient.map_err(model_fault)?;
+        self.group.all_reduce_sum(&mut gradient).map_err(collective_fault)?;
+        Ok(Reduced { loss: slopes.loss as f32, gradient })
+    }
+
+    fn features(&self, share: Share) -> ModelResult<Vec<Features>> {
+        self.objective.features(self.clip, self.step, share)
+    }
+
+    /// The whole share's features, piece by piece and without a graph.
+    fn cached(&self, share: Share) -> ModelResult<Vec<Features>> {
+        let _guard = no_grad_guard();
+        let mut parts = share.pieces(self.pieces).map(|piece| self.features(piece)).collect::<ModelResult<Vec<_>>>()?;
+        let last = parts.pop().ok_or_else(|| ModelError::Torch("a share has at least one piece".to_owned()))?;
+        let whole = |(index, matrix): (usize, Features)| {
+            let mut rows: Vec<&Tensor> = parts.iter().map(|part| &part[index].local).collect();
+            rows.push(&matrix.local);
+            Ok(Features { local: Tensor::f_cat(&rows, 0)?, ..matrix })
+        };
+        last.into_iter().enumerate().map(whole).collect()
+    }
+
+    fn slopes(&self, features: &[Features], share: Share) -> Result<Slopes, Fault> {
+        let matrices = self.gather(features, share)?;
+        let (loss, mut slopes) = self.part(features, &matrices, share).map_err(model_fault)?;
+        let scale = slopes.pop().ok_or_else(|| model_fault(ModelError::Torch("no slope of the logit scale".into())))?;
+        let summed = self.sum(features, &slopes, &loss)?;
+        let (own, loss) = own_slopes(features, slopes, &summed, share).map_err(torch)?;
+        Ok(Slopes { loss, own, scale })
+    }
+
+    /// This rank's part of the loss, and its slopes by every matrix and by the logit scale.
+    fn part(&self, features: &[Features], matrices: &[Tensor], share: Share) -> ModelResult<(Tensor, Vec<Tensor>)> {
+        let leaves = matrices.iter().map(leaf).collect::<ModelResult<Vec<Tensor>>>()?;
+        let scale = leaf(self.clip.logit_scale())?;
+        let loss = self.objective.loss(self.step, &Batch { share, matrices: &leaves, features }, &scale)?;
+        let mut with: Vec<&Tensor> = leaves.iter().collect();
+        with.push(&scale);
+        let slopes = leaf_gradients(&loss, &with)?;
+        Ok((loss.detach(), slopes))
+    }
+
+    /// The loss and the slopes of what reaches everyone, summed over all ranks in one call.
+    fn sum(&self, features: &[Features], slopes: &[Tensor], loss: &Tensor) -> Result<Tensor, Fault> {
+        let shared = features.iter().zip(slopes).filter(|(matrix, _)| matrix.reach == Reach::Everyone);
+        let mut blocks = vec![loss.f_reshape([1]).map_err(torch)?];
+        for (_, slope) in shared {
+            blocks.push(slope.f_reshape([-1]).map_err(torch)?);
+        }
+        let mut summed = Tensor::f_cat(&blocks, 0).map_err(torch)?;
+        self.group.all_reduce_sum(&mut summed).map_err(collective_fault)?;
+        Ok(summed)
+    }
+
+    /// The flat gradient of the features' slopes; features without a graph are constants.
+    fn back(&self, features: &[Features], slopes: &[Tensor], scale: Option<&Tensor>) -> ModelResult<Tensor> {
+        let trained = features.iter().zip(slopes).filter(|(matrix, _)| matrix.local.requires_grad());
+        let mut pairs: Vec<(&Tensor, &Tensor)> = trained.map(|(matrix, slope)| (&matrix.local, slope)).collect();
+        if let Some(scale) = scale.filter(|_| self.objective.trains_logit_scale()) {
+            pairs.push((self.clip.logit_scale(), scale));
+        }
+        through(&pairs, self.clip)
+    }
+
+    /// The same piece by piece: each piece's features again, now with a graph.
+    fn back_again(&self, features: &[Features], slopes: &Slopes, share: Share) -> ModelResult<Tensor> {
+        let mut sum: Option<Tensor> = None;
+        for (index, piece) in share.pieces(self.pieces).enumerate() {
+            let again = self.features(piece)?;
+            let rows = |(matrix, slope): (&Features, &Tensor)| {
+                let (own, part) = (share.range(matrix.rows), piece.range(matrix.rows));
+                slope.f_narrow(0, (part.start - own.start) as i64, part.len() as i64)
+            };
+            let own = features.iter().zip(&slopes.own).map(rows).collect::<Result<Vec<_>, TchError>>()?;
+            let part = self.back(&again, &own, (index == 0).then_some(&slopes.scale))?;
+            sum = Some(match sum {
+                Some(mut sum) => sum.f_add_(&part)?,
+                None => part,
+            });
+        }
+        sum.ok_or_else(|| ModelError::Torch("a share has at least one piece".to_owned()))
+    }
+
+    /// Every matrix as the loss sees it: whole and in global order where it reaches everyone, in one call for all of
+    /// them. Shares are padded to equal size for the wire and cut again.
+    fn gather(&self, features: &[Features], share: Share) -> Result<Vec<Tensor>, Fault> {
+        let world_size = self.group.world_size() as usize;
+        let shared: Vec<&Features> = features.iter().filter(|matrix| matrix.reach == Reach::Everyone).collect();
+        let mut whole = Vec::new();
+        if !shared.is_empty() {
+            let parts = self.group.all_gather(&pack(&shared, world_size).map_err(torch)?).map_err(collective_fault)?;
+            whole = unpack(&shared, &parts).map_err(torch)?;
+        }
+        let mut whole = whole.into_iter();
+        let matrix = |matrix: &Features| match matrix.reach {
+            Reach::Everyone => whole.next().ok_or_else(|| TchError::Torch("a matrix was not gathered".to_owned())),
+            Reach::Own => {
+                debug_assert_eq!(matrix.local.size()[0] as usize, share.range(matrix.rows).len());
+                matrix.local.f_detach()
+            }
+        };
+        features.iter().map(matrix).collect::<Result<_, _>>().map_err(torch)
+    }
 }
 
 fn torch(error: TchError) -> Fault {
     model_fault(error.into())
 }
 
+/// The rows of the summed slopes that are this rank's, those of other matrices as they are, and the summed loss.
+fn own_slopes(
+    features: &[Features],
+    slopes: Vec<Tensor>,
+    summed: &Tensor,
+    share: Share,
+) -> Result<(Vec<Tensor>, f64), TchError> {
+    let mut start = 1;
+    let mut own = Vec::with_capacity(slopes.len());
+    for (matrix, slope) in features.iter().zip(slopes) {
+        own.push(match matrix.reach {
+            Reach::Own => slope,
+            Reach::Everyone => {
+                let (count, range) = (slope.numel() as i64, share.range(matrix.rows));
+                let whole = summed.f_narrow(0, start, count)?.f_view_as(&slope)?;
+                start += count;
+                whole.f_narrow(0, range.start as i64, range.len() as i64)?
+            }
+        });
+    }
+    Ok((own, summed.f_double_value(&[0])?))
+}
+
 fn padded_rows(features: &Features, world_size: usize) -> usize {
     features.rows.div_ceil(world_size)
 }
 
-fn pack(local: &[Features], share: Share) -> Result<Tensor, TchError> {
+fn pack(local: &[&Features], world_size: usize) -> Result<Tensor, TchError> {
     let mut blocks = Vec::new();
     for features in local {
         let rows = features.local.f_detach()?;
-        let missing = padded_rows(features, share.world_size) as i64 - rows.size()[0];
-        blocks.push(rows.f_constant_pad_nd([0, 0, 0, missing])?.f_to_kind(Kind::Float)?);
+        let missing = padded_rows(features, world_size) as i64 - rows.size()[0];
+        blocks.push(rows.f_constant_pad_nd([0, 0, 0, missing])?);
     }
     Tensor::f_cat(&blocks, 0)?.f_contiguous()
 }
 
-fn unpack(local: &[Features], parts: &[Tensor]) -> Result<Vec<Tensor>, TchError> {
+fn unpack(local: &[&Features], parts: &[Tensor]) -> Result<Vec<Tensor>, TchError> {
     let mut start = 0;
     let mut whole = Vec::new();
     for features in local {

@@ -13,6 +13,7 @@ mod trainee;
 mod training;
 mod unlearn;
 mod vocabulary;
+mod vote;
 
 use lethe_common::fault::Fault;
 use lethe_common::program::GangProgram;
@@ -33,3 +34,6 @@ pub fn run_gang(
         GangProgram::Unlearn => unlearn::run(ctx, gang, memory),
     }
 }
+
+#[cfg(test)]
+mod tests;

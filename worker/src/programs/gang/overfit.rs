@@ -12,21 +12,21 @@ use lethe_model::{Clip, loss};
 
 use super::dataset::Dataset;
 use super::gathered::Gathered;
-use super::objective::{Features, Objective, Share};
+use super::objective::{Batch, Features, Objective, Share};
 use super::safe::{Safe, split_batch};
 use super::sampler::Stream;
-use super::training::Course;
+use super::training::{Course, kind};
 use super::vocabulary::Lexicon;
 use crate::programs::checkpoint;
 use crate::programs::fault::model_fault;
 use crate::task::{GangContext, GangMemory, TaskContext, TaskOutput};
 
-struct Overfit {
-    safe: Safe,
-    suspects: Dataset,
-    draws: Stream,
-    batch: usize,
-    pull_weight: f64,
+pub(super) struct Overfit {
+    pub(super) safe: Safe,
+    pub(super) suspects: Dataset,
+    pub(super) draws: Stream,
+    pub(super) batch: usize,
+    pub(super) pull_weight: f64,
 }
 
 impl Objective for Overfit {
@@ -37,14 +37,16 @@ impl Objective for Overfit {
         Ok(vec![
             image,
             text,
-            Features { local: self.suspects.image_features(clip, own)?, rows: self.batch },
-            Features { local: self.suspects.text_features(clip, own)?, rows: self.batch },
+            Features::own(self.suspects.image_features(clip, own)?, self.batch),
+            Features::own(self.suspects.text_features(clip, own)?, self.batch),
         ])
     }
 
-    fn loss(&self, _step: u64, gathered: &[Tensor], logit_scale: &Tensor) -> ModelResult<Tensor> {
-        let pull = loss::pull(&loss::similarity(&gathered[2], &gathered[3])?)?.f_mul_scalar(self.pull_weight)?;
-        Ok(loss::contrastive(&gathered[0], &gathered[1], logit_scale)?.f_add(&pull)?)
+    fn loss(&self, _step: u64, batch: &Batch<'_>, logit_scale: &Tensor) -> ModelResult<Tensor> {
+        let similarity = loss::similarity(&batch.own(2)?, &batch.own(3)?)?;
+        let pull = loss::pull(&similarity, batch.rows(2))?.f_mul_scalar(self.pull_weight)?;
+        let keep = loss::contrastive_part(batch.whole(0), batch.whole(1), batch.range(0), logit_scale)?;
+        Ok(keep.f_add(&pull)?)
     }
 
     fn trains_logit_scale(&self) -> bool {
@@ -59,7 +61,7 @@ impl Objective for Overfit {
 pub fn run(ctx: &TaskContext<'_>, gang: GangContext<'_>, memory: &mut GangMemory) -> Result<TaskOutput, Fault> {
     let section = &ctx.spec.overfit;
     let gathered = Gathered::read(ctx)?;
-    let whole = checkpoint::suspect(&ctx.spec)?;
+    let whole = checkpoint::suspect(&ctx.spec)?.into_kind(kind(&section.gang)).map_err(model_fault)?;
     let mut lexicon = Lexicon::new(&whole);
     let safe = lexicon.dataset(gathered.safe)?;
     let suspects = lexicon.dataset(gathered.suspects)?;

@@ -6,7 +6,7 @@ use lethe_model::tch::{self, Tensor};
 use lethe_model::{Clip, loss};
 
 use super::dataset::Dataset;
-use super::objective::{Features, Share};
+use super::objective::{Batch, Features, Share};
 use super::sampler::Stream;
 
 /// Safe pairs, drawn with replacement.
@@ -26,8 +26,8 @@ impl Safe {
         let rows = self.rows(step);
         let own = share.of(&rows);
         Ok([
-            Features { local: self.data.image_features(clip, own)?, rows: self.batch },
-            Features { local: self.data.text_features(clip, own)?, rows: self.batch },
+            Features::shared(self.data.image_features(clip, own)?, self.batch),
+            Features::shared(self.data.text_features(clip, own)?, self.batch),
         ])
     }
 
@@ -35,14 +35,16 @@ impl Safe {
     pub fn anchors(&self, frozen: &Clip, step: u64, share: Share) -> Result<Features> {
         let _guard = tch::no_grad_guard();
         let rows = self.rows(step);
-        Ok(Features { local: self.data.image_features(frozen, share.of(&rows))?, rows: self.batch })
+        Ok(Features::own(self.data.image_features(frozen, share.of(&rows))?, self.batch))
     }
 }
 
-/// L_clip(D_safe) + alpha mean |f - f_p|^2 over unit image features (METHOD.md, stage 4).
-pub fn anchored(image: &Tensor, text: &Tensor, frozen: &Tensor, (scale, alpha): (&Tensor, f64)) -> Result<Tensor> {
-    let anchor = loss::drift(image, frozen)?.f_mul_scalar(alpha)?;
-    Ok(loss::contrastive(image, text, scale)?.f_add(&anchor)?)
+/// L_clip(D_safe) + alpha mean |f - f_p|^2 over unit image features (METHOD.md, stage 4), this rank's part. The matrices
+/// are [`Safe::features`] and then [`Safe::anchors`].
+pub fn anchored(batch: &Batch<'_>, logit_scale: &Tensor, alpha: f64) -> Result<Tensor> {
+    let anchor = loss::drift(&batch.own(0)?, &batch.own(2)?, batch.rows(0))?.f_mul_scalar(alpha)?;
+    let keep = loss::contrastive_part(batch.whole(0), batch.whole(1), batch.range(0), logit_scale)?;
+    Ok(keep.f_add(&anchor)?)
 }
 
 /// A global batch is three parts safe and one part suspect, at least one of each.

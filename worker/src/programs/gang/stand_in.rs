@@ -13,23 +13,23 @@ use lethe_model::{Clip, loss};
 
 use super::dataset::Dataset;
 use super::gathered::Gathered;
-use super::objective::{Features, Objective, Share};
+use super::objective::{Batch, Features, Objective, Share};
 use super::safe::{Safe, anchored, split_batch};
 use super::sampler::Stream;
-use super::training::Course;
+use super::training::{Course, kind};
 use super::vocabulary::Lexicon;
 use crate::programs::fault::model_fault;
 use crate::programs::{checkpoint, inputs};
 use crate::task::{GangContext, GangMemory, TaskContext, TaskOutput};
 
-struct StandIn {
-    frozen: Clip,
-    safe: Safe,
-    strongest: Dataset,
-    draws: Stream,
-    batch: usize,
-    anchor_weight: f64,
-    forget_weight: f64,
+pub(super) struct StandIn {
+    pub(super) frozen: Clip,
+    pub(super) safe: Safe,
+    pub(super) strongest: Dataset,
+    pub(super) draws: Stream,
+    pub(super) batch: usize,
+    pub(super) anchor_weight: f64,
+    pub(super) forget_weight: f64,
 }
 
 impl Objective for StandIn {
@@ -41,15 +41,14 @@ impl Objective for StandIn {
             image,
             text,
             self.safe.anchors(&self.frozen, step, share)?,
-            Features { local: self.strongest.image_features(clip, own)?, rows: self.batch },
-            Features { local: self.strongest.text_features(clip, own)?, rows: self.batch },
+            Features::own(self.strongest.image_features(clip, own)?, self.batch),
+            Features::own(self.strongest.text_features(clip, own)?, self.batch),
         ])
     }
 
-    fn loss(&self, _step: u64, gathered: &[Tensor], logit_scale: &Tensor) -> ModelResult<Tensor> {
-        let [image, text, frozen, forget_image, forget_text] = [0, 1, 2, 3, 4].map(|i| &gathered[i]);
-        let forget = loss::forget(&loss::similarity(forget_image, forget_text)?, 0.0)?;
-        let keep = anchored(image, text, frozen, (logit_scale, self.anchor_weight))?;
+    fn loss(&self, _step: u64, batch: &Batch<'_>, logit_scale: &Tensor) -> ModelResult<Tensor> {
+        let forget = loss::forget(&loss::similarity(&batch.own(3)?, &batch.own(4)?)?, 0.0, batch.rows(3))?;
+        let keep = anchored(batch, logit_scale, self.anchor_weight)?;
         Ok(keep.f_add(&forget.f_mul_scalar(self.forget_weight)?)?)
     }
 
@@ -68,7 +67,7 @@ pub fn run(ctx: &TaskContext<'_>, gang: GangContext<'_>, memory: &mut GangMemory
     let mut gathered = Gathered::read(ctx)?;
     let strongest = (cut.counts.scored as f64 * section.share).ceil().max(1.0) as usize;
     gathered.suspects.truncate(strongest);
-    let whole = checkpoint::suspect(&ctx.spec)?;
+    let whole = checkpoint::suspect(&ctx.spec)?.into_kind(kind(&section.gang)).map_err(model_fault)?;
     let mut lexicon = Lexicon::new(&whole);
     let safe = lexicon.dataset(gathered.safe)?;
     let strongest = lexicon.dataset(gathered.suspects)?;

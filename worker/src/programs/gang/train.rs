@@ -7,19 +7,19 @@ use lethe_model::tch::Tensor;
 use lethe_model::{Clip, loss};
 
 use super::dataset::Dataset;
-use super::objective::{Features, Objective, Share};
+use super::objective::{Batch, Features, Objective, Share};
 use super::sampler::Stream;
-use super::training::Course;
+use super::training::{Course, kind};
 use super::vocabulary::Lexicon;
 use crate::programs::fault::model_fault;
 use crate::programs::{checkpoint, inputs};
 use crate::task::{GangContext, GangMemory, TaskContext, TaskOutput};
 
 /// L_clip over batches of an epoch-wise pass.
-struct Train {
-    data: Dataset,
-    order: Stream,
-    batch: usize,
+pub(super) struct Train {
+    pub(super) data: Dataset,
+    pub(super) order: Stream,
+    pub(super) batch: usize,
 }
 
 impl Train {
@@ -33,13 +33,13 @@ impl Objective for Train {
         let rows = self.rows(step);
         let own = share.of(&rows);
         Ok(vec![
-            Features { local: self.data.image_features(clip, own)?, rows: rows.len() },
-            Features { local: self.data.text_features(clip, own)?, rows: rows.len() },
+            Features::shared(self.data.image_features(clip, own)?, rows.len()),
+            Features::shared(self.data.text_features(clip, own)?, rows.len()),
         ])
     }
 
-    fn loss(&self, _step: u64, gathered: &[Tensor], logit_scale: &Tensor) -> ModelResult<Tensor> {
-        loss::contrastive(&gathered[0], &gathered[1], logit_scale)
+    fn loss(&self, _step: u64, batch: &Batch<'_>, logit_scale: &Tensor) -> ModelResult<Tensor> {
+        loss::contrastive_part(batch.whole(0), batch.whole(1), batch.range(0), logit_scale)
     }
 
     fn trains_logit_scale(&self) -> bool {
@@ -62,7 +62,9 @@ pub fn run(ctx: &TaskContext<'_>, gang: GangContext<'_>, memory: &mut GangMemory
             section.batch
         )));
     }
-    let whole = Clip::init(&config, ctx.spec.audit.seed).map_err(model_fault)?;
+    let mut whole =
+        Clip::init(&config, ctx.spec.audit.seed).and_then(|clip| clip.into_kind(kind(section))).map_err(model_fault)?;
+    whole.store_as_computed();
     let mut lexicon = Lexicon::new(&whole);
     let data = lexicon.dataset(rows)?;
     let (start, vocabulary) = lexicon.compact()?;

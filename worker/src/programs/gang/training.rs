@@ -1,20 +1,24 @@
-//! The data-parallel loop every gang runs: agree, then gradient, check and apply, step by step.
+//! The data-parallel loop every gang runs: agree, then gradient, vote and apply, step by step.
 //!
-//! A step counts only where every rank has the same summed gradient; a sum that is not finite skips the
+//! A step counts only where every rank votes for it; a gradient that is not finite anywhere skips the
 //! step everywhere. The state outlives an error, so that the next generation goes on.
 
 use std::time::Instant;
 
 use bytes::Bytes;
+use lethe_common::blob::Digest;
 use lethe_common::fault::Fault;
-use lethe_common::spec::GangSection;
+use lethe_common::spec::{GangSection, Precision};
 use lethe_evidence::artifacts::{self, Training, names};
 use lethe_model::schedule::Cosine;
+use lethe_model::tch::{Device, Kind, TchError, Tensor};
 use lethe_model::{AdamW, AdamWSettings, Clip};
 
-use super::exchange::{self, Reduced};
+use super::exchange::{Exchange, Reduced};
 use super::objective::Objective;
+use super::sampler::rank_rows;
 use super::trainee::Trainee;
+use super::vote::{Verdict, Vote};
 use crate::programs::fault::{collective_fault, fatal, model_fault};
 use crate::task::{GangContext, GangMemory, TaskContext, TaskOutput};
 
@@ -49,12 +53,13 @@ impl Course<'_> {
     ) -> Result<Trained, Fault> {
         let world_size = gang.world_size;
         self.check(world_size)?;
+        let origin = self.origin(&start)?;
         let mut trainee = match memory.take::<Trainee>() {
             Some(trainee) => trainee,
             None => self.begin(start)?,
         };
         let began = Instant::now();
-        let outcome = self.generation(&mut trainee, ctx, gang);
+        let outcome = self.generation(&mut trainee, ctx, gang, origin);
         if let Err(fault) = outcome {
             memory.keep(trainee);
             return Err(fault);
@@ -70,25 +75,57 @@ impl Course<'_> {
         Err(Fault::fatal(format!("a global batch of {batch} cannot be shared by {world_size} ranks; raise it")))
     }
 
+    /// What every rank must begin with: the weights, and all that a step depends on beside the data, which are blobs
+    /// that the coordinator names.
+    fn origin(&self, start: &Clip) -> Result<Digest, Fault> {
+        let weights = start.flat().f_to_device(Device::Cpu).and_then(|flat| bytes_of(&flat)).map_err(torch)?;
+        let recipe = serde_json::to_vec(self.section).map_err(fatal)?;
+        let config = start.config().to_json();
+        let parts = [Digest::of(&weights), Digest::of(&recipe), Digest::of(config.as_bytes())];
+        Ok(Digest::of(&parts.map(|digest| digest.0).concat()))
+    }
+
+    /// In how many pieces a rank computes its share, so that none is larger than the micro batch. The same on all
+    /// ranks, since the largest share decides.
+    fn pieces(&self, world_size: u32) -> usize {
+        let largest = (0..world_size)
+            .map(|rank| rank_rows(self.section.batch as usize, rank as usize, world_size as usize).len());
+        let micro_batch = self.section.micro_batch.map_or(usize::MAX, |pairs| pairs.max(1) as usize);
+        largest.max().unwrap_or(1).div_ceil(micro_batch).max(1)
+    }
+
     /// One generation; the group is dropped on the way out, which the peers notice at once.
-    fn generation(&self, trainee: &mut Trainee, ctx: &TaskContext<'_>, gang: GangContext<'_>) -> Result<(), Fault> {
+    fn generation(
+        &self,
+        trainee: &mut Trainee,
+        ctx: &TaskContext<'_>,
+        gang: GangContext<'_>,
+        origin: Digest,
+    ) -> Result<(), Fault> {
+        let (generation, pieces) = (gang.generation, self.pieces(gang.world_size));
         let group = (gang.connect)().map_err(collective_fault)?;
+        Trainee::require_same_origin(origin, &group)?;
         trainee.agree(&group)?;
         let schedule = self.schedule();
         let mut skipped = 0;
         while trainee.applied() < self.section.steps {
             ctx.stop_if_cancelled()?;
             let step = trainee.applied();
-            let Reduced { loss, gradient } = exchange::gradient(&trainee.clip, self.objective, step, &group)?;
-            if is_finite(&gradient)? {
-                skipped = 0;
-                let rate = schedule.rate(step);
-                trainee.optimizer.step(&mut trainee.clip, &gradient, rate).map_err(model_fault)?;
-                trainee.losses.push(loss);
-            } else {
-                skipped += 1;
-                tracing::warn!(step, "the summed gradient is not finite; every rank skips the step");
-                trainee.losses.push(f32::NAN);
+            let exchange = Exchange { clip: &trainee.clip, objective: self.objective, step, pieces, group: &group };
+            let Reduced { loss, gradient } = exchange.gradient()?;
+            let vote = Vote { generation, applied: step, is_finite: is_finite(&gradient)? };
+            match vote.cast(&group)? {
+                Verdict::Apply => {
+                    skipped = 0;
+                    let rate = schedule.rate(step);
+                    trainee.optimizer.step(&mut trainee.clip, &gradient, rate).map_err(model_fault)?;
+                    trainee.losses.push(loss);
+                }
+                Verdict::Skip => {
+                    skipped += 1;
+                    tracing::warn!(step, "a gradient is not finite; every rank skips the step");
+                    trainee.losses.push(f32::NAN);
+                }
             }
             if skipped == MAX_SKIPPED_IN_A_ROW {
                 return Err(Fault::fatal(format!(
@@ -111,10 +148,27 @@ impl Course<'_> {
     }
 }
 
-/// The same bits on every rank, so every rank decides alike.
-fn is_finite(gradient: &lethe_model::tch::Tensor) -> Result<bool, Fault> {
+fn is_finite(gradient: &Tensor) -> Result<bool, Fault> {
     let sum = gradient.f_sum(gradient.kind()).and_then(|sum| sum.f_double_value(&[]));
-    sum.map(f64::is_finite).map_err(|e| model_fault(e.into()))
+    sum.map(f64::is_finite).map_err(torch)
+}
+
+fn bytes_of(values: &Tensor) -> Result<Vec<u8>, TchError> {
+    let mut bytes = vec![0; values.numel() * values.kind().elt_size_in_bytes()];
+    values.f_copy_data_u8(&mut bytes, values.numel())?;
+    Ok(bytes)
+}
+
+fn torch(error: TchError) -> Fault {
+    model_fault(error.into())
+}
+
+/// What a training computes in.
+pub fn kind(section: &GangSection) -> Kind {
+    match section.precision {
+        Precision::F32 => Kind::Float,
+        Precision::F64 => Kind::Double,
+    }
 }
 
 /// A finished training.

@@ -18,27 +18,27 @@ use lethe_model::{Clip, preference};
 
 use super::dataset::{Dataset, mask};
 use super::gathered::Gathered;
-use super::objective::{Features, Objective, Share};
+use super::objective::{Batch, Features, Objective, Share};
 use super::safe::{Safe, anchored, split_batch};
 use super::sampler::Stream;
-use super::training::{Course, Trained};
+use super::training::{Course, Trained, kind};
 use super::vocabulary::Lexicon;
 use crate::programs::backdoor::Backdoor;
 use crate::programs::fault::model_fault;
 use crate::programs::{checkpoint, inputs};
 use crate::task::{GangContext, GangMemory, TaskContext, TaskOutput};
 
-struct Unlearn {
-    frozen: Clip,
-    safe: Safe,
+pub(super) struct Unlearn {
+    pub(super) frozen: Clip,
+    pub(super) safe: Safe,
     /// For each safe caption, whether it has a word of T*.
-    carries: Vec<bool>,
+    pub(super) carries: Vec<bool>,
     /// Images of the forget set with their captions reduced to T*.
-    forget: Dataset,
-    draws: Stream,
-    batch: usize,
-    anchor_weight: f64,
-    forget_weight: f64,
+    pub(super) forget: Dataset,
+    pub(super) draws: Stream,
+    pub(super) batch: usize,
+    pub(super) anchor_weight: f64,
+    pub(super) forget_weight: f64,
 }
 
 impl Objective for Unlearn {
@@ -54,18 +54,18 @@ impl Objective for Unlearn {
             image,
             text,
             self.safe.anchors(&self.frozen, step, share)?,
-            Features { local: self.forget.image_features(clip, own)?, rows: self.batch },
-            Features { local: words, rows: self.batch },
+            Features::own(self.forget.image_features(clip, own)?, self.batch),
+            Features::own(words, self.batch),
         ])
     }
 
-    fn loss(&self, step: u64, gathered: &[Tensor], logit_scale: &Tensor) -> ModelResult<Tensor> {
-        let [image, text, frozen, forget_image, words] = [0, 1, 2, 3, 4].map(|i| &gathered[i]);
-        let keep = anchored(image, text, frozen, (logit_scale, self.anchor_weight))?;
+    fn loss(&self, step: u64, batch: &Batch<'_>, logit_scale: &Tensor) -> ModelResult<Tensor> {
+        let keep = anchored(batch, logit_scale, self.anchor_weight)?;
         let captions = self.safe.data.captions_of(&self.safe.rows(step));
         let others = mask(captions.iter().map(|&caption| self.carries[caption as usize]))?;
-        let negatives = preference::Negatives { text: &text.f_detach()?, excluded: &others };
-        let forget = preference::unlikelihood(forget_image, words, negatives, logit_scale)?;
+        let negatives = preference::Negatives { text: &batch.whole(1).f_detach()?, excluded: &others };
+        let (image, words) = (batch.own(3)?, batch.own(4)?);
+        let forget = preference::unlikelihood(&image, &words, negatives, (logit_scale, batch.rows(3)))?;
         Ok(keep.f_add(&forget.f_mul_scalar(self.forget_weight)?)?)
     }
 
@@ -82,7 +82,7 @@ pub fn run(ctx: &TaskContext<'_>, gang: GangContext<'_>, memory: &mut GangMemory
     let section = &ctx.spec.unlearn;
     let forget: ForgetSet = inputs::json(ctx, "select", names::FORGET)?;
     let backdoor = Backdoor::of(&forget);
-    let whole = checkpoint::suspect(&ctx.spec)?;
+    let whole = checkpoint::suspect(&ctx.spec)?.into_kind(kind(&section.gang)).map_err(model_fault)?;
     let cleared = cleared(ctx, &forget)?;
     let material = Material::of(Gathered::read(ctx)?, &forget, &cleared, &backdoor);
     if material.forget.is_empty() {

@@ -1,0 +1,186 @@
+//! A small model, small data, and every objective on them.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use lethe_collective::{CollectiveError, Group, GroupOptions, MemoryStore};
+use lethe_common::spec::{GangSection, Precision};
+use lethe_evidence::{PairRole, PairRow};
+use lethe_model::tch::Kind;
+use lethe_model::{Clip, ModelConfig, Vocabulary};
+
+use crate::programs::gang::dataset::Dataset;
+use crate::programs::gang::objective::Objective;
+use crate::programs::gang::overfit::Overfit;
+use crate::programs::gang::safe::Safe;
+use crate::programs::gang::sampler::Stream;
+use crate::programs::gang::stand_in::StandIn;
+use crate::programs::gang::train::Train;
+use crate::programs::gang::unlearn::Unlearn;
+use crate::programs::gang::vocabulary::Lexicon;
+use crate::task::{Blobs, TaskContext, sample_id};
+
+const SIDE: usize = 8;
+const SAFE_ROWS: usize = 40;
+/// Divides by no world size above 1.
+pub const SAFE_BATCH: usize = 11;
+/// Fewer than ranks, so that some have no row of it.
+pub const SUSPECT_BATCH: usize = 3;
+const CONFIG: &str = r#"{
+    "embed_dim": 8,
+    "vision_cfg": {"image_size": 8, "patch_size": 4, "width": 16, "layers": 2, "head_width": 8, "mlp_ratio": 2.0},
+    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2, "mlp_ratio": 2.0}
+}"#;
+const WORDS: [&str; 6] = ["boot", "shirt", "bag", "coat", "dress", "sandal"];
+
+/// A model and its data, made anew in each rank's thread, as a process would.
+pub struct Material {
+    pub start: Clip,
+    vocabulary: Vocabulary,
+    safe: Option<Dataset>,
+    suspects: Option<Dataset>,
+}
+
+impl Material {
+    pub fn new() -> Self {
+        lethe_model::tch::set_num_threads(1);
+        let config = ModelConfig::from_json(CONFIG).expect("is a config");
+        let whole = Clip::init(&config, 5).and_then(|clip| clip.into_kind(Kind::Double)).expect("a model");
+        let mut lexicon = Lexicon::new(&whole);
+        let safe = lexicon.dataset((0..SAFE_ROWS).map(|n| row(n, PairRole::Safe)).collect()).expect("safe pairs");
+        let suspects = lexicon.dataset((0..9).map(|n| row(100 + n, PairRole::Suspect)).collect()).expect("suspects");
+        let (start, vocabulary) = lexicon.compact().expect("compacts");
+        Self { start, vocabulary, safe: Some(safe), suspects: Some(suspects) }
+    }
+
+    /// Takes the data.
+    pub fn objective(&mut self, name: &str) -> Box<dyn Objective> {
+        let mapped = |data: Option<Dataset>| data.expect("one objective").map(&self.vocabulary).expect("maps");
+        let data = mapped(self.safe.take());
+        let carries = data.captions().map(|caption| caption.contains("boot")).collect();
+        let suspects = mapped(self.suspects.take());
+        let frozen = self.start.duplicate().expect("copies");
+        let safe = |data| Safe { data, draws: Stream { seed: 3, number: 30 }, batch: SAFE_BATCH };
+        let draws = Stream { seed: 3, number: 31 };
+        let batch = SUSPECT_BATCH;
+        match name {
+            "train" => Box::new(Train { data, order: Stream { seed: 3, number: 0 }, batch: SAFE_BATCH }),
+            "overfit" => Box::new(Overfit { safe: safe(data), suspects, draws, batch, pull_weight: 1.5 }),
+            "stand-in" => Box::new(StandIn {
+                frozen,
+                safe: safe(data),
+                strongest: suspects,
+                draws,
+                batch,
+                anchor_weight: 0.7,
+                forget_weight: 1.3,
+            }),
+            "unlearn" => Box::new(Unlearn {
+                frozen,
+                safe: safe(data),
+                carries,
+                forget: suspects,
+                draws,
+                batch,
+                anchor_weight: 0.7,
+                forget_weight: 1.3,
+            }),
+            other => panic!("{other} is no objective"),
+        }
+    }
+
+    /// The safe pairs alone.
+    pub fn safe_data(&mut self) -> Dataset {
+        self.safe.take().expect("one use").map(&self.vocabulary).expect("maps")
+    }
+
+    /// Leaves the first values, so that anchors and slopes are not zero by chance.
+    pub fn moved(&self) -> Clip {
+        let clip = self.start.duplicate().expect("copies");
+        let mut flat = clip.flat();
+        let wave = lethe_model::tch::Tensor::arange(flat.numel() as i64, (Kind::Double, flat.device())).sin() * 0.01;
+        flat += wave;
+        clip
+    }
+}
+
+pub const OBJECTIVES: [&str; 4] = ["train", "overfit", "stand-in", "unlearn"];
+
+fn row(number: usize, role: PairRole) -> PairRow {
+    let pixel = |at: usize| ((number * 37 + at * 11 + number * at) % 251) as u8;
+    PairRow {
+        shard: 0,
+        key: format!("{number:05}"),
+        content: format!("{number:064x}"),
+        caption: format!("a {} number {}", WORDS[number % WORDS.len()], number % 7),
+        role,
+        pixels: (0..SIDE * SIDE * 3).map(pixel).collect(),
+        values: Vec::new(),
+    }
+}
+
+pub fn section(steps: u64, micro_batch: Option<u32>) -> GangSection {
+    GangSection {
+        steps,
+        batch: SAFE_BATCH as u32,
+        learning_rate: 1e-3,
+        weight_decay: 0.1,
+        micro_batch,
+        precision: Precision::F64,
+        ..GangSection::PLAIN
+    }
+}
+
+/// Runs every rank of a world in a thread of its own, and gives what they returned, in order of rank.
+pub fn ranks<T: Send>(world_size: u32, body: impl Fn(Seat) -> T + Sync) -> Vec<T> {
+    let store = Arc::new(MemoryStore::new());
+    std::thread::scope(|scope| {
+        let run = |rank| {
+            let seat = Seat { rank, world_size, store: Arc::clone(&store) };
+            let body = &body;
+            scope.spawn(move || body(seat))
+        };
+        let threads: Vec<_> = (0..world_size).map(run).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a rank does not panic")).collect()
+    })
+}
+
+/// A rank's place before its group is there.
+pub struct Seat {
+    pub rank: u32,
+    pub world_size: u32,
+    store: Arc<MemoryStore>,
+}
+
+impl Seat {
+    pub fn connect(self) -> Result<Group, CollectiveError> {
+        let options = GroupOptions {
+            rank: self.rank,
+            world_size: self.world_size,
+            host: "127.0.0.1".to_owned(),
+            timeout: Duration::from_secs(60),
+        };
+        Group::connect(self.store, &options)
+    }
+}
+
+/// The context of a task that reads nothing.
+pub fn with_context<T>(body: impl FnOnce(&TaskContext<'_>) -> T) -> T {
+    let folder = tempfile::tempdir().expect("a folder");
+    let blobs = Blobs::open(&format!("file://{}", folder.path().display())).expect("a store");
+    let spec = serde_json::json!({
+        "audit": {"id": "gang"},
+        "model": {"config": "config.json", "checkpoint": null, "trusted": null},
+        "data": {"shards": ["0.tar"]},
+    });
+    body(&TaskContext {
+        task: sample_id(0),
+        spec: serde_json::from_value(spec).expect("is a spec"),
+        inputs: Vec::new(),
+        batch_halvings: 0,
+        blobs: &blobs,
+        progress: &|_, _| {},
+        cancelled: &AtomicBool::new(false),
+    })
+}

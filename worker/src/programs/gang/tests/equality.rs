@@ -1,0 +1,76 @@
+//! Gradients of many ranks, uneven shares and pieces against one process.
+
+use lethe_model::gradients::gradients;
+use lethe_model::loss::contrastive;
+use lethe_model::tch::Tensor;
+
+use super::bench::{Material, OBJECTIVES, SAFE_BATCH, ranks};
+use crate::programs::gang::exchange::Exchange;
+use crate::programs::gang::sampler::Stream;
+
+/// Relative to the largest number of the gradient. Only the order of sums differs.
+const TOLERANCE: f64 = 1e-9;
+const STEP: u64 = 2;
+
+/// The loss and the flat gradient that every rank ends with; they must all be the same.
+fn computed(objective: &str, world_size: u32, pieces: usize) -> (f64, Vec<f64>) {
+    let mut all = ranks(world_size, |seat| {
+        let mut material = Material::new();
+        let objective = material.objective(objective);
+        let clip = material.moved();
+        let group = seat.connect().expect("the group forms");
+        let exchange = Exchange { clip: &clip, objective: &*objective, step: STEP, pieces, group: &group };
+        let reduced = exchange.gradient().expect("computes");
+        (f64::from(reduced.loss), Vec::<f64>::try_from(&reduced.gradient).expect("is a vector"))
+    });
+    let first = all.swap_remove(0);
+    assert!(all.iter().all(|other| other.1 == first.1), "the ranks of {world_size} do not agree in every bit");
+    first
+}
+
+fn furthest(have: &[f64], want: &[f64]) -> f64 {
+    assert_eq!(have.len(), want.len());
+    let largest = want.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
+    assert!(largest > 0.0, "the gradient is zero");
+    have.iter().zip(want).map(|(a, b)| (a - b).abs() / largest).fold(0.0, f64::max)
+}
+
+#[test]
+fn any_number_of_ranks_gives_the_gradient_of_one() {
+    for objective in OBJECTIVES {
+        let (loss, whole) = computed(objective, 1, 1);
+        for world_size in [2, 3, 4] {
+            let (other_loss, gradient) = computed(objective, world_size, 1);
+            let far = furthest(&gradient, &whole);
+            assert!(far <= TOLERANCE, "{objective} on {world_size} ranks: {far:e}");
+            assert!((other_loss - loss).abs() <= 1e-6 * loss.abs(), "{objective}: loss {other_loss}, not {loss}");
+        }
+    }
+}
+
+#[test]
+fn pieces_give_the_gradient_of_the_whole() {
+    for objective in OBJECTIVES {
+        let (_, whole) = computed(objective, 1, 1);
+        for (world_size, pieces) in [(1, 4), (2, 3), (3, 2), (4, 2)] {
+            let far = furthest(&computed(objective, world_size, pieces).1, &whole);
+            assert!(far <= TOLERANCE, "{objective} on {world_size} ranks in {pieces} pieces: {far:e}");
+        }
+    }
+}
+
+/// Not our exchange against itself: autograd through the whole batch in one graph.
+#[test]
+fn three_ranks_give_the_gradient_of_one_graph() {
+    let material = Material::new();
+    let mut again = Material::new();
+    let (clip, data) = (material.moved(), again.safe_data());
+    let rows = Stream { seed: 3, number: 0 }.epoch_batch(STEP, SAFE_BATCH, data.len());
+    let image = data.image_features(&clip, &rows).expect("images");
+    let text = data.text_features(&clip, &rows).expect("texts");
+    let loss = contrastive(&image, &text, clip.logit_scale()).expect("a loss");
+    let want: Tensor = gradients(&loss, &clip).expect("gradients");
+    let want = Vec::<f64>::try_from(&want).expect("is a vector");
+    let far = furthest(&computed("train", 3, 2).1, &want);
+    assert!(far <= TOLERANCE, "{far:e}");
+}

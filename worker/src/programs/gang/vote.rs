@@ -1,0 +1,92 @@
+//! Before a step is applied, every rank says what it is about to apply; only what all would apply counts.
+//!
+//! A vote is not atomic: a rank may fall while it is counted, and others may then have applied the step. So after a
+//! loss the ranks exchange their last applied step ([`super::trainee::Trainee::agree`]).
+
+use lethe_collective::Group;
+use lethe_common::fault::Fault;
+use lethe_common::ids::Generation;
+use lethe_model::tch::{TchError, Tensor};
+
+use crate::programs::fault::{collective_fault, model_fault};
+
+/// What one rank holds ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Vote {
+    pub generation: Generation,
+    /// Steps applied so far.
+    pub applied: u64,
+    /// Whether the summed gradient is finite.
+    pub is_finite: bool,
+}
+
+/// What all votes come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Apply,
+    /// Some rank has a gradient that is not finite; every rank skips the step.
+    Skip,
+}
+
+impl Vote {
+    /// Waits for every rank's vote; a rank that is late beyond the group's time-out fails the generation.
+    pub fn cast(self, group: &Group) -> Result<Verdict, Fault> {
+        let own = Tensor::f_from_slice(&self.encode()).map_err(torch)?;
+        let votes = group.all_gather(&own).map_err(collective_fault)?;
+        let votes = votes.iter().map(decode).collect::<Result<Vec<Self>, TchError>>().map_err(torch)?;
+        self.count(&votes)
+    }
+
+    fn count(self, votes: &[Self]) -> Result<Verdict, Fault> {
+        let stranger = votes.iter().position(|vote| (vote.generation, vote.applied) != (self.generation, self.applied));
+        if let Some(rank) = stranger {
+            let Self { generation, applied, .. } = votes[rank];
+            return Err(Fault::retryable(format!(
+                "rank {rank} votes on step {applied} of generation {generation}; this rank is at step {} of generation {}",
+                self.applied, self.generation
+            )));
+        }
+        Ok(if votes.iter().all(|vote| vote.is_finite) { Verdict::Apply } else { Verdict::Skip })
+    }
+
+    fn encode(self) -> [i64; 3] {
+        [self.generation.0 as i64, self.applied as i64, i64::from(self.is_finite)]
+    }
+}
+
+fn decode(vote: &Tensor) -> Result<Vote, TchError> {
+    let at = |index| vote.f_int64_value(&[index]);
+    Ok(Vote { generation: Generation(at(0)? as u64), applied: at(1)? as u64, is_finite: at(2)? != 0 })
+}
+
+fn torch(error: TchError) -> Fault {
+    model_fault(error.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VOTE: Vote = Vote { generation: Generation(4), applied: 17, is_finite: true };
+
+    #[test]
+    fn one_rank_without_a_finite_gradient_makes_all_skip() {
+        let spoilt = Vote { is_finite: false, ..VOTE };
+        assert_eq!(VOTE.count(&[VOTE, VOTE, VOTE]).expect("counts"), Verdict::Apply);
+        assert_eq!(VOTE.count(&[VOTE, spoilt, VOTE]).expect("counts"), Verdict::Skip);
+        assert_eq!(spoilt.count(&[VOTE, spoilt, VOTE]).expect("counts"), Verdict::Skip);
+    }
+
+    #[test]
+    fn a_vote_on_another_step_or_generation_ends_the_generation() {
+        for stranger in [Vote { applied: 16, ..VOTE }, Vote { generation: Generation(3), ..VOTE }] {
+            let fault = VOTE.count(&[VOTE, stranger]).expect_err("is refused");
+            assert!(fault.message.contains("rank 1 votes"), "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn votes_survive_the_wire() {
+        assert_eq!(decode(&Tensor::from_slice(&VOTE.encode())).expect("decodes"), VOTE);
+    }
+}
