@@ -1,22 +1,12 @@
 #!/usr/bin/env bash
 # Makes the stored conformance answers again with open_clip and PyTorch, and lets open_clip load what Lethe wrote.
 #
-# The tests never need it: they read the stored answers. It installs the full torch (5 GB) in a venv in the cache.
+# The tests never need it: they read the stored answers. scripts/torch_venv.sh installs what it needs (5 GB).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/say.sh"
 
-venv=$(cache_folder)/reference-venv
-pins=(torch==2.13.0 torchvision==0.28.0 open_clip_torch==3.3.0 safetensors==0.8.0)
-
-if ! cmp -s <(printf '%s\n' "${pins[@]}") "$venv/.complete"; then
-    say "installing ${pins[*]} in $venv (5 GB, once)"
-    rm -rf "$venv"
-    python3 -m venv "$venv" || fail "python3 cannot make a venv (Debian: apt-get install python3-venv)"
-    "$venv/bin/pip" install --disable-pip-version-check "${pins[@]}" >&2 ||
-        fail "the reference's packages could not be installed (pip's message is above)"
-    printf '%s\n' "${pins[@]}" >"$venv/.complete"
-fi
+venv=$("$here/torch_venv.sh")
 cd "$here/.."
 reference=tests/reference
 "$venv/bin/python" $reference/make_reference.py

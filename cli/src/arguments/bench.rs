@@ -18,6 +18,8 @@ pub struct Bench {
 pub enum BenchCommand {
     /// Leases, commits, latencies, takeover and restart of a coordinator under simulated workers
     ControlPlane(ControlPlane),
+    /// What a gang costs beside its computation, and how soon it goes on when a rank is lost
+    Collective(Collective),
     /// Simulated workers in a process of their own, so that their CPU is told apart
     #[command(hide = true)]
     Swarm(Swarm),
@@ -59,6 +61,29 @@ pub struct ControlPlane {
     pub no_etcd: bool,
     /// What to print
     #[arg(long, value_enum, default_value_t)]
+    pub output: Format,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Example:\n  lethe bench collective --recoveries 20 --output json\n\nTrains on noise with a coordinator and \
+workers of its own, and kills executors of those."
+)]
+pub struct Collective {
+    /// How often one rank of four is killed
+    #[arg(long, default_value_t = 20)]
+    pub recoveries: u32,
+    /// How often under torchrun
+    #[arg(long, default_value_t = 5)]
+    pub torchrun_recoveries: u32,
+    /// torchrun's side of the comparison
+    #[arg(long, default_value = "scripts/bench_torchrun.sh")]
+    pub torchrun: PathBuf,
+    /// Leave torchrun out
+    #[arg(long)]
+    pub no_torchrun: bool,
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
 }
 

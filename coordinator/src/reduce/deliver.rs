@@ -17,7 +17,7 @@ use super::io::{blob_fault, blocking};
 use super::{ReduceContext, ReduceResult};
 
 /// All that may appear in a result folder, in the order of delivery. The last of a plan's says that all are there.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "report.html",
     "suspects.parquet",
     "scores.parquet",
@@ -26,6 +26,7 @@ const FILES: [&str; 9] = [
     names::CLEAN,
     names::REPORT,
     "model.json",
+    names::TRAINING,
     names::MODEL,
 ];
 

@@ -65,7 +65,14 @@ pub(super) async fn audited(order: &[u32]) -> (ReduceContext, TempDir) {
         (
             0,
             names::TRAINING,
-            json(&Training { steps: 3, losses: vec![2.0, 1.0], samples: 9, world_size: 2, seconds: 1.0 }),
+            json(&Training {
+                steps: 3,
+                losses: vec![2.0, 1.0],
+                samples: 9,
+                world_size: 2,
+                seconds: 1.0,
+                ..Training::default()
+            }),
         ),
     ];
     for &shard in order {

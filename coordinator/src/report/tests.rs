@@ -107,7 +107,14 @@ fn shards() -> Shards {
 }
 
 fn rendered(report: &Report, exhibits: &[Exhibit], spec: &Spec) -> String {
-    let training = Training { steps: 100, losses: vec![4.812, 1.207], samples: 25_600, world_size: 2, seconds: 74.0 };
+    let training = Training {
+        steps: 100,
+        losses: vec![4.812, 1.207],
+        samples: 25_600,
+        world_size: 2,
+        seconds: 74.0,
+        ..Training::default()
+    };
     let trainings = [("unlearn".to_owned(), training)];
     render(&Page { report, exhibits, spec, shards: &shards(), trainings: &trainings })
 }

@@ -33,6 +33,10 @@ pub enum StoreError {
         "{store} is full: {size_bytes} bytes of a quota of {quota}, compacted and defragmented already: remove old audits, or raise --quota-backend-bytes of every member"
     )]
     NoSpace { store: String, size_bytes: u64, quota: String },
+    #[error(
+        "{store} did not {action}: the lease for it had expired, since etcd answers slowly; another try gets a new one"
+    )]
+    Expired { store: String, action: &'static str },
     #[error("{store} refused to {action}: {reason}")]
     Etcd { store: String, action: &'static str, reason: String },
     #[error("the store cannot be read or written: {0}")]

@@ -8,6 +8,12 @@ pub struct Training {
     pub steps: u64,
     /// The loss of each step, in order.
     pub losses: Vec<f32>,
+    /// When each step was applied on the rank that tells, in milliseconds since the epoch.
+    #[serde(default)]
+    pub applied_ms: Vec<u64>,
+    /// In which generation of the gang; it rises where ranks were lost or joined.
+    #[serde(default)]
+    pub generations: Vec<u64>,
     /// Samples read, over all ranks.
     pub samples: u64,
     pub world_size: u32,

@@ -315,6 +315,7 @@ fn command(place: Option<&Place>, program: &str) -> Command {
     let program = binary(program);
     let mut command = place.map_or_else(|| Command::new(&program), |place| place.command(&program));
     command.env("LETHE_TOKEN", TOKEN).env("NO_COLOR", "1"); // logs are searched
+    command.env("RUST_LIB_BACKTRACE", "0"); // an error's text is at the end of a log, not a page above it
     command
 }
 

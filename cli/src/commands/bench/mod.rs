@@ -2,6 +2,7 @@
 //!
 //! It must never print a figure that it did not measure in this run.
 
+mod collective;
 mod control_plane;
 mod coordinator;
 mod faults;
@@ -20,6 +21,7 @@ use crate::exit::Ending;
 pub fn run(arguments: &Bench) -> anyhow::Result<Ending> {
     match &arguments.command {
         BenchCommand::ControlPlane(bench) => control_plane::run(bench),
+        BenchCommand::Collective(bench) => collective::run(bench),
         BenchCommand::Swarm(swarm) => swarm::run(swarm),
     }
 }

@@ -36,7 +36,9 @@ impl EtcdStore {
                     return Ok(Lease::keep(self.clone(), claim, me.ttl));
                 }
                 Ok(None) => {}
-                Err(error @ (StoreError::Deadline { .. } | StoreError::NoSpace { .. })) => {
+                Err(
+                    error @ (StoreError::Deadline { .. } | StoreError::NoSpace { .. } | StoreError::Expired { .. }),
+                ) => {
                     warn!(%error, "the election waits");
                 }
                 Err(error) => return Err(error),
@@ -131,4 +133,29 @@ fn holder(answer: &TxnResponse) -> Option<i64> {
 
 fn decode(value: &[u8]) -> Result<Leader, StoreError> {
     serde_json::from_slice(value).map_err(|e| StoreError::Damaged { key: LEADER.to_owned(), reason: e.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use lethe_servers::{EtcdCluster, EtcdOptions};
+
+    use super::*;
+    use crate::store::{EtcdAddress, Store};
+
+    /// An etcd that is slow may let a lease expire before the seat is taken with it.
+    #[tokio::test]
+    async fn a_lease_that_expired_before_its_seat_is_taken_is_no_end_of_the_campaign() {
+        let etcd = tokio::task::spawn_blocking(|| EtcdCluster::start(1, EtcdOptions::default()));
+        let etcd = etcd.await.expect("no panic").expect("starts an etcd");
+        let url = format!("etcd://{}", etcd.endpoints()[0].trim_start_matches("http://"));
+        let address: EtcdAddress = url.parse().expect("is an address");
+        let Store::Etcd(store) = Store::connect(&address).await.expect("connects") else { panic!("is no etcd") };
+        let ttl = Duration::from_secs(2);
+        let lease = store.grant(ttl, ttl).await.expect("grants");
+        store.revoke(lease, ttl).await;
+        let claim = Claim { leader: Leader { address: "http://here".to_owned(), term: Term(1) }, lease };
+        let empty = Compare::create_revision(store.key(TERM), CompareOp::Equal, 0);
+        let taken = store.take(&claim, empty, &[], ttl).await;
+        assert!(matches!(taken, Err(StoreError::Expired { .. })), "{taken:?}");
+    }
 }

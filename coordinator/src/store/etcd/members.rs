@@ -41,6 +41,8 @@ enum Verdict {
     /// Another member, or the same one later, may answer.
     Again,
     Full,
+    /// The lease that the call names is no more.
+    Expired,
     Final,
 }
 
@@ -94,6 +96,7 @@ impl Members {
                     Ok(answer) => return Ok(answer),
                     Err((Verdict::Again, reason)) => last = reason,
                     Err((Verdict::Full, _)) => return Err(self.full()),
+                    Err((Verdict::Expired, _)) => return Err(StoreError::Expired { store: self.describe(), action }),
                     Err((Verdict::Final, reason)) => {
                         return Err(StoreError::Etcd { store: self.describe(), action, reason });
                     }
@@ -172,6 +175,7 @@ fn judge(error: &Error) -> Verdict {
     let Error::GRpcStatus(status) = error else { return judge_transport(error) };
     match status.code() {
         Code::ResourceExhausted if status.message().contains("space exceeded") => Verdict::Full,
+        Code::NotFound if status.message().contains("lease not found") => Verdict::Expired,
         Code::Unavailable
         | Code::Unknown
         | Code::DeadlineExceeded

@@ -6,7 +6,9 @@
 use lethe_collective::Group;
 use lethe_common::blob::Digest;
 use lethe_common::fault::Fault;
-use lethe_model::tch::{Kind, TchError, Tensor};
+use lethe_common::ids::Generation;
+use lethe_common::time::Millis;
+use lethe_model::tch::{TchError, Tensor};
 use lethe_model::{AdamW, Clip};
 
 use crate::programs::fault::{collective_fault, model_fault};
@@ -14,13 +16,36 @@ use crate::programs::fault::{collective_fault, model_fault};
 pub struct Trainee {
     pub clip: Clip,
     pub optimizer: AdamW,
-    /// The loss of each step that all ranks took; NaN where they skipped it.
-    pub losses: Vec<f32>,
+    /// Every step that all ranks took, in order.
+    pub history: Vec<Applied>,
+}
+
+/// A step that was taken.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Applied {
+    /// NaN where all ranks skipped it.
+    pub loss: f32,
+    /// By the clock of the rank that took it first of those whose history this is.
+    pub at: Millis,
+    pub generation: Generation,
+}
+
+impl Applied {
+    const WORDS: usize = 3;
+
+    fn encode(&self) -> [i64; Self::WORDS] {
+        [i64::from(self.loss.to_bits()), self.at.0 as i64, self.generation.0 as i64]
+    }
+
+    fn decode(words: &[i64]) -> Self {
+        let loss = f32::from_bits(words[0] as u32);
+        Self { loss, at: Millis(words[1] as u64), generation: Generation(words[2] as u64) }
+    }
 }
 
 impl Trainee {
     pub fn applied(&self) -> u64 {
-        self.losses.len() as u64
+        self.history.len() as u64
     }
 
     /// Refuses ranks that begin elsewhere: `origin` is a digest of the first weights and of everything that a step
@@ -57,17 +82,19 @@ impl Trainee {
         for mut buffer in [self.clip.flat(), first, second] {
             group.broadcast(&mut buffer, root).map_err(collective_fault)?;
         }
-        let mut losses = self.losses_padded(steps).map_err(torch)?;
-        group.broadcast(&mut losses, root).map_err(collective_fault)?;
-        self.losses = Vec::<f32>::try_from(&losses).map_err(torch)?;
-        self.optimizer.set_steps(self.losses.iter().filter(|loss| loss.is_finite()).count() as u64);
+        let mut history = self.encoded_history(steps as usize).map_err(torch)?;
+        group.broadcast(&mut history, root).map_err(collective_fault)?;
+        let words = Vec::<i64>::try_from(&history).map_err(torch)?;
+        self.history = words.chunks_exact(Applied::WORDS).map(Applied::decode).collect();
+        self.optimizer.set_steps(self.history.iter().filter(|applied| applied.loss.is_finite()).count() as u64);
         Ok(())
     }
 
-    fn losses_padded(&self, steps: i64) -> Result<Tensor, TchError> {
-        let losses = Tensor::f_zeros([steps], (Kind::Float, self.clip.device()))?;
-        losses.f_narrow(0, 0, self.losses.len() as i64)?.f_copy_(&Tensor::from_slice(&self.losses))?;
-        Ok(losses)
+    /// As long as that of the rank that is furthest.
+    fn encoded_history(&self, steps: usize) -> Result<Tensor, TchError> {
+        let mut words: Vec<i64> = self.history.iter().flat_map(Applied::encode).collect();
+        words.resize(steps * Applied::WORDS, 0);
+        Tensor::f_from_slice(&words)
     }
 }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use lethe_common::blob::Digest;
 use lethe_common::fault::Fault;
 use lethe_common::spec::{GangSection, Precision};
+use lethe_common::time::Millis;
 use lethe_evidence::artifacts::{self, Training, names};
 use lethe_model::schedule::Cosine;
 use lethe_model::tch::{Device, Kind, TchError, Tensor};
@@ -17,7 +18,7 @@ use lethe_model::{AdamW, AdamWSettings, Clip};
 use super::exchange::{Exchange, Reduced};
 use super::objective::Objective;
 use super::sampler::rank_rows;
-use super::trainee::Trainee;
+use super::trainee::{Applied, Trainee};
 use super::vote::{Verdict, Vote};
 use crate::programs::fault::{collective_fault, fatal, model_fault};
 use crate::task::{GangContext, GangMemory, TaskContext, TaskOutput};
@@ -40,7 +41,7 @@ impl Course<'_> {
     fn begin(&self, clip: Clip) -> Result<Trainee, Fault> {
         let settings = AdamWSettings { weight_decay: self.section.weight_decay, ..AdamWSettings::default() };
         let optimizer = AdamW::new(&clip, settings).map_err(model_fault)?;
-        Ok(Trainee { clip, optimizer, losses: Vec::new() })
+        Ok(Trainee { clip, optimizer, history: Vec::new() })
     }
 
     /// Trains from `start` (or from what the last generation here left) to the last step.
@@ -114,19 +115,20 @@ impl Course<'_> {
             let exchange = Exchange { clip: &trainee.clip, objective: self.objective, step, pieces, group: &group };
             let Reduced { loss, gradient } = exchange.gradient()?;
             let vote = Vote { generation, applied: step, is_finite: is_finite(&gradient)? };
-            match vote.cast(&group)? {
+            let loss = match vote.cast(&group)? {
                 Verdict::Apply => {
                     skipped = 0;
                     let rate = schedule.rate(step);
                     trainee.optimizer.step(&mut trainee.clip, &gradient, rate).map_err(model_fault)?;
-                    trainee.losses.push(loss);
+                    loss
                 }
                 Verdict::Skip => {
                     skipped += 1;
                     tracing::warn!(step, "a gradient is not finite; every rank skips the step");
-                    trainee.losses.push(f32::NAN);
+                    f32::NAN
                 }
-            }
+            };
+            trainee.history.push(Applied { loss, at: Millis::now(), generation });
             if skipped == MAX_SKIPPED_IN_A_ROW {
                 return Err(Fault::fatal(format!(
                     "{skipped} steps in a row without a finite gradient, the last was step {step}; lower the learning rate"
@@ -140,7 +142,9 @@ impl Course<'_> {
     fn report(&self, trainee: &Trainee, world_size: u32, began: Instant) -> Training {
         Training {
             steps: trainee.applied(),
-            losses: trainee.losses.clone(),
+            losses: trainee.history.iter().map(|applied| applied.loss).collect(),
+            applied_ms: trainee.history.iter().map(|applied| applied.at.0).collect(),
+            generations: trainee.history.iter().map(|applied| applied.generation.0).collect(),
             samples: trainee.applied() * self.objective.batch(),
             world_size,
             seconds: began.elapsed().as_secs_f64(),

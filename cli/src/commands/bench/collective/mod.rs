@@ -1,0 +1,49 @@
+//! `lethe bench collective`: what a gang costs beside its computation, and how soon it goes on when a rank is lost.
+//!
+//! It must never measure a loop of its own: the trainings are those that an audit runs, by the same binaries.
+
+mod drill;
+mod executors;
+mod print;
+mod recovery;
+mod torchrun;
+
+use anyhow::Context;
+use serde_json::Value;
+
+use crate::arguments::{Collective, Format};
+use crate::exit::Ending;
+
+/// What was measured, and what was not and why.
+#[derive(Debug, Default)]
+pub struct Results {
+    pub recovery: Option<recovery::Recovery>,
+    pub torchrun: Option<Value>,
+    pub skipped: std::collections::BTreeMap<&'static str, String>,
+}
+
+pub fn run(options: &Collective) -> anyhow::Result<Ending> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let results = runtime.block_on(all(options))?;
+    match options.output {
+        Format::Text => print!("{}", print::text(&results)),
+        Format::Json => println!("{:#}", print::json(&results)),
+    }
+    Ok(Ending::Accepted)
+}
+
+async fn all(options: &Collective) -> anyhow::Result<Results> {
+    let mut results = Results::default();
+    eprintln!("recovery: {} losses of 1 of {} ranks", options.recoveries, recovery::RANKS);
+    results.recovery = Some(recovery::measure(options.recoveries).await.context("the recovery was not measured")?);
+    if options.no_torchrun {
+        results.skipped.insert("torchrun", "--no-torchrun".to_owned());
+    } else {
+        eprintln!("the same losses under torchrun");
+        match torchrun::measure(&options.torchrun, options.torchrun_recoveries).await {
+            Ok(found) => results.torchrun = Some(found),
+            Err(error) => drop(results.skipped.insert("torchrun", format!("{error:#}"))),
+        }
+    }
+    Ok(results)
+}
