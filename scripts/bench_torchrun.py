@@ -1,6 +1,6 @@
 """kill -9 of one of four ranks under torchrun: how long until the next step that all ranks take.
 
-The job is the one of `lethe bench collective`: a CLIP of 8 M parameters, a global batch of 16 pairs, the true contrastive
+The job is the one of `lethe bench collective`: a CLIP of 9.6 M parameters, a global batch of 16 pairs, the true contrastive
 loss over the global batch, AdamW, Gloo through DistributedDataParallel. A rank checkpoints every step, as a job that loses
 no step must; after the restart all ranks read it. One thread a rank.
 """
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 
-RANKS, BATCH, WIDTH, LAYERS, TOKENS = 4, 16, 256, 5, 10
+RANKS, BATCH, WIDTH, LAYERS, TOKENS, WORDS = 4, 16, 128, 8, 10, 49_408
 SETTLE_STEPS = 6
 
 
@@ -40,7 +40,7 @@ def train(scratch):
             )
             tower = lambda: torch.nn.TransformerEncoder(layer(), LAYERS, enable_nested_tensor=False)
             self.patch = torch.nn.Conv2d(3, WIDTH, 7, 7)
-            self.words = torch.nn.Embedding(64, WIDTH)
+            self.words = torch.nn.Embedding(WORDS, WIDTH)
             self.image, self.text = tower(), tower()
             self.scale = torch.nn.Parameter(torch.tensor(2.66))
 
@@ -62,7 +62,7 @@ def train(scratch):
     while not os.path.exists(f"{scratch}/stop"):
         draws = torch.Generator().manual_seed(step)
         pixels = torch.rand(BATCH, 3, 28, 28, generator=draws)[rank * local : (rank + 1) * local]
-        tokens = torch.randint(64, (BATCH, TOKENS), generator=draws)[rank * local : (rank + 1) * local]
+        tokens = torch.randint(WORDS, (BATCH, TOKENS), generator=draws)[rank * local : (rank + 1) * local]
         image, text, scale = model(pixels, tokens)
         image, text = torch.cat(all_gather(image)), torch.cat(all_gather(text))
         logits, own = scale * image @ text.T, torch.arange(BATCH)

@@ -15,7 +15,7 @@ use super::gathered::Gathered;
 use super::objective::{Batch, Features, Objective, Share};
 use super::safe::{Safe, split_batch};
 use super::sampler::Stream;
-use super::training::{Course, kind};
+use super::training::{self, Material, Prepared, kind};
 use super::vocabulary::Lexicon;
 use crate::programs::checkpoint;
 use crate::programs::fault::model_fault;
@@ -59,6 +59,11 @@ impl Objective for Overfit {
 }
 
 pub fn run(ctx: &TaskContext<'_>, gang: GangContext<'_>, memory: &mut GangMemory) -> Result<TaskOutput, Fault> {
+    let prepare = || prepare(ctx);
+    training::run(&ctx.spec.overfit.gang, prepare, ctx, gang, memory)?.publish(names::OVERFITTED, ctx)
+}
+
+fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<Overfit>, Fault> {
     let section = &ctx.spec.overfit;
     let gathered = Gathered::read(ctx)?;
     let whole = checkpoint::suspect(&ctx.spec)?.into_kind(kind(&section.gang)).map_err(model_fault)?;
@@ -79,7 +84,5 @@ pub fn run(ctx: &TaskContext<'_>, gang: GangContext<'_>, memory: &mut GangMemory
         batch,
         pull_weight: section.pull_weight,
     };
-    let trained = Course { section: &section.gang, objective: &objective }.run(start, ctx, gang, memory)?;
-    let full = whole.expand_vocabulary(&trained.clip, &vocabulary).map_err(model_fault)?;
-    trained.publish(&full, names::OVERFITTED, ctx)
+    Ok(Prepared::Training(Box::new(Material { whole, vocabulary, start, objective })))
 }

@@ -16,7 +16,7 @@ use super::gathered::Gathered;
 use super::objective::{Batch, Features, Objective, Share};
 use super::safe::{Safe, anchored, split_batch};
 use super::sampler::Stream;
-use super::training::{Course, kind};
+use super::training::{self, Material, Prepared, kind};
 use super::vocabulary::Lexicon;
 use crate::programs::fault::model_fault;
 use crate::programs::{checkpoint, inputs};
@@ -62,6 +62,11 @@ impl Objective for StandIn {
 }
 
 pub fn run(ctx: &TaskContext<'_>, gang: GangContext<'_>, memory: &mut GangMemory) -> Result<TaskOutput, Fault> {
+    let prepare = || prepare(ctx);
+    training::run(&ctx.spec.stand_in.gang, prepare, ctx, gang, memory)?.publish(names::STAND_IN, ctx)
+}
+
+fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<StandIn>, Fault> {
     let section = &ctx.spec.stand_in;
     let cut: SuspectCut = inputs::json(ctx, "suspect", names::CUT)?;
     let mut gathered = Gathered::read(ctx)?;
@@ -87,7 +92,5 @@ pub fn run(ctx: &TaskContext<'_>, gang: GangContext<'_>, memory: &mut GangMemory
         anchor_weight: section.anchor_weight,
         forget_weight: section.forget_weight,
     };
-    let trained = Course { section: &section.gang, objective: &objective }.run(start, ctx, gang, memory)?;
-    let full = whole.expand_vocabulary(&trained.clip, &vocabulary).map_err(model_fault)?;
-    trained.publish(&full, names::STAND_IN, ctx)
+    Ok(Prepared::Training(Box::new(Material { whole, vocabulary, start, objective })))
 }

@@ -9,7 +9,7 @@ use lethe_model::{Clip, loss};
 use super::dataset::Dataset;
 use super::objective::{Batch, Features, Objective, Share};
 use super::sampler::Stream;
-use super::training::{Course, kind};
+use super::training::{self, Material, Prepared, kind};
 use super::vocabulary::Lexicon;
 use crate::programs::fault::model_fault;
 use crate::programs::{checkpoint, inputs};
@@ -52,6 +52,11 @@ impl Objective for Train {
 }
 
 pub fn run(ctx: &TaskContext<'_>, gang: GangContext<'_>, memory: &mut GangMemory) -> Result<TaskOutput, Fault> {
+    let prepare = || prepare(ctx);
+    training::run(&ctx.spec.train.gang, prepare, ctx, gang, memory)?.publish(names::MODEL, ctx)
+}
+
+fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<Train>, Fault> {
     let section = &ctx.spec.train.gang;
     let config = checkpoint::config(&ctx.spec)?;
     let rows: Vec<_> = inputs::all_pairs(ctx, "pack")?.into_iter().flat_map(|table| table.rows).collect();
@@ -71,7 +76,5 @@ pub fn run(ctx: &TaskContext<'_>, gang: GangContext<'_>, memory: &mut GangMemory
     let data = data.map(&vocabulary).map_err(model_fault)?;
     let order = Stream { seed: ctx.spec.audit.seed, number: 0 };
     let objective = Train { data, order, batch: section.batch as usize };
-    let trained = Course { section, objective: &objective }.run(start, ctx, gang, memory)?;
-    let full = whole.expand_vocabulary(&trained.clip, &vocabulary).map_err(model_fault)?;
-    trained.publish(&full, names::MODEL, ctx)
+    Ok(Prepared::Training(Box::new(Material { whole, vocabulary, start, objective })))
 }

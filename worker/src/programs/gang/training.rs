@@ -13,7 +13,7 @@ use lethe_common::time::Millis;
 use lethe_evidence::artifacts::{self, Training, names};
 use lethe_model::schedule::Cosine;
 use lethe_model::tch::{Device, Kind, TchError, Tensor};
-use lethe_model::{AdamW, AdamWSettings, Clip};
+use lethe_model::{AdamW, AdamWSettings, Clip, Vocabulary};
 
 use super::exchange::{Exchange, Reduced};
 use super::objective::Objective;
@@ -26,10 +26,85 @@ use crate::task::{GangContext, GangMemory, TaskContext, TaskOutput};
 /// Steps in a row without a finite gradient after which a training is given up.
 const MAX_SKIPPED_IN_A_ROW: u32 = 8;
 
+/// What a program makes of its inputs, before the first step.
+pub struct Material<O> {
+    /// The model as it came, with every word.
+    pub whole: Clip,
+    /// The words that the training uses, and the model with only those.
+    pub vocabulary: Vocabulary,
+    pub start: Clip,
+    pub objective: O,
+}
+
+/// What there is to do.
+pub enum Prepared<O> {
+    Training(Box<Material<O>>),
+    /// No step to take; the model stays as it is.
+    Nothing(Box<Clip>),
+}
+
+/// A training as a rank keeps it from one generation to the next: a survivor of a loss reads nothing again.
+pub struct Job<O> {
+    whole: Clip,
+    vocabulary: Vocabulary,
+    objective: O,
+    /// A digest of where it began.
+    origin: Digest,
+    trainee: Trainee,
+}
+
+impl<O: Objective + 'static> Job<O> {
+    fn begin(material: Material<O>, section: &GangSection) -> Result<Self, Fault> {
+        let Material { whole, vocabulary, start, objective } = material;
+        let origin = origin(&start, section)?;
+        let settings = AdamWSettings { weight_decay: section.weight_decay, ..AdamWSettings::default() };
+        let optimizer = AdamW::new(&start, settings).map_err(model_fault)?;
+        let trainee = Trainee { clip: start, optimizer, history: Vec::new() };
+        Ok(Self { whole, vocabulary, objective, origin, trainee })
+    }
+}
+
+/// Trains to the last step, from what the last generation here left or from what `prepare` makes.
+pub fn run<O: Objective + 'static>(
+    section: &GangSection,
+    prepare: impl FnOnce() -> Result<Prepared<O>, Fault>,
+    ctx: &TaskContext<'_>,
+    gang: GangContext<'_>,
+    memory: &mut GangMemory,
+) -> Result<Trained, Fault> {
+    let (world_size, began) = (gang.world_size, Instant::now());
+    let mut job = match memory.take::<Job<O>>() {
+        Some(job) => job,
+        None => match prepare()? {
+            Prepared::Training(material) => Job::begin(*material, section)?,
+            Prepared::Nothing(clip) => return Ok(Trained { clip: *clip, report: Training::default() }),
+        },
+    };
+    let course = Course { section, objective: &job.objective };
+    course.check(world_size)?;
+    if let Err(fault) = course.generation(&mut job.trainee, ctx, gang, job.origin) {
+        memory.keep(job);
+        return Err(fault);
+    }
+    let report = course.report(&job.trainee, world_size, began);
+    let clip = job.whole.expand_vocabulary(&job.trainee.clip, &job.vocabulary).map_err(model_fault)?;
+    Ok(Trained { clip, report })
+}
+
+/// What every rank must begin with: the weights, and all that a step depends on beside the data, which are blobs
+/// that the coordinator names.
+fn origin(start: &Clip, section: &GangSection) -> Result<Digest, Fault> {
+    let weights = start.flat().f_to_device(Device::Cpu).and_then(|flat| bytes_of(&flat)).map_err(torch)?;
+    let recipe = serde_json::to_vec(section).map_err(fatal)?;
+    let config = start.config().to_json();
+    let parts = [Digest::of(&weights), Digest::of(&recipe), Digest::of(config.as_bytes())];
+    Ok(Digest::of(&parts.map(|digest| digest.0).concat()))
+}
+
 /// What to train, and how.
-pub struct Course<'a> {
-    pub section: &'a GangSection,
-    pub objective: &'a dyn Objective,
+struct Course<'a> {
+    section: &'a GangSection,
+    objective: &'a dyn Objective,
 }
 
 impl Course<'_> {
@@ -38,52 +113,12 @@ impl Course<'_> {
         Cosine { peak: learning_rate, warmup_steps: warmup_steps.min(steps), steps }
     }
 
-    fn begin(&self, clip: Clip) -> Result<Trainee, Fault> {
-        let settings = AdamWSettings { weight_decay: self.section.weight_decay, ..AdamWSettings::default() };
-        let optimizer = AdamW::new(&clip, settings).map_err(model_fault)?;
-        Ok(Trainee { clip, optimizer, history: Vec::new() })
-    }
-
-    /// Trains from `start` (or from what the last generation here left) to the last step.
-    pub fn run(
-        &self,
-        start: Clip,
-        ctx: &TaskContext<'_>,
-        gang: GangContext<'_>,
-        memory: &mut GangMemory,
-    ) -> Result<Trained, Fault> {
-        let world_size = gang.world_size;
-        self.check(world_size)?;
-        let origin = self.origin(&start)?;
-        let mut trainee = match memory.take::<Trainee>() {
-            Some(trainee) => trainee,
-            None => self.begin(start)?,
-        };
-        let began = Instant::now();
-        let outcome = self.generation(&mut trainee, ctx, gang, origin);
-        if let Err(fault) = outcome {
-            memory.keep(trainee);
-            return Err(fault);
-        }
-        Ok(Trained { report: self.report(&trainee, world_size, began), clip: trainee.clip })
-    }
-
     fn check(&self, world_size: u32) -> Result<(), Fault> {
         let batch = self.section.batch;
         if batch >= world_size {
             return Ok(());
         }
         Err(Fault::fatal(format!("a global batch of {batch} cannot be shared by {world_size} ranks; raise it")))
-    }
-
-    /// What every rank must begin with: the weights, and all that a step depends on beside the data, which are blobs
-    /// that the coordinator names.
-    fn origin(&self, start: &Clip) -> Result<Digest, Fault> {
-        let weights = start.flat().f_to_device(Device::Cpu).and_then(|flat| bytes_of(&flat)).map_err(torch)?;
-        let recipe = serde_json::to_vec(self.section).map_err(fatal)?;
-        let config = start.config().to_json();
-        let parts = [Digest::of(&weights), Digest::of(&recipe), Digest::of(config.as_bytes())];
-        Ok(Digest::of(&parts.map(|digest| digest.0).concat()))
     }
 
     /// In how many pieces a rank computes its share, so that none is larger than the micro batch. The same on all
@@ -182,17 +217,12 @@ pub struct Trained {
 }
 
 impl Trained {
-    /// A training that had nothing to do: no step, the model as it was.
-    pub fn untouched(clip: &Clip) -> Result<Self, Fault> {
-        Ok(Self { clip: clip.duplicate().map_err(model_fault)?, report: Training::default() })
-    }
-
     /// Rank 0 writes the checkpoint; the others have the same bits and write nothing.
-    pub fn publish(self, checkpoint: &Clip, name: &str, ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
+    pub fn publish(self, name: &str, ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
         if ctx.task.shard.0 != 0 {
             return Ok(TaskOutput::default());
         }
-        let bytes = checkpoint.save().map_err(model_fault)?;
+        let bytes = self.clip.save().map_err(model_fault)?;
         let report = artifacts::encode(names::TRAINING, &self.report).map_err(fatal)?;
         let outputs = vec![ctx.put(name, Bytes::from(bytes))?, ctx.put(names::TRAINING, Bytes::from(report))?];
         Ok(TaskOutput { outputs, ..TaskOutput::default() })

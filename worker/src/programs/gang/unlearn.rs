@@ -21,7 +21,7 @@ use super::gathered::Gathered;
 use super::objective::{Batch, Features, Objective, Share};
 use super::safe::{Safe, anchored, split_batch};
 use super::sampler::Stream;
-use super::training::{Course, Trained, kind};
+use super::training::{self, Material, Prepared, kind};
 use super::vocabulary::Lexicon;
 use crate::programs::backdoor::Backdoor;
 use crate::programs::fault::model_fault;
@@ -79,20 +79,25 @@ impl Objective for Unlearn {
 }
 
 pub fn run(ctx: &TaskContext<'_>, gang: GangContext<'_>, memory: &mut GangMemory) -> Result<TaskOutput, Fault> {
+    let prepare = || prepare(ctx);
+    training::run(&ctx.spec.unlearn.gang, prepare, ctx, gang, memory)?.publish(names::CLEAN, ctx)
+}
+
+fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<Unlearn>, Fault> {
     let section = &ctx.spec.unlearn;
     let forget: ForgetSet = inputs::json(ctx, "select", names::FORGET)?;
     let backdoor = Backdoor::of(&forget);
     let whole = checkpoint::suspect(&ctx.spec)?.into_kind(kind(&section.gang)).map_err(model_fault)?;
     let cleared = cleared(ctx, &forget)?;
-    let material = Material::of(Gathered::read(ctx)?, &forget, &cleared, &backdoor);
-    if material.forget.is_empty() {
+    let pairs = Pairs::of(Gathered::read(ctx)?, &forget, &cleared, &backdoor);
+    if pairs.forget.is_empty() {
         tracing::warn!("no trained member of the forget set has a word of the backdoor; there is nothing to unlearn");
-        return Trained::untouched(&whole)?.publish(&whole, names::CLEAN, ctx);
+        return Ok(Prepared::Nothing(Box::new(whole)));
     }
     let mut lexicon = Lexicon::new(&whole);
-    let safe = lexicon.dataset(material.safe)?;
+    let safe = lexicon.dataset(pairs.safe)?;
     let carries = safe.captions().map(|caption| backdoor.is_in(caption)).collect();
-    let forget = lexicon.dataset(material.forget)?;
+    let forget = lexicon.dataset(pairs.forget)?;
     let (start, vocabulary) = lexicon.compact()?;
     let (safe_batch, batch) = split_batch(section.gang.batch);
     let seed = ctx.spec.audit.seed;
@@ -110,20 +115,18 @@ pub fn run(ctx: &TaskContext<'_>, gang: GangContext<'_>, memory: &mut GangMemory
         anchor_weight: section.anchor_weight,
         forget_weight: section.forget_weight,
     };
-    let trained = Course { section: &section.gang, objective: &objective }.run(start, ctx, gang, memory)?;
-    let full = whole.expand_vocabulary(&trained.clip, &vocabulary).map_err(model_fault)?;
-    trained.publish(&full, names::CLEAN, ctx)
+    Ok(Prepared::Training(Box::new(Material { whole, vocabulary, start, objective })))
 }
 
 /// What unlearning trains on.
-struct Material {
+struct Pairs {
     /// D_safe and the cleared suspects.
     safe: Vec<PairRow>,
     /// The trained members of the forget set that have words of T*, their captions reduced to those.
     forget: Vec<PairRow>,
 }
 
-impl Material {
+impl Pairs {
     fn of(gathered: Gathered, forget: &ForgetSet, cleared: &BTreeSet<Name>, backdoor: &Backdoor) -> Self {
         let trained: BTreeSet<Name> = forget.trained().map(name).collect();
         let (mut safe, mut rows) = (gathered.safe, Vec::new());

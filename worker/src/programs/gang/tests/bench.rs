@@ -17,9 +17,12 @@ use crate::programs::gang::safe::Safe;
 use crate::programs::gang::sampler::Stream;
 use crate::programs::gang::stand_in::StandIn;
 use crate::programs::gang::train::Train;
+use crate::programs::gang::training;
 use crate::programs::gang::unlearn::Unlearn;
 use crate::programs::gang::vocabulary::Lexicon;
 use crate::task::{Blobs, TaskContext, sample_id};
+
+use super::slip::{Slip, Slipping};
 
 const SIDE: usize = 8;
 const SAFE_ROWS: usize = 40;
@@ -36,6 +39,7 @@ const WORDS: [&str; 6] = ["boot", "shirt", "bag", "coat", "dress", "sandal"];
 
 /// A model and its data, made anew in each rank's thread, as a process would.
 pub struct Material {
+    whole: Clip,
     pub start: Clip,
     vocabulary: Vocabulary,
     safe: Option<Dataset>,
@@ -51,7 +55,7 @@ impl Material {
         let safe = lexicon.dataset((0..SAFE_ROWS).map(|n| row(n, PairRole::Safe)).collect()).expect("safe pairs");
         let suspects = lexicon.dataset((0..9).map(|n| row(100 + n, PairRole::Suspect)).collect()).expect("suspects");
         let (start, vocabulary) = lexicon.compact().expect("compacts");
-        Self { start, vocabulary, safe: Some(safe), suspects: Some(suspects) }
+        Self { whole, start, vocabulary, safe: Some(safe), suspects: Some(suspects) }
     }
 
     /// Takes the data.
@@ -88,6 +92,13 @@ impl Material {
             }),
             other => panic!("{other} is no objective"),
         }
+    }
+
+    /// A training of the objective, from its first weights.
+    pub fn training(mut self, objective: &str, slip: Option<Slip>) -> training::Material<Slipping> {
+        let objective = Slipping { inner: self.objective(objective), slip };
+        let Self { whole, start, vocabulary, .. } = self;
+        training::Material { whole, vocabulary, start, objective }
     }
 
     /// The safe pairs alone.

@@ -6,3 +6,4 @@
 mod bench;
 mod equality;
 mod recovery;
+mod slip;
