@@ -26,6 +26,17 @@ impl Engine {
             served = self.advance(turn);
         }
         self.hand_out(&served, turn);
+        self.grow(turn);
+    }
+
+    /// Gangs that run with too few ranks form anew with workers that are still idle.
+    fn grow(&mut self, turn: &mut Turn<'_>) {
+        if turn.gathers || turn.workers.idle().next().is_none() {
+            return; // there are none, or they are kept for another
+        }
+        for id in self.ranked(self.admitted(), turn) {
+            self.audits.get_mut(&id).expect("live audits are kept").grow(turn);
+        }
     }
 
     /// Lets each go as far as it can; gives those that have shards to lease, in their order.

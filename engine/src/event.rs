@@ -9,6 +9,7 @@ use lethe_common::ids::{Attempt, AuditId, PhaseIndex, ShardId, TaskId, WorkerId}
 use serde::{Deserialize, Serialize};
 
 use crate::plan::Plan;
+use crate::record::GangCheckpoint;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -62,6 +63,12 @@ pub enum Event {
         task: TaskId,
         outputs: Vec<NamedBlob>,
         counts: Counts,
+    },
+    /// A gang's leading rank has written its state; it is kept if this is accepted.
+    GangCheckpointed {
+        worker: WorkerId,
+        task: TaskId,
+        checkpoint: GangCheckpoint,
     },
     TaskFailed {
         worker: WorkerId,

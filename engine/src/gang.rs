@@ -1,16 +1,19 @@
 //! A running gang phase: when enough workers are idle a generation forms; when one member is lost
-//! the whole generation is aborted and the next one forms.
+//! the whole generation is aborted and the next one forms, smaller where it must and larger again where it can.
 //!
-//! It must never take a result from any generation but the current one.
+//! It must never take a result or a checkpoint from any generation but the current one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use lethe_common::fault::FaultKind;
 use lethe_common::ids::{Attempt, Generation, PhaseIndex, ShardId, TaskId, WorkerId};
 
 use crate::command::{Command, CommitOutcome, GangStart};
+use crate::gang_size::{GangSize, Presence};
 use crate::ledger::Ledger;
 use crate::member::{Task, TaskKind};
+use crate::record::GangCheckpoint;
+use crate::seats::{Seats, seated};
 use crate::setback::{Cause, Setback, Verdict};
 use crate::turn::Turn;
 use crate::workers::Workers;
@@ -22,10 +25,10 @@ pub(crate) const LEADING_RANK: ShardId = ShardId(0);
 pub(crate) struct GangWork {
     phase: PhaseIndex,
     program: String,
-    world_size: u32,
+    size: GangSize,
     issued: u64,
     /// Who held which rank in the last generation, so that a restored gang is the same one.
-    seats: BTreeMap<ShardId, WorkerId>,
+    seats: Seats,
     last_setback: String,
     state: GangState,
 }
@@ -33,6 +36,7 @@ pub(crate) struct GangWork {
 /// ```text
 ///   Forming --enough idle workers--> Running --rank 0 commits--> (the phase is done)
 ///      ^                                |
+///      +--- it can be larger, no blame -+
 ///      +---- a member lost or failed ---+--> fatal: the audit fails
 ///      +--> generations used up: the audit fails
 /// ```
@@ -58,13 +62,14 @@ pub(crate) enum Formed {
 }
 
 impl GangWork {
-    pub fn open(phase: PhaseIndex, program: &str, world_size: u32) -> Self {
+    pub fn open(phase: PhaseIndex, program: &str, size: GangSize) -> Self {
         let (program, last_setback) = (program.to_owned(), "a new leader formed it again".to_owned());
-        let seats = BTreeMap::new();
-        Self { phase, program, world_size, issued: 0, seats, last_setback, state: GangState::Forming }
+        Self { phase, program, size, issued: 0, seats: Seats::new(), last_setback, state: GangState::Forming }
     }
 
     pub fn form(&mut self, ledger: &mut Ledger, turn: &mut Turn<'_>) -> Formed {
+        let here = turn.presence();
+        self.size.note(&here, self.running());
         match self.state {
             GangState::Running { .. } => return Formed::Running,
             GangState::Forming => {}
@@ -77,15 +82,17 @@ impl GangWork {
                 self.last_setback
             ));
         }
-        if turn.gathers || turn.workers.joined() < self.world_size as usize {
+        if turn.gathers || !self.size.has_enough(&here) {
             return Formed::TooFew;
         }
-        if turn.workers.idle().count() < self.world_size as usize || self.awaits_member(turn.workers) {
-            return Formed::Gathering;
+        match self.size.with(turn.workers.idle().count(), &here) {
+            Some(size) if !self.awaits_member(turn.workers) => {
+                self.seats = seated(&self.seats, size, turn.workers.idle());
+                self.start(ledger, turn);
+                Formed::Running
+            }
+            Some(_) | None => Formed::Gathering,
         }
-        self.seats = self.seated(turn);
-        self.start(ledger, turn);
-        Formed::Running
     }
 
     /// A member of the last generation is still stopping, and should have its rank again.
@@ -93,16 +100,31 @@ impl GangWork {
         self.seats.values().any(|worker| workers.is_aborting(worker))
     }
 
-    /// Former members keep their ranks; newcomers take the free ones in worker order.
-    fn seated(&self, turn: &Turn<'_>) -> BTreeMap<ShardId, WorkerId> {
-        let kept = self.seats.iter().filter(|(_, worker)| turn.workers.is_idle(worker));
-        let mut seats: BTreeMap<_, _> = kept.map(|(rank, worker)| (*rank, worker.clone())).collect();
-        let seated: BTreeSet<WorkerId> = seats.values().cloned().collect();
-        let mut newcomers = turn.workers.idle().filter(|worker| !seated.contains(worker)).cloned();
-        for rank in (0..self.world_size).map(ShardId) {
-            seats.entry(rank).or_insert_with(|| newcomers.next().expect("at least world_size workers are idle"));
+    /// Ranks of the generation that runs.
+    fn running(&self) -> Option<u32> {
+        match self.state {
+            GangState::Running { .. } => Some(self.seats.len() as u32),
+            GangState::Forming => None,
         }
-        seats
+    }
+
+    /// Ends a generation that could be larger, by workers whom nobody else wants. Where a rank has committed it is at
+    /// its end.
+    pub fn grow(&mut self, ledger: &Ledger, turn: &mut Turn<'_>) {
+        match &self.state {
+            GangState::Running { committed, .. } if committed.is_empty() => {}
+            GangState::Running { .. } | GangState::Forming => return,
+        }
+        let now = self.seats.len() as u32;
+        let stay = self.seats.values().filter(|worker| turn.workers.is_serving(worker)).count();
+        let free = turn.workers.idle().count();
+        match self.size.with(stay + free, &turn.presence()) {
+            Some(next) if free > 0 && next > now => {
+                self.last_setback = format!("growing from {now} to {next} ranks");
+                self.abort_generation(ledger, turn);
+            }
+            Some(_) | None => {}
+        }
     }
 
     fn start(&mut self, ledger: &mut Ledger, turn: &mut Turn<'_>) {
@@ -130,10 +152,11 @@ impl GangWork {
             worker: worker.clone(),
             task: TaskId { audit: ledger.id.clone(), phase: self.phase, shard: rank, attempt },
             generation,
-            world_size: self.world_size,
+            world_size: self.seats.len() as u32,
             program: self.program.clone(),
             inputs: ledger.shared_inputs(self.phase),
             timeout_ms: turn.knobs.gang_timeout_ms,
+            checkpoint: ledger.phase(self.phase).checkpoint.clone(),
         }
     }
 
@@ -148,6 +171,33 @@ impl GangWork {
                 CommitOutcome::Applied
             }
             GangState::Running { .. } | GangState::Forming => CommitOutcome::Stale,
+        }
+    }
+
+    /// Keeps what a later generation may begin with, where it is of the current one's leading rank and newer than what
+    /// is kept.
+    pub fn checkpoint(
+        &self,
+        ledger: &mut Ledger,
+        turn: &mut Turn<'_>,
+        (worker, task): (&WorkerId, &TaskId),
+        checkpoint: GangCheckpoint,
+    ) -> CommitOutcome {
+        let current = match &self.state {
+            GangState::Running { attempt, .. } => *attempt == task.attempt,
+            GangState::Forming => false,
+        };
+        if !current || task.shard != LEADING_RANK || self.seats.get(&LEADING_RANK) != Some(worker) {
+            return CommitOutcome::Stale;
+        }
+        match &ledger.phase(self.phase).checkpoint {
+            Some(kept) if *kept == checkpoint => CommitOutcome::Applied, // its answer was lost
+            Some(kept) if kept.step >= checkpoint.step => CommitOutcome::Stale,
+            Some(kept) if kept.blob.path == checkpoint.blob.path => CommitOutcome::Refused,
+            Some(_) | None => {
+                ledger.keep_checkpoint(self.phase, checkpoint, &mut turn.outbox);
+                CommitOutcome::Applied
+            }
         }
     }
 
@@ -167,12 +217,16 @@ impl GangWork {
             End::Strike => ledger.tally(self.phase, &mut turn.outbox).strikes += 1,
             End::NobodysFault => {}
         }
+        if !turn.workers.knows(worker) {
+            self.size.wait_anew(turn.now);
+        }
         self.abort_generation(ledger, turn);
         Verdict::Retried
     }
 
     /// Ends the generation without blame, so that its workers are free; it forms again when it may.
     pub fn pause(&mut self, ledger: &Ledger, turn: &mut Turn<'_>) {
+        self.size.forget_wait();
         match self.state {
             GangState::Forming => {}
             GangState::Running { .. } => {
@@ -193,18 +247,25 @@ impl GangWork {
         self.state = GangState::Forming;
     }
 
+    pub fn forgive_stall(&mut self, ms: u64) {
+        self.size.forgive_stall(ms);
+    }
+
     /// Why it does not run, where it does not.
-    pub fn reason(&self, workers: &Workers) -> String {
+    pub fn reason(&self, workers: &Workers, here: &Presence) -> String {
         match self.state {
             GangState::Running { .. } => String::new(),
             GangState::Forming if self.awaits_member(workers) => {
                 "waiting for the aborted generation to stop".to_owned()
             }
-            GangState::Forming => {
-                let (idle, joined) = (workers.idle().count(), workers.joined());
-                format!("not placed: needs {} idle workers, {joined} joined and {idle} idle", self.world_size)
-            }
+            GangState::Forming => self.size.reason(workers.idle().count(), here),
         }
+    }
+
+    /// What a person should know of one that runs with fewer ranks than it wants.
+    pub fn note(&self) -> Option<String> {
+        let (ranks, full) = (self.running()?, self.size.full());
+        (ranks < full).then(|| format!("runs with {ranks} of {full} ranks; grows when more workers are idle"))
     }
 }
 

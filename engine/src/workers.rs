@@ -133,10 +133,6 @@ impl Workers {
         self.free.iter().take_while(|(held, _)| *held == 0).map(|(_, worker)| worker)
     }
 
-    pub fn is_idle(&self, worker: &WorkerId) -> bool {
-        self.free.contains(&(0, worker.clone()))
-    }
-
     /// Whether it still has to stop something.
     pub fn is_aborting(&self, worker: &WorkerId) -> bool {
         self.all.get(worker).is_some_and(|member| member.held.iter().any(|held| held.aborting.is_some()))
@@ -168,6 +164,10 @@ impl Workers {
 
     pub fn all(&self) -> impl Iterator<Item = (&WorkerId, &Member)> {
         self.all.iter()
+    }
+
+    pub fn is_serving(&self, worker: &WorkerId) -> bool {
+        self.all.get(worker).is_some_and(|member| member.draining.is_none())
     }
 
     pub fn joined(&self) -> usize {
