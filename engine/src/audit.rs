@@ -202,13 +202,6 @@ impl Audit {
         }
     }
 
-    /// A gang that runs with fewer ranks than it wants takes in workers that nobody else wants.
-    pub fn grow(&mut self, turn: &mut Turn<'_>) {
-        if let Work::Gang(work) = &mut self.work {
-            work.grow(&self.ledger, turn);
-        }
-    }
-
     /// A commit that is repeated because its answer was lost is answered alike.
     fn already_holds(&self, commit: &Commit<'_>) -> bool {
         let (task, phases) = (commit.task, &self.ledger.phases);
@@ -305,10 +298,10 @@ impl Audit {
     }
 
     /// What a person should know of the running phase at this moment.
-    pub fn note(&self) -> Option<String> {
+    pub fn notes(&self) -> Vec<String> {
         match &self.work {
-            Work::None | Work::Map(_) | Work::Reduce(_) => None,
-            Work::Gang(work) => work.note(),
+            Work::None | Work::Map(_) | Work::Reduce(_) => Vec::new(),
+            Work::Gang(work) => work.notes(),
         }
     }
 

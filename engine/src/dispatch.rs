@@ -29,13 +29,23 @@ impl Engine {
         self.grow(turn);
     }
 
-    /// Gangs that run with too few ranks form anew with workers that are still idle.
+    /// A gang that runs with too few ranks forms anew with workers that are still idle; one a step, since the next
+    /// would count the same ones.
     fn grow(&mut self, turn: &mut Turn<'_>) {
         if turn.gathers || turn.workers.idle().next().is_none() {
             return; // there are none, or they are kept for another
         }
-        for id in self.ranked(self.admitted(), turn) {
-            self.audits.get_mut(&id).expect("live audits are kept").grow(turn);
+        let is_small = |id: &&AuditId| matches!(&self.audits[*id].work, Work::Gang(work) if work.is_small());
+        let small = self.live.iter().filter(is_small).cloned().collect();
+        for id in self.ranked(small, turn) {
+            let Audit { ledger, work, .. } = self.audits.get_mut(&id).expect("live audits are kept");
+            let grows = match work {
+                Work::Gang(work) => work.grow(ledger, turn),
+                Work::None | Work::Map(_) | Work::Reduce(_) => false,
+            };
+            if grows {
+                return;
+            }
         }
     }
 

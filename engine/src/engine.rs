@@ -16,6 +16,7 @@ use crate::ledger::{Ledger, Request};
 use crate::map_ends::Commit;
 use crate::member::Held;
 use crate::outbox::Outbox;
+use crate::places::GangPlace;
 use crate::plan::PhaseKind;
 use crate::plan_check::MAX_PHASES;
 use crate::record::{AuditState, GangCheckpoint, PhaseState, Record, RecordKey};
@@ -109,6 +110,7 @@ impl Engine {
             Event::WorkerDraining { worker, reason } => turn.workers.drain(&worker, reason),
             Event::WorkerLost { worker, reason } => self.lose(&worker, &reason, turn),
             Event::TaskProgressed { worker, task } => turn.workers.renew(&worker, &task, turn.now),
+            Event::GangProgressed { worker, task, place } => self.place(&worker, &task, place, turn),
             Event::TaskCommitted { worker, task, outputs, counts } => {
                 self.commit(&Commit { worker: &worker, task: &task, outputs: &outputs, counts }, turn);
             }
@@ -167,6 +169,14 @@ impl Engine {
         }
         let (worker, task) = (commit.worker.clone(), commit.task.clone());
         turn.outbox.push(Command::Acknowledge { worker, task, outcome });
+    }
+
+    fn place(&mut self, worker: &WorkerId, task: &TaskId, place: GangPlace, turn: &mut Turn<'_>) {
+        turn.workers.renew(worker, task, turn.now);
+        self.with(&task.audit, |audit| match &mut audit.work {
+            Work::Gang(work) => work.place(worker, task, place),
+            Work::None | Work::Map(_) | Work::Reduce(_) => {}
+        });
     }
 
     /// A sign of life too.

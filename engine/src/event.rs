@@ -8,6 +8,7 @@ use lethe_common::fault::Fault;
 use lethe_common::ids::{Attempt, AuditId, PhaseIndex, ShardId, TaskId, WorkerId};
 use serde::{Deserialize, Serialize};
 
+use crate::places::GangPlace;
 use crate::plan::Plan;
 use crate::record::GangCheckpoint;
 
@@ -56,6 +57,12 @@ pub enum Event {
     TaskProgressed {
         worker: WorkerId,
         task: TaskId,
+    },
+    /// As `TaskProgressed`, of a gang's rank that says where it is.
+    GangProgressed {
+        worker: WorkerId,
+        task: TaskId,
+        place: GangPlace,
     },
     /// A map task's or a gang rank's outputs are written; they become real if this is accepted.
     TaskCommitted {
@@ -122,6 +129,8 @@ impl Default for Options {
 pub struct Profile {
     /// Workers of one kind have the same device: their limits and the last bits of their results are alike.
     pub kind: String,
+    /// Where it runs, for people.
+    pub host: String,
     /// Map tasks it holds at once: one runs, the others wait on the worker.
     pub slots: u32,
 }

@@ -12,6 +12,7 @@ use crate::command::{Command, CommitOutcome, GangStart};
 use crate::gang_size::{GangSize, Presence};
 use crate::ledger::Ledger;
 use crate::member::{Task, TaskKind};
+use crate::places::{GangPlace, Places};
 use crate::record::GangCheckpoint;
 use crate::seats::{Seats, seated};
 use crate::setback::{Cause, Setback, Verdict};
@@ -29,7 +30,10 @@ pub(crate) struct GangWork {
     issued: u64,
     /// Who held which rank in the last generation, so that a restored gang is the same one.
     seats: Seats,
-    last_setback: String,
+    /// Of the members of the last generation.
+    places: Places,
+    /// How the last generation ended.
+    last_end: Option<String>,
     state: GangState,
 }
 
@@ -63,8 +67,8 @@ pub(crate) enum Formed {
 
 impl GangWork {
     pub fn open(phase: PhaseIndex, program: &str, size: GangSize) -> Self {
-        let (program, last_setback) = (program.to_owned(), "a new leader formed it again".to_owned());
-        Self { phase, program, size, issued: 0, seats: Seats::new(), last_setback, state: GangState::Forming }
+        let (program, seats, places) = (program.to_owned(), Seats::new(), Places::default());
+        Self { phase, program, size, issued: 0, seats, places, last_end: None, state: GangState::Forming }
     }
 
     pub fn form(&mut self, ledger: &mut Ledger, turn: &mut Turn<'_>) -> Formed {
@@ -79,7 +83,7 @@ impl GangWork {
             let name = &ledger.spec(self.phase).name;
             return Formed::UsedUp(format!(
                 "phase {name}: {used} of at most {limit} generations failed, the last: {}",
-                self.last_setback
+                self.last_end.as_deref().unwrap_or("a new leader formed it again")
             ));
         }
         if turn.gathers || !self.size.has_enough(&here) {
@@ -108,22 +112,27 @@ impl GangWork {
         }
     }
 
-    /// Ends a generation that could be larger, by workers whom nobody else wants. Where a rank has committed it is at
-    /// its end.
-    pub fn grow(&mut self, ledger: &Ledger, turn: &mut Turn<'_>) {
+    /// Whether it runs with fewer ranks than it wants.
+    pub fn is_small(&self) -> bool {
+        self.running().is_some_and(|ranks| ranks < self.size.full())
+    }
+
+    /// Ends a generation that could be larger, by workers whom nobody else wants; whether it did. Where a rank has
+    /// committed it is at its end.
+    pub fn grow(&mut self, ledger: &Ledger, turn: &mut Turn<'_>) -> bool {
         match &self.state {
             GangState::Running { committed, .. } if committed.is_empty() => {}
-            GangState::Running { .. } | GangState::Forming => return,
+            GangState::Running { .. } | GangState::Forming => return false,
         }
         let now = self.seats.len() as u32;
         let stay = self.seats.values().filter(|worker| turn.workers.is_serving(worker)).count();
         let free = turn.workers.idle().count();
         match self.size.with(stay + free, &turn.presence()) {
             Some(next) if free > 0 && next > now => {
-                self.last_setback = format!("growing from {now} to {next} ranks");
-                self.abort_generation(ledger, turn);
+                self.abort_generation(ledger, turn, format!("growing from {now} to {next} ranks"));
+                true
             }
-            Some(_) | None => {}
+            Some(_) | None => false,
         }
     }
 
@@ -132,7 +141,9 @@ impl GangWork {
         let attempt = Attempt { term: turn.term, counter: self.issued };
         self.issued += 1;
         self.state = GangState::Running { attempt, committed: BTreeSet::new() };
+        self.places = Places::default();
         for (rank, worker) in &self.seats {
+            self.places.seat(*rank, worker, turn.workers.host(worker));
             let start = self.member(ledger, turn, (*rank, worker), (generation, attempt));
             let (id, kind) = (start.task.clone(), TaskKind::Gang);
             turn.workers.lease(worker, Task { id, kind, since: turn.now, aborting: None }, turn.knobs.gang_lease_ms);
@@ -209,18 +220,21 @@ impl GangWork {
             GangState::Running { .. } | GangState::Forming => return Verdict::Ignored,
         }
         ledger.count_retry(self.phase, &mut turn.outbox);
-        self.last_setback = format!("rank {} on worker {worker}: {}", task.shard, setback.cause.message());
+        let mut why = format!("rank {} on worker {worker}: {}", task.shard, setback.cause.message());
         match end_of(&setback.cause) {
             End::Audit => {
-                return Verdict::Fails(format!("phase {}, {}", ledger.spec(self.phase).name, self.last_setback));
+                return Verdict::Fails(format!("phase {}, {why}", ledger.spec(self.phase).name));
             }
-            End::Strike => ledger.tally(self.phase, &mut turn.outbox).strikes += 1,
+            End::Strike => {
+                ledger.tally(self.phase, &mut turn.outbox).strikes += 1;
+                why.extend(self.places.blame().map(|blame| format!("; {blame}")));
+            }
             End::NobodysFault => {}
         }
         if !turn.workers.knows(worker) {
             self.size.wait_anew(turn.now);
         }
-        self.abort_generation(ledger, turn);
+        self.abort_generation(ledger, turn, why);
         Verdict::Retried
     }
 
@@ -229,22 +243,30 @@ impl GangWork {
         self.size.forget_wait();
         match self.state {
             GangState::Forming => {}
-            GangState::Running { .. } => {
-                "the audit was paused".clone_into(&mut self.last_setback);
-                self.abort_generation(ledger, turn);
-            }
+            GangState::Running { .. } => self.abort_generation(ledger, turn, "the audit was paused".to_owned()),
         }
     }
 
     /// The workers that still run a rank of it stop; one that has moved on to other work does not.
-    fn abort_generation(&mut self, ledger: &Ledger, turn: &mut Turn<'_>) {
-        let reason = format!("generation aborted: {}", self.last_setback);
+    fn abort_generation(&mut self, ledger: &Ledger, turn: &mut Turn<'_>, why: String) {
+        let reason = format!("generation aborted: {why}");
+        self.last_end = Some(why);
         let member = |task: &&TaskId| task.audit == ledger.id && task.phase == self.phase;
         for worker in self.seats.values() {
             let held: Vec<TaskId> = turn.workers.tasks(worker).filter(member).cloned().collect();
             held.iter().for_each(|task| turn.abort(worker, task, &reason));
         }
         self.state = GangState::Forming;
+    }
+
+    /// A rank of the current generation says where it is.
+    pub fn place(&mut self, worker: &WorkerId, task: &TaskId, place: GangPlace) {
+        match &self.state {
+            GangState::Running { attempt, .. } if *attempt == task.attempt && task.phase == self.phase => {
+                self.places.note(task.shard, worker, place);
+            }
+            GangState::Running { .. } | GangState::Forming => {}
+        }
     }
 
     pub fn forgive_stall(&mut self, ms: u64) {
@@ -262,10 +284,13 @@ impl GangWork {
         }
     }
 
-    /// What a person should know of one that runs with fewer ranks than it wants.
-    pub fn note(&self) -> Option<String> {
-        let (ranks, full) = (self.running()?, self.size.full());
-        (ranks < full).then(|| format!("runs with {ranks} of {full} ranks; grows when more workers are idle"))
+    /// What a person should know beside the reason: how small it is, and how the generation before ended.
+    pub fn notes(&self) -> Vec<String> {
+        let full = self.size.full();
+        let small = self.running().filter(|ranks| *ranks < full);
+        let small = small.map(|ranks| format!("runs with {ranks} of {full} ranks; grows when more workers are idle"));
+        let end = self.last_end.iter().map(|end| format!("the last generation ended: {end}"));
+        small.into_iter().chain(end).collect()
     }
 }
 

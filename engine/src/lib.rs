@@ -20,6 +20,7 @@ mod member;
 mod outbox;
 mod outline;
 mod pace;
+mod places;
 mod plan;
 mod plan_check;
 mod record;
@@ -39,6 +40,7 @@ pub use event::{Counts, Event, Options, Outline, Profile};
 pub use keep::RerunError;
 pub use knobs::{Knobs, KnobsError};
 pub use outline::MAX_SHARDS;
+pub use places::GangPlace;
 pub use plan::{InputSpec, PhaseKind, PhaseSpec, Plan, Scope};
 pub use plan_check::{MAX_PHASES, MAX_WORLD_SIZE, PlanError};
 pub use record::{

@@ -212,7 +212,7 @@ fn phase_view(audit: &Audit, scene: &Scene<'_>, (phase, queued): (PhaseIndex, Op
         eta: if running { audit.eta() } else { None },
         quarantined: ledger.results(phase).quarantined,
         tally: record.tally,
-        notes: record.notes.iter().cloned().chain(running.then(|| audit.note()).flatten()).collect(),
+        notes: record.notes.iter().cloned().chain(running.then(|| audit.notes()).into_iter().flatten()).collect(),
     }
 }
 

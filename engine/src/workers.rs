@@ -153,6 +153,10 @@ impl Workers {
         self.all.contains_key(worker)
     }
 
+    pub fn host(&self, worker: &WorkerId) -> &str {
+        self.all.get(worker).map_or("", |member| &member.profile.host)
+    }
+
     pub fn kind(&self, worker: &WorkerId) -> &str {
         self.all.get(worker).map_or("", |member| &member.profile.kind)
     }

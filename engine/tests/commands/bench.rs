@@ -81,7 +81,7 @@ impl Bench {
     }
 
     pub fn join_as(&mut self, index: u32, kind: &str, slots: u32) -> Vec<Command> {
-        let profile = Profile { kind: kind.to_owned(), slots };
+        let profile = Profile { kind: kind.to_owned(), host: format!("h{index}"), slots };
         self.step(Event::WorkerJoined { worker: worker(index), profile })
     }
 

@@ -2,7 +2,7 @@
 
 use lethe_common::fault::Fault;
 use lethe_common::ids::Generation;
-use lethe_engine::{Command, Event, Options, PhaseRecord, Tally};
+use lethe_engine::{Command, Event, GangPlace, Options, PhaseRecord, Tally};
 
 use crate::bench::{
     Bench, abort, elastic, gang, leases, named, persist, phase_record, running, start_member, task, worker,
@@ -122,6 +122,23 @@ fn idle_workers_make_it_larger_without_blame() {
 }
 
 #[test]
+fn how_the_last_generation_ended_is_shown_and_names_the_rank_that_was_behind() {
+    let mut bench = submitted(2, 2, 2);
+    let at = |call: &str, call_number, waits| GangPlace { step: 41, call: call.to_owned(), call_number, waits };
+    for (index, place) in [(0, at("all_reduce", 9, true)), (1, at("all_gather", 8, false))] {
+        let (worker, task) = (worker(index), task(0, index, 0));
+        assert_eq!(bench.step(Event::GangProgressed { worker, task, place }), vec![]);
+    }
+    let stray = Event::GangProgressed { worker: worker(1), task: task(0, 1, 7), place: at("vote", 99, true) };
+    bench.step(stray);
+    bench.fail(0, task(0, 0, 0), Fault::retryable("all_reduce did not end within 600 ms"));
+    let expected = "the last generation ended: rank 0 on worker w0: all_reduce did not end within 600 ms; rank 1 on worker \
+                    w1 (host h1) is at step 41 after all_gather (call 8); the furthest waits in step 41 all_reduce (call 9)";
+    assert_eq!(bench.view().phases[0].notes, [expected]);
+    assert_eq!(bench.phase(0).notes, Vec::<String>::new(), "nothing of it is stored");
+}
+
+#[test]
 fn a_gang_at_its_end_is_left_alone() {
     let mut bench = submitted(2, 3, 2);
     shrunk(&mut bench);
@@ -145,6 +162,20 @@ fn shards_that_wait_go_before_growth() {
     bench.outlined_as("b", 1, Options::default());
     let commands = bench.join(2);
     assert!(matches!(commands[..], [Command::StartMap(_)]), "{commands:?}");
+}
+
+#[test]
+fn of_two_small_gangs_one_takes_in_the_newcomer() {
+    let mut bench = Bench::with_workers(1);
+    for id in ["a", "b"] {
+        bench.submit_with(id, vec![elastic("train", 5, 1)], Options::default());
+    }
+    let shrink_ms = bench.knobs.shrink_ms;
+    assert_eq!(leases(&bench.tick_after(shrink_ms)).len(), 1);
+    assert_eq!(leases(&bench.join(1)).len(), 1, "the other one forms first");
+    let aborts = |commands: &[Command]| commands.iter().filter(|c| matches!(c, Command::Abort { .. })).count();
+    assert_eq!(aborts(&bench.join(2)), 1);
+    assert_eq!(aborts(&bench.tick_after(1)), 0, "it is kept for the first");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use lethe_common::blob::Digest;
 use lethe_common::fault::Fault;
 use lethe_common::ids::WorkerId;
-use lethe_engine::{Command, Event};
+use lethe_engine::{Command, Event, GangPlace};
 use rand::RngExt;
 
 use crate::faults::FaultKind;
@@ -100,11 +100,20 @@ impl World {
             let began = run.began.expect("it is first");
             if now.since_ms(began) < run.takes_ms {
                 self.write_checkpoint(&name, &run);
-                self.send(Event::TaskProgressed { worker: name, task: run.task });
+                self.tell_progress(name, &run);
             } else {
                 self.finish(&name, run);
             }
         }
+    }
+
+    fn tell_progress(&mut self, worker: WorkerId, run: &Run) {
+        let (task, call) = (run.task.clone(), "all_reduce".to_owned());
+        let place = GangPlace { step: run.step, call, call_number: self.rng.random_range(0..9), waits: true };
+        self.send(match run.world_size {
+            Some(_) => Event::GangProgressed { worker, task, place },
+            None => Event::TaskProgressed { worker, task },
+        });
     }
 
     /// Any rank may think it leads; an old one goes on until it is told.

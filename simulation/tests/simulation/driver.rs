@@ -76,7 +76,7 @@ impl World {
                 self.faults.note(FaultKind::OldTerm);
             }
             Event::TaskCommitted { .. } | Event::TaskFailed { .. } | Event::TaskProgressed { .. } => {}
-            Event::GangCheckpointed { .. } => {}
+            Event::GangCheckpointed { .. } | Event::GangProgressed { .. } => {}
             Event::Submitted { .. } | Event::RerunRequested { .. } | Event::PauseRequested { .. } => {}
             Event::ResumeRequested { .. } | Event::CancelRequested { .. } | Event::WorkerDraining { .. } => {}
             Event::ReduceDone { .. } | Event::ReduceFailed { .. } | Event::Stalled { .. } | Event::Tick => {}

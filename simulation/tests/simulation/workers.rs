@@ -56,7 +56,7 @@ pub struct Run {
 impl SimWorker {
     pub fn draw(rng: &mut ChaCha8Rng) -> Self {
         let (kind, memory) = [(KINDS[0], BATCH), (KINDS[1], 1)][usize::from(rng.random_bool(0.4))];
-        let profile = Profile { kind: kind.to_owned(), slots: rng.random_range(1..=3) };
+        let profile = Profile { kind: kind.to_owned(), host: "here".to_owned(), slots: rng.random_range(1..=3) };
         let queue = VecDeque::new();
         Self { profile, memory, lies: false, up: false, away_until: Millis(0), draining: false, session: None, queue }
     }

@@ -31,6 +31,7 @@ impl Gangs {
             Event::Submitted { .. } | Event::RerunRequested { .. } | Event::PauseRequested { .. } => {}
             Event::ResumeRequested { .. } | Event::CancelRequested { .. } | Event::TaskProgressed { .. } => {}
             Event::TaskCommitted { .. } | Event::TaskFailed { .. } | Event::GangCheckpointed { .. } => {}
+            Event::GangProgressed { .. } => {}
             Event::ReduceDone { .. } | Event::ReduceFailed { .. } | Event::Stalled { .. } | Event::Tick => {}
         }
     }

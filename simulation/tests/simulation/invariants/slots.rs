@@ -57,7 +57,9 @@ impl Slots {
                     }
                 }
             }
-            Event::TaskProgressed { worker, task } | Event::GangCheckpointed { worker, task, .. } => {
+            Event::TaskProgressed { worker, task }
+            | Event::GangProgressed { worker, task, .. }
+            | Event::GangCheckpointed { worker, task, .. } => {
                 let live = |held: &Vec<Holding>| held.iter().any(|h| h.task == *task && h.aborted.is_none());
                 if self.holds.get(worker).is_some_and(live) {
                     self.heard.insert(worker.clone(), self.now);
