@@ -97,7 +97,7 @@ def wait(holds, what, seconds=180):
 
 def measure(scratch, losses):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={RANKS}"]
-    command += [f"--max-restarts={losses}", __file__, "--train", "--scratch", scratch]
+    command += [f"--max-restarts={10 * losses}", __file__, "--train", "--scratch", scratch]
     job = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=open(f"{scratch}/log", "w"))
     recoveries, durations = [], []
     try:

@@ -2,19 +2,20 @@
 //!
 //! It must never run two phases at once, go back to an earlier one, or leave a terminal state.
 
-use lethe_common::blob::NamedBlob;
+use lethe_common::blob::{NamedBlob, parse_attempt_path};
 use lethe_common::fault::Fault;
-use lethe_common::ids::{Attempt, PhaseIndex};
+use lethe_common::ids::{Attempt, PhaseIndex, TaskId, WorkerId};
 use lethe_common::time::Millis;
 
 use crate::command::{Command, CommitOutcome};
 use crate::event::Outline;
 use crate::gang::{Formed, GangWork, LEADING_RANK};
+use crate::gang_size::{GangSize, Presence};
 use crate::ledger::{Ledger, Stage};
 use crate::map::MapWork;
 use crate::map_ends::Commit;
 use crate::plan::PhaseKind;
-use crate::record::{AuditState, PhaseState};
+use crate::record::{AuditState, GangCheckpoint, PhaseState};
 use crate::reduce::ReduceWork;
 use crate::setback::{Setback, Verdict};
 use crate::turn::Turn;
@@ -127,7 +128,9 @@ impl Audit {
         self.work = match &self.ledger.spec(phase).kind {
             PhaseKind::Map { .. } => Work::Map(MapWork::open(&self.ledger, phase, turn.now)?),
             PhaseKind::Reduce { program } => Work::Reduce(ReduceWork::open(phase, program)),
-            PhaseKind::Gang { program, world_size } => Work::Gang(GangWork::open(phase, program, *world_size)),
+            PhaseKind::Gang { program, world_size, floor } => {
+                Work::Gang(GangWork::open(phase, program, GangSize::new(*world_size, *floor)))
+            }
         };
         Ok(())
     }
@@ -177,6 +180,26 @@ impl Audit {
             self.ledger.tally(task.phase, &mut turn.outbox).late += 1;
         }
         outcome
+    }
+
+    /// A checkpoint must lie where its own attempt writes.
+    pub fn checkpoint(
+        &mut self,
+        from: (&WorkerId, &TaskId),
+        checkpoint: GangCheckpoint,
+        turn: &mut Turn<'_>,
+    ) -> CommitOutcome {
+        let task = from.1;
+        if self.ledger.stage() != Stage::In(task.phase) {
+            return CommitOutcome::Stale;
+        }
+        if parse_attempt_path(&checkpoint.blob.path).is_none_or(|(writer, _)| writer != *task) {
+            return CommitOutcome::Refused;
+        }
+        match &self.work {
+            Work::None | Work::Map(_) | Work::Reduce(_) => CommitOutcome::Stale,
+            Work::Gang(work) => work.checkpoint(&mut self.ledger, turn, from, checkpoint),
+        }
     }
 
     /// A commit that is repeated because its answer was lost is answered alike.
@@ -266,11 +289,19 @@ impl Audit {
     }
 
     /// Why nothing of the running phase runs, where nothing does.
-    pub fn reason(&self, workers: &Workers) -> String {
+    pub fn reason(&self, workers: &Workers, here: &Presence) -> String {
         match &self.work {
             Work::None | Work::Reduce(_) => String::new(),
             Work::Map(work) => work.reason(workers),
-            Work::Gang(work) => work.reason(workers),
+            Work::Gang(work) => work.reason(workers, here),
+        }
+    }
+
+    /// What a person should know of the running phase at this moment.
+    pub fn notes(&self) -> Vec<String> {
+        match &self.work {
+            Work::None | Work::Map(_) | Work::Reduce(_) => Vec::new(),
+            Work::Gang(work) => work.notes(),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use lethe_common::ids::{Attempt, AuditId, Generation, PhaseIndex, TaskId, WorkerId};
 
-use crate::record::{Change, Output};
+use crate::record::{Change, GangCheckpoint, Output};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -33,6 +33,13 @@ pub enum Command {
     Acknowledge {
         worker: WorkerId,
         task: TaskId,
+        outcome: CommitOutcome,
+    },
+    /// The answer to a `GangCheckpointed`.
+    AcknowledgeCheckpoint {
+        worker: WorkerId,
+        task: TaskId,
+        step: u64,
         outcome: CommitOutcome,
     },
     /// The audit reached a terminal state, which is durable and final.
@@ -65,11 +72,14 @@ pub struct GangStart {
     /// The shard is the rank.
     pub task: TaskId,
     pub generation: Generation,
+    /// Of this generation; another may have another.
     pub world_size: u32,
     pub program: String,
     pub inputs: Vec<Output>,
     /// Deadline of every collective call.
     pub timeout_ms: u64,
+    /// What it begins with where no member holds anything newer.
+    pub checkpoint: Option<GangCheckpoint>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

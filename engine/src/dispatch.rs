@@ -26,6 +26,27 @@ impl Engine {
             served = self.advance(turn);
         }
         self.hand_out(&served, turn);
+        self.grow(turn);
+    }
+
+    /// A gang that runs with too few ranks forms anew with workers that are still idle; one a step, since the next
+    /// would count the same ones.
+    fn grow(&mut self, turn: &mut Turn<'_>) {
+        if turn.gathers || turn.workers.idle().next().is_none() {
+            return; // there are none, or they are kept for another
+        }
+        let is_small = |id: &&AuditId| matches!(&self.audits[*id].work, Work::Gang(work) if work.is_small());
+        let small = self.live.iter().filter(is_small).cloned().collect();
+        for id in self.ranked(small, turn) {
+            let Audit { ledger, work, .. } = self.audits.get_mut(&id).expect("live audits are kept");
+            let grows = match work {
+                Work::Gang(work) => work.grow(ledger, turn),
+                Work::None | Work::Map(_) | Work::Reduce(_) => false,
+            };
+            if grows {
+                return;
+            }
+        }
     }
 
     /// Lets each go as far as it can; gives those that have shards to lease, in their order.

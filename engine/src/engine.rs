@@ -8,7 +8,7 @@ use lethe_common::fault::FaultKind;
 use lethe_common::ids::{AuditId, PhaseIndex, TaskId, Term, WorkerId};
 use lethe_common::time::Millis;
 
-use crate::audit::Audit;
+use crate::audit::{Audit, Work};
 use crate::command::{Command, CommitOutcome, PhaseContext};
 use crate::event::{Event, Profile};
 use crate::knobs::Knobs;
@@ -16,9 +16,10 @@ use crate::ledger::{Ledger, Request};
 use crate::map_ends::Commit;
 use crate::member::Held;
 use crate::outbox::Outbox;
+use crate::places::GangPlace;
 use crate::plan::PhaseKind;
 use crate::plan_check::MAX_PHASES;
-use crate::record::{AuditState, PhaseState, Record, RecordKey};
+use crate::record::{AuditState, GangCheckpoint, PhaseState, Record, RecordKey};
 use crate::restore::{self, RestoreError};
 use crate::setback::{Cause, Setback, of_dropped};
 use crate::turn::Turn;
@@ -109,9 +110,11 @@ impl Engine {
             Event::WorkerDraining { worker, reason } => turn.workers.drain(&worker, reason),
             Event::WorkerLost { worker, reason } => self.lose(&worker, &reason, turn),
             Event::TaskProgressed { worker, task } => turn.workers.renew(&worker, &task, turn.now),
+            Event::GangProgressed { worker, task, place } => self.place(&worker, &task, place, turn),
             Event::TaskCommitted { worker, task, outputs, counts } => {
                 self.commit(&Commit { worker: &worker, task: &task, outputs: &outputs, counts }, turn);
             }
+            Event::GangCheckpointed { worker, task, checkpoint } => self.checkpoint(worker, task, checkpoint, turn),
             Event::TaskFailed { worker, task, fault } => self.fail_task(worker, task, Cause::Fault(fault), turn),
             Event::ReduceDone { audit, phase, attempt, outputs, outline } => {
                 self.with(&audit, |a| a.reduce_done((phase, attempt), outputs, outline, turn));
@@ -119,7 +122,7 @@ impl Engine {
             Event::ReduceFailed { audit, phase, attempt, fault } => {
                 self.with(&audit, |a| a.reduce_failed(phase, attempt, &fault, turn));
             }
-            Event::Stalled { ms } => turn.workers.forgive_stall(ms),
+            Event::Stalled { ms } => self.forgive_stall(ms, turn),
             Event::Tick => self.tick(turn),
         }
     }
@@ -166,6 +169,33 @@ impl Engine {
         }
         let (worker, task) = (commit.worker.clone(), commit.task.clone());
         turn.outbox.push(Command::Acknowledge { worker, task, outcome });
+    }
+
+    fn place(&mut self, worker: &WorkerId, task: &TaskId, place: GangPlace, turn: &mut Turn<'_>) {
+        turn.workers.renew(worker, task, turn.now);
+        self.with(&task.audit, |audit| match &mut audit.work {
+            Work::Gang(work) => work.place(worker, task, place),
+            Work::None | Work::Map(_) | Work::Reduce(_) => {}
+        });
+    }
+
+    /// A sign of life too.
+    fn checkpoint(&mut self, worker: WorkerId, task: TaskId, checkpoint: GangCheckpoint, turn: &mut Turn<'_>) {
+        turn.workers.renew(&worker, &task, turn.now);
+        let (step, audit) = (checkpoint.step, self.audits.get_mut(&task.audit));
+        let outcome = audit.map_or(CommitOutcome::Stale, |a| a.checkpoint((&worker, &task), checkpoint, turn));
+        turn.outbox.push(Command::AcknowledgeCheckpoint { worker, task, step, outcome });
+    }
+
+    fn forgive_stall(&mut self, ms: u64, turn: &mut Turn<'_>) {
+        turn.workers.forgive_stall(ms);
+        for id in &self.live {
+            let audit = self.audits.get_mut(id).expect("live audits are kept");
+            match &mut audit.work {
+                Work::Gang(work) => work.forgive_stall(ms),
+                Work::None | Work::Map(_) | Work::Reduce(_) => {}
+            }
+        }
     }
 
     /// Its task is as good as failed.

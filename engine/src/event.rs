@@ -8,7 +8,9 @@ use lethe_common::fault::Fault;
 use lethe_common::ids::{Attempt, AuditId, PhaseIndex, ShardId, TaskId, WorkerId};
 use serde::{Deserialize, Serialize};
 
+use crate::places::GangPlace;
 use crate::plan::Plan;
+use crate::record::GangCheckpoint;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -56,12 +58,24 @@ pub enum Event {
         worker: WorkerId,
         task: TaskId,
     },
+    /// As `TaskProgressed`, of a gang's rank that says where it is.
+    GangProgressed {
+        worker: WorkerId,
+        task: TaskId,
+        place: GangPlace,
+    },
     /// A map task's or a gang rank's outputs are written; they become real if this is accepted.
     TaskCommitted {
         worker: WorkerId,
         task: TaskId,
         outputs: Vec<NamedBlob>,
         counts: Counts,
+    },
+    /// A gang's leading rank has written its state; it is kept if this is accepted.
+    GangCheckpointed {
+        worker: WorkerId,
+        task: TaskId,
+        checkpoint: GangCheckpoint,
     },
     TaskFailed {
         worker: WorkerId,
@@ -115,6 +129,8 @@ impl Default for Options {
 pub struct Profile {
     /// Workers of one kind have the same device: their limits and the last bits of their results are alike.
     pub kind: String,
+    /// Where it runs, for people.
+    pub host: String,
     /// Map tasks it holds at once: one runs, the others wait on the worker.
     pub slots: u32,
 }

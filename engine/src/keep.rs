@@ -96,6 +96,7 @@ impl Engine {
             Work::None | Work::Map(_) | Work::Reduce(_) | Work::Gang(_) => false,
         };
         let in_map = audit.ledger.result(task.phase, task.shard).is_some_and(wrote);
-        in_map || waits || phase.outputs.iter().any(|output| output.blob.path == path)
+        let goes_on = phase.checkpoint.iter().any(|checkpoint| checkpoint.blob.path == path);
+        in_map || waits || goes_on || phase.outputs.iter().any(|output| output.blob.path == path)
     }
 }

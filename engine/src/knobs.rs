@@ -16,6 +16,9 @@ pub struct Knobs {
     pub abort_ms: u64,
     /// A second copy of a shard's task starts at the earliest when the first is so old.
     pub speculate_ms: u64,
+    /// A gang that may be smaller than its size goes on with those that are there once too few have been joined for
+    /// so long: a worker that restarts, or dials a new leader, is back before.
+    pub shrink_ms: u64,
     /// A map task without progress for so long is leased again. It is also the longest rest of a worker
     /// whose tasks fail.
     pub lease_ms: u64,
@@ -65,6 +68,7 @@ impl Knobs {
             takeover_ms: times(4),
             abort_ms: times(5),
             speculate_ms: times(8),
+            shrink_ms: times(15),
             lease_ms: times(30),
             gang_timeout_ms: times(60),
             gang_lease_ms: times(120),
@@ -82,7 +86,7 @@ impl Knobs {
     }
 
     /// Every wait by its name, each of which must outlast the one before it.
-    pub fn waits(&self) -> [(&'static str, u64); 10] {
+    pub fn waits(&self) -> [(&'static str, u64); 11] {
         [
             ("beat_ms", self.beat_ms),
             ("heartbeat_ms", self.heartbeat_ms),
@@ -90,6 +94,7 @@ impl Knobs {
             ("takeover_ms", self.takeover_ms),
             ("abort_ms", self.abort_ms),
             ("speculate_ms", self.speculate_ms),
+            ("shrink_ms", self.shrink_ms),
             ("lease_ms", self.lease_ms),
             ("gang_timeout_ms", self.gang_timeout_ms),
             ("gang_lease_ms", self.gang_lease_ms),

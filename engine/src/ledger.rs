@@ -12,7 +12,8 @@ use crate::event::{Counts, Options, Outline};
 use crate::outbox::Outbox;
 use crate::plan::{PhaseSpec, Plan};
 use crate::record::{
-    AuditRecord, AuditState, Fate, MAX_NOTES, PhaseRecord, PhaseState, Record, RecordKey, ShardResult, Tally,
+    AuditRecord, AuditState, Fate, GangCheckpoint, MAX_NOTES, PhaseRecord, PhaseState, Record, RecordKey, ShardResult,
+    Tally,
 };
 use crate::results::Results;
 
@@ -177,10 +178,13 @@ impl Ledger {
         let record = self.phase_mut(phase, outbox);
         record.state = PhaseState::Done { at: now };
         record.outputs = outputs;
+        record.checkpoint = None;
     }
 
     pub fn fail_phase(&mut self, phase: PhaseIndex, now: Millis, reason: &str, outbox: &mut Outbox) {
-        self.phase_mut(phase, outbox).state = PhaseState::Failed { at: now, reason: reason.to_owned() };
+        let record = self.phase_mut(phase, outbox);
+        record.state = PhaseState::Failed { at: now, reason: reason.to_owned() };
+        record.checkpoint = None;
     }
 
     pub fn count_retry(&mut self, phase: PhaseIndex, outbox: &mut Outbox) {
@@ -211,6 +215,10 @@ impl Ledger {
         record.generation
     }
 
+    pub fn keep_checkpoint(&mut self, phase: PhaseIndex, checkpoint: GangCheckpoint, outbox: &mut Outbox) {
+        self.phase_mut(phase, outbox).checkpoint = Some(checkpoint);
+    }
+
     /// What a commit holds, as it will be kept.
     pub fn pack(&mut self, phase: PhaseIndex, attempt: Attempt, outputs: &[NamedBlob], counts: Counts) -> ShardResult {
         self.results_mut(phase).pack(attempt, outputs, counts)
@@ -232,7 +240,11 @@ impl Ledger {
         self.audit_mut(outbox).paused = paused;
     }
 
+    /// Nothing goes on from a checkpoint any more.
     pub fn end(&mut self, state: AuditState, outbox: &mut Outbox) {
+        if let Some(index) = self.phases.iter().position(|phase| phase.checkpoint.is_some()) {
+            self.phase_mut(PhaseIndex(index as u32), outbox).checkpoint = None;
+        }
         self.audit_mut(outbox).state = state;
     }
 

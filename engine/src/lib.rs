@@ -9,6 +9,7 @@ mod dispatch;
 mod engine;
 mod event;
 mod gang;
+mod gang_size;
 mod inputs;
 mod keep;
 mod knobs;
@@ -19,12 +20,14 @@ mod member;
 mod outbox;
 mod outline;
 mod pace;
+mod places;
 mod plan;
 mod plan_check;
 mod record;
 mod reduce;
 mod restore;
 mod results;
+mod seats;
 mod setback;
 mod turn;
 mod view;
@@ -37,11 +40,12 @@ pub use event::{Counts, Event, Options, Outline, Profile};
 pub use keep::RerunError;
 pub use knobs::{Knobs, KnobsError};
 pub use outline::MAX_SHARDS;
+pub use places::GangPlace;
 pub use plan::{InputSpec, PhaseKind, PhaseSpec, Plan, Scope};
 pub use plan_check::{MAX_PHASES, MAX_WORLD_SIZE, PlanError};
 pub use record::{
-    AuditRecord, AuditState, Change, Fate, MAX_NOTES, Output, PhaseRecord, PhaseState, Record, RecordKey,
-    SegmentRecord, ShardResult, StoredBlob, Tally,
+    AuditRecord, AuditState, Change, Fate, GangCheckpoint, MAX_NOTES, Output, PhaseRecord, PhaseState, Record,
+    RecordKey, SegmentRecord, ShardResult, StoredBlob, Tally,
 };
 pub use restore::RestoreError;
 pub use view::{AuditView, PhaseView, QuarantineView, WorkerView};

@@ -24,7 +24,13 @@ pub enum PhaseKind {
     /// One small fold on the coordinator.
     Reduce { program: String },
     /// One data-parallel training; rank 0's outputs are the phase's.
-    Gang { program: String, world_size: u32 },
+    Gang {
+        program: String,
+        world_size: u32,
+        /// The fewest ranks it goes on with while workers are missing; absent where it needs all.
+        #[serde(default)]
+        floor: Option<u32>,
+    },
 }
 
 /// An earlier phase whose outputs a task reads.

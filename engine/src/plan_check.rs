@@ -24,6 +24,8 @@ pub enum PlanError {
     NoSuchShard { phase: String, input: PhaseIndex },
     #[error("phase {phase} has a world size of {world_size}; expected 1 to {MAX_WORLD_SIZE}")]
     WorldSize { phase: String, world_size: u32 },
+    #[error("phase {phase} goes on with at least {floor} ranks; expected 1 to its world size of {world_size}")]
+    Floor { phase: String, floor: u32, world_size: u32 },
 }
 
 impl Plan {
@@ -59,6 +61,9 @@ impl PhaseSpec {
             PhaseKind::Gang { world_size, .. } if !(1..=MAX_WORLD_SIZE).contains(&world_size) => {
                 Err(PlanError::WorldSize { phase: self.name.clone(), world_size })
             }
+            PhaseKind::Gang { world_size, floor: Some(floor), .. } if !(1..=world_size).contains(&floor) => {
+                Err(PlanError::Floor { phase: self.name.clone(), floor, world_size })
+            }
             PhaseKind::Gang { .. } | PhaseKind::Map { .. } | PhaseKind::Reduce { .. } => Ok(()),
         }
     }
@@ -92,7 +97,9 @@ mod tests {
 
     #[test]
     fn plans_that_cannot_run_are_refused() {
-        let gang = |world_size| PhaseKind::Gang { program: "train".to_owned(), world_size };
+        let elastic = |world_size, floor| PhaseKind::Gang { program: "train".to_owned(), world_size, floor };
+        let gang = |world_size| elastic(world_size, None);
+        let floor = |floor| PlanError::Floor { phase: "a".to_owned(), floor, world_size: 2 };
         let late = PlanError::LateInput { phase: "a".to_owned(), input: PhaseIndex(0) };
         let shard = PlanError::NoSuchShard { phase: "b".to_owned(), input: PhaseIndex(0) };
         let world = PlanError::WorldSize { phase: "a".to_owned(), world_size: 0 };
@@ -101,6 +108,9 @@ mod tests {
             (vec![phase("a", map(), &[(0, Scope::All)])], Err(late)),
             (vec![phase("a", reduce(), &[]), phase("b", map(), &[(0, Scope::SameShard)])], Err(shard)),
             (vec![phase("a", gang(0), &[])], Err(world)),
+            (vec![phase("a", elastic(2, Some(0)), &[])], Err(floor(0))),
+            (vec![phase("a", elastic(2, Some(3)), &[])], Err(floor(3))),
+            (vec![phase("a", elastic(2, Some(1)), &[])], Ok(())),
             (vec![phase("a", reduce(), &[]), phase("b", gang(2), &[(0, Scope::All)])], Ok(())),
             (vec![phase("a", map(), &[]), phase("b", map(), &[(0, Scope::SameShard)])], Ok(())),
         ];

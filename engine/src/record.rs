@@ -79,6 +79,16 @@ pub struct PhaseRecord {
     /// What a person should know of it, at most [`MAX_NOTES`].
     #[serde(default)]
     pub notes: Vec<String>,
+    /// Gangs: what a new generation begins with where no worker holds anything newer. Forgotten at the phase's end.
+    #[serde(default)]
+    pub checkpoint: Option<GangCheckpoint>,
+}
+
+/// A gang's state after so many applied steps, in a blob that only its program reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GangCheckpoint {
+    pub step: u64,
+    pub blob: BlobRef,
 }
 
 /// The notes one phase keeps.
@@ -203,6 +213,7 @@ impl PhaseRecord {
             tally: Tally::default(),
             halvings: BTreeMap::new(),
             notes: Vec::new(),
+            checkpoint: None,
         }
     }
 }

@@ -6,6 +6,7 @@ use lethe_common::ids::{TaskId, Term, WorkerId};
 use lethe_common::time::Millis;
 
 use crate::command::Command;
+use crate::gang_size::Presence;
 use crate::knobs::Knobs;
 use crate::outbox::Outbox;
 use crate::workers::Workers;
@@ -21,6 +22,10 @@ pub(crate) struct Turn<'a> {
 }
 
 impl Turn<'_> {
+    pub fn presence(&self) -> Presence {
+        Presence { now: self.now, joined: self.workers.joined(), shrink_ms: self.knobs.shrink_ms }
+    }
+
     /// Stops a task that the worker holds; nothing happens where it does not, or was told before.
     pub fn abort(&mut self, worker: &WorkerId, task: &TaskId, reason: &str) {
         let until = self.now.plus_ms(self.knobs.abort_ms);

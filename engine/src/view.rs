@@ -7,6 +7,7 @@ use lethe_common::time::Millis;
 use crate::audit::Audit;
 use crate::engine::Engine;
 use crate::event::Counts;
+use crate::gang_size::Presence;
 use crate::ledger::{Ledger, Stage};
 use crate::member::Member;
 use crate::plan::PhaseKind;
@@ -91,7 +92,12 @@ impl Engine {
             true => None,
             false => queued.iter().position(|queued| queued == id).map(|place| place as u32 + 1),
         };
-        Some(audit_view(audit, &self.workers, place))
+        Some(audit_view(audit, &self.scene(), place))
+    }
+
+    fn scene(&self) -> Scene<'_> {
+        let (workers, shrink_ms) = (&self.workers, self.knobs.shrink_ms);
+        Scene { workers, here: Presence { now: self.now, joined: workers.joined(), shrink_ms } }
     }
 
     /// All audits, those that have not ended first, as they get their turn.
@@ -110,6 +116,12 @@ impl Engine {
     pub fn worker_views(&self) -> Vec<WorkerView> {
         self.workers.all().map(|(worker, member)| worker_view(worker, member)).collect()
     }
+}
+
+/// What reasons depend on beside the audit itself.
+struct Scene<'a> {
+    workers: &'a Workers,
+    here: Presence,
 }
 
 fn worker_view(worker: &WorkerId, member: &Member) -> WorkerView {
@@ -133,10 +145,10 @@ fn worker_view(worker: &WorkerId, member: &Member) -> WorkerView {
     }
 }
 
-fn audit_view(audit: &Audit, workers: &Workers, queue_position: Option<u32>) -> AuditView {
+fn audit_view(audit: &Audit, scene: &Scene<'_>, queue_position: Option<u32>) -> AuditView {
     let ledger = &audit.ledger;
     let phases: Vec<_> =
-        (0..ledger.phases.len() as u32).map(|i| phase_view(audit, workers, (PhaseIndex(i), queue_position))).collect();
+        (0..ledger.phases.len() as u32).map(|i| phase_view(audit, scene, (PhaseIndex(i), queue_position))).collect();
     let record = &ledger.audit;
     let reason = match (&record.state, record.paused, queue_position) {
         (AuditState::Failed { reason, .. }, _, _) => reason.clone(),
@@ -154,7 +166,7 @@ fn audit_view(audit: &Audit, workers: &Workers, queue_position: Option<u32>) -> 
         paused: record.paused,
         reason,
         phases,
-        workers: workers.joined() as u32,
+        workers: scene.here.joined as u32,
         submitter: record.options.submitter.clone(),
         priority: record.options.priority,
         submitted: record.submitted,
@@ -177,7 +189,7 @@ fn quarantined(ledger: &Ledger) -> Vec<QuarantineView> {
     all.take(MAX_QUARANTINED).collect()
 }
 
-fn phase_view(audit: &Audit, workers: &Workers, (phase, queued): (PhaseIndex, Option<u32>)) -> PhaseView {
+fn phase_view(audit: &Audit, scene: &Scene<'_>, (phase, queued): (PhaseIndex, Option<u32>)) -> PhaseView {
     let ledger = &audit.ledger;
     let (spec, record) = (ledger.spec(phase), ledger.phase(phase));
     let (done, total) = tally(ledger, phase);
@@ -195,12 +207,12 @@ fn phase_view(audit: &Audit, workers: &Workers, (phase, queued): (PhaseIndex, Op
         total,
         retries: record.retries,
         counts: ledger.counts(phase),
-        reason: reason(audit, workers, (phase, queued)),
+        reason: reason(audit, scene, (phase, queued)),
         outputs: record.outputs.clone(),
         eta: if running { audit.eta() } else { None },
         quarantined: ledger.results(phase).quarantined,
         tally: record.tally,
-        notes: record.notes.clone(),
+        notes: record.notes.iter().cloned().chain(running.then(|| audit.notes()).into_iter().flatten()).collect(),
     }
 }
 
@@ -213,7 +225,7 @@ fn tally(ledger: &Ledger, phase: PhaseIndex) -> (u64, u64) {
     }
 }
 
-fn reason(audit: &Audit, workers: &Workers, (phase, queued): (PhaseIndex, Option<u32>)) -> String {
+fn reason(audit: &Audit, scene: &Scene<'_>, (phase, queued): (PhaseIndex, Option<u32>)) -> String {
     let ledger = &audit.ledger;
     match &ledger.phase(phase).state {
         PhaseState::Waiting => match ledger.stage() {
@@ -225,7 +237,7 @@ fn reason(audit: &Audit, workers: &Workers, (phase, queued): (PhaseIndex, Option
             Stage::PastLast | Stage::Ended => "the audit ended before it".to_owned(),
         },
         PhaseState::Running if ledger.audit.paused.is_some() => "the audit is paused".to_owned(),
-        PhaseState::Running => audit.reason(workers),
+        PhaseState::Running => audit.reason(scene.workers, &scene.here),
         PhaseState::Done { .. } => String::new(),
         PhaseState::Failed { reason, .. } => reason.clone(),
     }

@@ -133,10 +133,6 @@ impl Workers {
         self.free.iter().take_while(|(held, _)| *held == 0).map(|(_, worker)| worker)
     }
 
-    pub fn is_idle(&self, worker: &WorkerId) -> bool {
-        self.free.contains(&(0, worker.clone()))
-    }
-
     /// Whether it still has to stop something.
     pub fn is_aborting(&self, worker: &WorkerId) -> bool {
         self.all.get(worker).is_some_and(|member| member.held.iter().any(|held| held.aborting.is_some()))
@@ -157,6 +153,10 @@ impl Workers {
         self.all.contains_key(worker)
     }
 
+    pub fn host(&self, worker: &WorkerId) -> &str {
+        self.all.get(worker).map_or("", |member| &member.profile.host)
+    }
+
     pub fn kind(&self, worker: &WorkerId) -> &str {
         self.all.get(worker).map_or("", |member| &member.profile.kind)
     }
@@ -168,6 +168,10 @@ impl Workers {
 
     pub fn all(&self) -> impl Iterator<Item = (&WorkerId, &Member)> {
         self.all.iter()
+    }
+
+    pub fn is_serving(&self, worker: &WorkerId) -> bool {
+        self.all.get(worker).is_some_and(|member| member.draining.is_none())
     }
 
     pub fn joined(&self) -> usize {

@@ -66,13 +66,17 @@ fn two_percent() -> f64 {
 pub struct WorkersSection {
     /// Workers that `lethe audit` starts; the world size of the gangs.
     pub count: u32,
+    /// The fewest workers that a gang goes on with while others are missing; absent where it waits for all. Not
+    /// written where it is absent, so that the stored spec stays as it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gang_floor: Option<u32>,
     /// The one knob: leases, losses and collective deadlines derive from it.
     pub heartbeat_ms: u64,
 }
 
 impl Default for WorkersSection {
     fn default() -> Self {
-        Self { count: 2, heartbeat_ms: 1_000 }
+        Self { count: 2, gang_floor: None, heartbeat_ms: 1_000 }
     }
 }
 

@@ -105,6 +105,10 @@ impl Problems<'_> {
         self.require((1..=4096).contains(&spec.workers.count), "workers.count", || {
             format!("{} workers; expected 1 to 4096", spec.workers.count)
         });
+        let (floor, count) = (spec.workers.gang_floor, spec.workers.count);
+        self.require(floor.is_none_or(|floor| (1..=count).contains(&floor)), "workers.gang_floor", || {
+            format!("{} workers; expected 1 to workers.count = {count}", floor.unwrap_or_default())
+        });
         self.require((50..=60_000).contains(&spec.workers.heartbeat_ms), "workers.heartbeat_ms", || {
             format!("{} ms; expected 50 to 60000", spec.workers.heartbeat_ms)
         });
@@ -184,6 +188,18 @@ mod tests {
         }
         let none: super::super::ScoreSection = toml::from_str("").expect("is a section");
         assert_eq!(none.check_share, 0.0);
+    }
+
+    #[test]
+    fn a_gang_floor_is_at_most_the_number_of_workers() {
+        assert_eq!(problems(&format!("{GOOD}[workers]\ncount = 4\ngang_floor = 4\n")), "");
+        for bad in [0, 5] {
+            let message = problems(&format!("{GOOD}[workers]\ncount = 4\ngang_floor = {bad}\n"));
+            assert!(message.contains("line 10: workers.gang_floor") && message.contains("expected 1 to"), "{message}");
+        }
+        let section = super::super::WorkersSection::default();
+        let json = serde_json::to_string(&section).expect("is JSON");
+        assert!(!json.contains("gang_floor"), "specs that were stored before would differ: {json}");
     }
 
     #[test]

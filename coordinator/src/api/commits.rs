@@ -1,4 +1,4 @@
-//! Commits as they come in: one, or many at once, each checked against the blobs it speaks of.
+//! Commits and checkpoints as they come in: one, or many at once, each checked against the blobs it speaks of.
 //!
 //! It must never answer a commit before the engine's answer is durable, nor let in one whose blobs are not there.
 
@@ -59,6 +59,23 @@ pub(super) async fn one(lead: &Lead, request: v1::CommitRequest) -> Result<v1::C
 }
 
 const MISPLACED: &str = "its outputs do not lie where its attempt writes";
+
+/// A gang's checkpoint, under the same rules.
+pub(super) async fn checkpoint(
+    lead: &Lead,
+    request: v1::CheckpointGangRequest,
+) -> Result<v1::CheckpointGangReply, Status> {
+    let (worker, task, checkpoint) = wire::checkpointed(request).map_err(faults::wire)?;
+    lead.blobs.verify(&checkpoint.blob, CHECKED_BYTES).await.map_err(faults::bad_request)?;
+    let asked = lead.driver.ask(|reply| Input::Checkpoint { worker, task, checkpoint, reply }).await;
+    match asked.map_err(faults::ask)? {
+        CommitOutcome::Refused => Err(faults::bad_request(MISPLACED_CHECKPOINT)),
+        outcome => Ok(v1::CheckpointGangReply { outcome: wire::outcome(outcome).into() }),
+    }
+}
+
+const MISPLACED_CHECKPOINT: &str =
+    "the checkpoint does not lie where its attempt writes, or in the place of the one before; give each a new name";
 
 pub(super) async fn many(lead: &Lead, request: v1::CommitManyRequest) -> Result<v1::CommitManyReply, Status> {
     let v1::CommitManyRequest { worker, commits } = request;

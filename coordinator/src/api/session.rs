@@ -155,9 +155,10 @@ fn input(message: v1::WorkerMessage, session: &SessionKey) -> Result<Option<Inpu
     Ok(match message.kind {
         None | Some(Message::Hello(_) | Message::Heartbeat(_)) => None, // the sign of life was noted
         Some(Message::Draining(v1::Draining { reason })) => Some(Input::Draining { session, reason }),
-        Some(Message::Progress(v1::TaskProgress { task, done, total })) => {
+        Some(Message::Progress(v1::TaskProgress { task, done, total, place })) => {
             let task = TaskId::try_from(task.ok_or(WireError::Missing("task"))?)?;
-            Some(Input::Progress { session, task, progress: Progress { done, total } })
+            let (progress, place) = (Progress { done, total }, place.map(wire::place));
+            Some(Input::Progress { session, task, progress, place })
         }
         Some(Message::Failed(v1::TaskFailed { task, fault })) => {
             let task = TaskId::try_from(task.ok_or(WireError::Missing("task"))?)?;

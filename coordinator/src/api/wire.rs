@@ -3,8 +3,8 @@
 //! It must never leave a field at its zero that the other side would take for a value.
 
 use lethe_common::blob::NamedBlob;
-use lethe_common::ids::TaskId;
-use lethe_engine::{CommitOutcome, Counts, GangStart, MapStart, Output};
+use lethe_common::ids::{TaskId, WorkerId};
+use lethe_engine::{CommitOutcome, Counts, GangCheckpoint, GangPlace, GangStart, MapStart, Output};
 use lethe_proto::{WireError, v1};
 use v1::coordinator_message::Kind;
 
@@ -52,7 +52,27 @@ pub(super) fn gang(start: GangStart, spec_json: &str) -> v1::GangTask {
         generation: start.generation.0,
         world_size: start.world_size,
         timeout_ms: start.timeout_ms,
+        checkpoint: start.checkpoint.map(checkpoint),
     }
+}
+
+fn checkpoint(checkpoint: GangCheckpoint) -> v1::GangCheckpoint {
+    v1::GangCheckpoint { step: checkpoint.step, blob: Some(checkpoint.blob.into()) }
+}
+
+pub(super) fn checkpointed(
+    request: v1::CheckpointGangRequest,
+) -> Result<(WorkerId, TaskId, GangCheckpoint), WireError> {
+    let v1::CheckpointGangRequest { worker, task, checkpoint } = request;
+    let task = TaskId::try_from(task.ok_or(WireError::Missing("task"))?)?;
+    let v1::GangCheckpoint { step, blob } = checkpoint.ok_or(WireError::Missing("checkpoint"))?;
+    let blob = blob.ok_or(WireError::Missing("checkpoint.blob"))?.try_into()?;
+    Ok((WorkerId::new(&worker)?, task, GangCheckpoint { step, blob }))
+}
+
+pub(super) fn place(place: v1::GangPlace) -> GangPlace {
+    let v1::GangPlace { step, call, call_number, waits } = place;
+    GangPlace { step, call, call_number, waits }
 }
 
 fn inputs(outputs: Vec<Output>) -> Vec<v1::Input> {

@@ -1,4 +1,4 @@
-//! The service for workers: sessions, commits and the rendezvous of gangs.
+//! The service for workers: sessions, commits, and the checkpoints and the rendezvous of gangs.
 //!
 //! It must never keep a session beyond the reign it began in.
 
@@ -77,6 +77,13 @@ impl v1::workers_server::Workers for WorkersApi {
         request: Request<v1::CommitManyRequest>,
     ) -> Result<Response<v1::CommitManyReply>, Status> {
         commits::many(&self.seat.lead().await?, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn checkpoint_gang(
+        &self,
+        request: Request<v1::CheckpointGangRequest>,
+    ) -> Result<Response<v1::CheckpointGangReply>, Status> {
+        commits::checkpoint(&self.seat.lead().await?, request.into_inner()).await.map(Response::new)
     }
 
     async fn rendezvous_set(

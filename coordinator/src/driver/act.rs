@@ -34,6 +34,12 @@ impl Driver {
                 }
                 Command::Abort { worker, task, reason } => self.abort(&worker, task, reason),
                 Command::Acknowledge { worker, task, outcome } => self.acknowledge(worker, task, outcome),
+                Command::AcknowledgeCheckpoint { worker, task, step, outcome } => {
+                    debug!(%worker, %task, step, ?outcome, "checkpoint");
+                    for reply in self.checkpoints.remove(&(worker, task, step)).unwrap_or_default() {
+                        reply.send(outcome).ok(); // the caller may be gone
+                    }
+                }
                 Command::AuditEnded { audit } => self.ended(&audit),
             }
         }

@@ -8,7 +8,9 @@ use lethe_common::blob::NamedBlob;
 use lethe_common::fault::Fault;
 use lethe_common::ids::{AuditId, TaskId, Term, WorkerId};
 use lethe_common::spec::Spec;
-use lethe_engine::{CommitOutcome, Counts, GangStart, MapStart, PhaseContext, RerunError, WorkerView};
+use lethe_engine::{
+    CommitOutcome, Counts, GangCheckpoint, GangPlace, GangStart, MapStart, PhaseContext, RerunError, WorkerView,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::heart::Heard;
@@ -63,6 +65,8 @@ pub enum Input {
         session: SessionKey,
         task: TaskId,
         progress: Progress,
+        /// Of a gang's rank.
+        place: Option<GangPlace>,
     },
     Failed {
         session: SessionKey,
@@ -74,6 +78,12 @@ pub enum Input {
         task: TaskId,
         outputs: Vec<NamedBlob>,
         counts: Counts,
+        reply: oneshot::Sender<CommitOutcome>,
+    },
+    Checkpoint {
+        worker: WorkerId,
+        task: TaskId,
+        checkpoint: GangCheckpoint,
         reply: oneshot::Sender<CommitOutcome>,
     },
     Submit {

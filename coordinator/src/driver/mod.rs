@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use lethe_common::blob::BlobStore;
 use lethe_common::ids::{AuditId, PhaseIndex, TaskId, Term, WorkerId};
-use lethe_engine::{Change, Command, CommitOutcome, Engine, Event, Knobs, RestoreError};
+use lethe_engine::{Change, Command, CommitOutcome, Engine, Event, GangPlace, Knobs, RestoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::info;
@@ -99,10 +99,12 @@ pub struct Driver {
     reduces: Reduces,
     progress: ProgressBoard,
     /// Workers that showed a sign of life since the last step.
-    lively: BTreeMap<WorkerId, TaskId>,
+    lively: BTreeMap<WorkerId, (TaskId, Option<GangPlace>)>,
     watchers: Watchers,
     /// Callers who wait for the answer to their commit.
     commits: BTreeMap<(WorkerId, TaskId), Vec<oneshot::Sender<CommitOutcome>>>,
+    /// As `commits`, of checkpoints by their step.
+    checkpoints: BTreeMap<(WorkerId, TaskId, u64), Vec<oneshot::Sender<CommitOutcome>>>,
     phases: BTreeMap<(AuditId, PhaseIndex), Arc<MapPhase>>,
     heart: Heart,
 }
@@ -149,6 +151,7 @@ impl Driver {
             lively: BTreeMap::new(),
             watchers: Watchers::default(),
             commits: BTreeMap::new(),
+            checkpoints: BTreeMap::new(),
             phases: BTreeMap::new(),
             heart,
         })
@@ -206,7 +209,12 @@ impl Driver {
     fn step(&mut self) {
         if self.saving.is_none() {
             let lively = std::mem::take(&mut self.lively);
-            lively.into_iter().for_each(|(worker, task)| self.push(Event::TaskProgressed { worker, task }));
+            for (worker, (task, place)) in lively {
+                self.push(match place {
+                    Some(place) => Event::GangProgressed { worker, task, place },
+                    None => Event::TaskProgressed { worker, task },
+                });
+            }
         }
         while self.saving.is_none() && !self.backlog.is_empty() {
             let mut commands = self.engine.step_many(self.clock.now(), &mut self.backlog);

@@ -4,7 +4,7 @@
 
 use lethe_common::fault::Fault;
 use lethe_common::ids::{TaskId, WorkerId};
-use lethe_engine::{Event, PhaseState, Profile};
+use lethe_engine::{Event, GangPlace, PhaseState, Profile};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -17,12 +17,17 @@ impl Driver {
             Input::Join { greeting, reply } => drop(reply.send(self.join(greeting))), // a gone caller closed its orders
             Input::Leave { session, reason } => self.leave(&session, reason),
             Input::Draining { session, reason } => self.draining(&session, reason),
-            Input::Progress { session, task, progress } => self.progressed(&session, task, progress),
+            Input::Progress { session, task, progress, place } => self.progressed(&session, task, (progress, place)),
             Input::Failed { session, task, fault } => self.failed(&session, task, fault),
             Input::Commit { worker, task, outputs, counts, reply } => {
                 self.commits.entry((worker.clone(), task.clone())).or_default().push(reply);
                 self.progress.forget_task(&task);
                 self.push(Event::TaskCommitted { worker, task, outputs, counts });
+            }
+            Input::Checkpoint { worker, task, checkpoint, reply } => {
+                let key = (worker.clone(), task.clone(), checkpoint.step);
+                self.checkpoints.entry(key).or_default().push(reply);
+                self.push(Event::GangCheckpointed { worker, task, checkpoint });
             }
             Input::Submit { submission, reply } => self.submit(submission, reply),
             Input::Rerun { rerun, reply } => self.rerun(rerun, reply),
@@ -53,7 +58,7 @@ impl Driver {
             self.lose(&worker, "a new session replaced it".to_owned());
         }
         let kind = greeting.device.clone();
-        let profile = Profile { kind, slots: greeting.slots };
+        let profile = Profile { kind, host: greeting.host.clone(), slots: greeting.slots };
         let (session, orders, heard) = self.sessions.join(greeting, now);
         info!(%worker, session = session.number, "worker joined");
         self.push(Event::WorkerJoined { worker, profile });
@@ -73,11 +78,12 @@ impl Driver {
         }
     }
 
-    fn progressed(&mut self, session: &SessionKey, task: TaskId, progress: Progress) {
+    fn progressed(&mut self, session: &SessionKey, task: TaskId, said: (Progress, Option<GangPlace>)) {
+        let (progress, place) = said;
         let runs = self.engine.phase_state(&task.audit, task.phase) == Some(&PhaseState::Running);
         if self.sessions.is_current(session) && runs {
             self.progress.note(session.worker.clone(), task.clone(), progress);
-            self.lively.insert(session.worker.clone(), task);
+            self.lively.insert(session.worker.clone(), (task, place));
         }
     }
 

@@ -14,6 +14,9 @@ fn line(phase: &PhaseSpec, plan: &Plan) -> String {
     let (kind, tasks) = match &phase.kind {
         PhaseKind::Map { .. } => ("map", "one a shard".to_owned()),
         PhaseKind::Reduce { .. } => ("reduce", "1".to_owned()),
+        PhaseKind::Gang { world_size, floor: Some(floor), .. } if floor < world_size => {
+            ("gang", format!("{floor} to {world_size} ranks"))
+        }
         PhaseKind::Gang { world_size, .. } => ("gang", format!("{world_size} ranks")),
     };
     let inputs: Vec<String> = phase.inputs.iter().map(|input| read(input, plan)).collect();

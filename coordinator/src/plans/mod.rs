@@ -8,7 +8,7 @@ mod tables;
 
 use lethe_common::ids::PhaseIndex;
 use lethe_common::program::{GangProgram, MapProgram, ReduceProgram};
-use lethe_common::spec::{PlanName, Spec};
+use lethe_common::spec::{PlanName, Spec, WorkersSection};
 use lethe_engine::{InputSpec, PhaseKind, PhaseSpec, Plan, Scope};
 
 pub use describe::describe;
@@ -36,12 +36,12 @@ impl Program {
         }
     }
 
-    fn kind(self, world_size: u32) -> PhaseKind {
+    fn kind(self, workers: &WorkersSection) -> PhaseKind {
         let program = self.name().to_owned();
         match self {
             Self::Map(_) => PhaseKind::Map { program },
             Self::Reduce(_) => PhaseKind::Reduce { program },
-            Self::Gang(_) => PhaseKind::Gang { program, world_size },
+            Self::Gang(_) => PhaseKind::Gang { program, world_size: workers.count, floor: workers.gang_floor },
         }
     }
 }
@@ -52,12 +52,12 @@ pub fn build(spec: &Spec) -> Plan {
         PlanName::Ubt => UBT,
         PlanName::Train => TRAIN,
     };
-    Plan { phases: rows.iter().map(|row| phase(row, rows, spec.workers.count)).collect() }
+    Plan { phases: rows.iter().map(|row| phase(row, rows, &spec.workers)).collect() }
 }
 
-fn phase(row: &Row, rows: &[Row], world_size: u32) -> PhaseSpec {
+fn phase(row: &Row, rows: &[Row], workers: &WorkersSection) -> PhaseSpec {
     let inputs = row.inputs.iter().map(|&(name, scope)| InputSpec { phase: index_of(name, rows), scope });
-    PhaseSpec { name: row.program.name().to_owned(), kind: row.program.kind(world_size), inputs: inputs.collect() }
+    PhaseSpec { name: row.program.name().to_owned(), kind: row.program.kind(workers), inputs: inputs.collect() }
 }
 
 fn index_of(name: &str, rows: &[Row]) -> PhaseIndex {
@@ -150,5 +150,8 @@ mod tests {
         assert!(line("overfit").contains("gang") && line("overfit").contains("3 ranks"), "{text}");
         assert!(line("rescore").contains("gather (same shard), overfit"), "{text}");
         assert_eq!(text.lines().count(), 15, "{text}");
+        let mut elastic = spec("ubt");
+        elastic.workers.gang_floor = Some(2);
+        assert!(describe(&build(&elastic)).contains("2 to 3 ranks"));
     }
 }

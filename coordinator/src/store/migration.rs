@@ -70,6 +70,8 @@ impl OldResult {
 
 #[cfg(test)]
 mod tests {
+    use lethe_engine::{PhaseKind, PhaseRecord};
+
     use super::*;
 
     /// As release 0.1.0 wrote it.
@@ -89,6 +91,15 @@ mod tests {
         let blobs = result.blobs(&drill, PhaseIndex(2), ShardId(65));
         assert_eq!(blobs[0].blob.path, "drill/002/0000065/3.1/signals.parquet");
         assert_eq!(result.counts, Counts { read: 3, scored: 2, failed: 1 });
+    }
+
+    #[test]
+    fn a_gang_of_the_release_before_waits_for_all_and_has_no_checkpoint() {
+        let kind = serde_json::from_str(r#"{"Gang":{"program":"train","world_size":2}}"#).expect("is read");
+        assert_eq!(PhaseKind::Gang { program: "train".to_owned(), world_size: 2, floor: None }, kind);
+        let phase = r#"{"state":"Running","started":7,"generation":3,"retries":1,"outputs":[]}"#;
+        let record: PhaseRecord = serde_json::from_str(phase).expect("is read");
+        assert_eq!(record.checkpoint, None);
     }
 
     #[test]

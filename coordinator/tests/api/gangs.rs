@@ -1,5 +1,7 @@
 //! A gang over the wire: ranks start together and meet at the rendezvous of their generation.
 
+use lethe_common::blob::{BlobStore, attempt_path};
+use lethe_common::ids::TaskId;
 use lethe_proto::v1;
 use tonic::Code;
 
@@ -64,11 +66,61 @@ async fn a_lost_rank_ends_the_generation_and_its_keys() {
     assert_eq!(empty.code(), Code::DeadlineExceeded);
 }
 
+/// Writes a checkpoint under a path.
+async fn written(rig: &Rig, path: &str, step: u64) -> Option<v1::GangCheckpoint> {
+    let blobs = BlobStore::local(&rig.work().join("blobs")).expect("opens");
+    let blob = blobs.put(path, "parameters".into()).await.expect("is written");
+    Some(v1::GangCheckpoint { step, blob: Some(blob.into()) })
+}
+
+fn path(task: &v1::GangTask, name: &str) -> String {
+    let task = TaskId::try_from(task.task.clone().expect("is named")).expect("is whole");
+    attempt_path(&task, name)
+}
+
+#[tokio::test]
+async fn a_checkpoint_is_kept_and_the_next_leaders_gang_begins_with_it() {
+    let rig = Rig::calm().await;
+    let [(mut first, a), (mut second, b)] = gang(&rig).await;
+    let (leading, lead, other) = if a.rank == 0 { (&a, &mut first, &b) } else { (&b, &mut second, &a) };
+    let name = lead.name.clone();
+    let request = |task: &v1::GangTask, checkpoint| v1::CheckpointGangRequest {
+        worker: name.clone(),
+        task: task.task.clone(),
+        checkpoint,
+    };
+    let kept = written(&rig, &path(leading, "checkpoint-20"), 20).await;
+    for (task, checkpoint, expected) in [
+        (leading, kept.clone(), v1::CommitOutcome::Applied),
+        (leading, kept.clone(), v1::CommitOutcome::Applied), // its answer was lost
+        (leading, written(&rig, &path(leading, "checkpoint-10"), 10).await, v1::CommitOutcome::Stale),
+        (other, written(&rig, &path(other, "checkpoint-30"), 30).await, v1::CommitOutcome::Stale),
+    ] {
+        let reply = lead.client.checkpoint_gang(request(task, checkpoint)).await.expect("is answered");
+        assert_eq!(reply.into_inner().outcome(), expected);
+    }
+    let stray = written(&rig, &path(other, "checkpoint-30"), 30).await;
+    let absent = kept.clone().map(|kept| v1::GangCheckpoint {
+        step: 30,
+        blob: kept.blob.map(|blob| v1::BlobRef { path: path(leading, "checkpoint-31"), ..blob }),
+    });
+    for (checkpoint, what) in [(stray, "its attempt"), (absent, "checkpoint-31"), (None, "lacks checkpoint")] {
+        let refused = lead.client.checkpoint_gang(request(leading, checkpoint)).await.expect_err("is refused");
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        assert!(refused.message().contains(what), "{refused}");
+    }
+    drop((first, second));
+    let rig = rig.restart().await;
+    let (mut first, mut second) = (rig.worker("w1").await, rig.worker("w2").await);
+    let (a, b) = (first.gang().await, second.gang().await);
+    assert_eq!((a.checkpoint, b.checkpoint), (kept.clone(), kept));
+}
+
 #[tokio::test]
 async fn steps_of_a_gang_are_its_progress() {
     let rig = Rig::calm().await;
     let [(first, a), _second] = gang(&rig).await;
-    let progress = v1::TaskProgress { task: a.task, done: 7, total: 600 };
+    let progress = v1::TaskProgress { task: a.task, done: 7, total: 600, place: None };
     first.say(v1::worker_message::Kind::Progress(progress)).await;
     let mut audits = rig.audits().await;
     crate::rig::view_where(&mut audits, |view| (view.phases[2].done, view.phases[2].total) == (7, 600)).await;

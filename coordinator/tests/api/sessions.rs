@@ -218,7 +218,7 @@ async fn progress_is_shown_but_never_counted_as_done() {
     let rig = Rig::calm().await;
     let mut worker = rig.worker("w1").await;
     let task = worker.map().await.task;
-    worker.say(Word::Progress(v1::TaskProgress { task, done: 30, total: 100 })).await;
+    worker.say(Word::Progress(v1::TaskProgress { task, done: 30, total: 100, place: None })).await;
     let view = view_where(&mut rig.audits().await, |view| view.phases[1].in_flight_total == 100).await;
     assert_eq!((view.phases[1].in_flight_done, view.phases[1].done), (30, 0));
     assert_eq!(view.audit, audit().as_str());

@@ -93,7 +93,7 @@ fn event(engine: &Engine, given: &BTreeMap<u32, TaskId>, (what, who, shard, audi
     match what {
         0 | 1 => Event::WorkerJoined {
             worker: worker(who),
-            profile: Profile { kind: "cpu".to_owned(), slots: 1 + shard % 3 },
+            profile: Profile { kind: "cpu".to_owned(), host: String::new(), slots: 1 + shard % 3 },
         },
         2 => Event::WorkerLost { worker: worker(who), reason: reason() },
         3..8 => committed(who, held),

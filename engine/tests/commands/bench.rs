@@ -7,9 +7,9 @@ use lethe_common::fault::Fault;
 use lethe_common::ids::{Attempt, AuditId, Generation, PhaseIndex, ShardId, TaskId, Term, WorkerId};
 use lethe_common::time::Millis;
 use lethe_engine::{
-    AuditRecord, AuditState, AuditView, Change, Command, CommitOutcome, Counts, Engine, Event, Fate, GangStart, Knobs,
-    MapStart, Options, Outline, Output, PhaseKind, PhaseRecord, PhaseSpec, PhaseState, Plan, Profile, Record,
-    SegmentRecord, ShardResult, StoredBlob, Tally,
+    AuditRecord, AuditState, AuditView, Change, Command, CommitOutcome, Counts, Engine, Event, Fate, GangCheckpoint,
+    GangStart, Knobs, MapStart, Options, Outline, Output, PhaseKind, PhaseRecord, PhaseSpec, PhaseState, Plan, Profile,
+    Record, SegmentRecord, ShardResult, StoredBlob, Tally,
 };
 
 pub struct Bench {
@@ -81,7 +81,7 @@ impl Bench {
     }
 
     pub fn join_as(&mut self, index: u32, kind: &str, slots: u32) -> Vec<Command> {
-        let profile = Profile { kind: kind.to_owned(), slots };
+        let profile = Profile { kind: kind.to_owned(), host: format!("h{index}"), slots };
         self.step(Event::WorkerJoined { worker: worker(index), profile })
     }
 
@@ -107,6 +107,10 @@ impl Bench {
     pub fn commit(&mut self, index: u32, task: TaskId) -> Vec<Command> {
         let outputs = outputs(&task);
         self.step(Event::TaskCommitted { worker: worker(index), task, outputs, counts: COUNTS })
+    }
+
+    pub fn checkpoint(&mut self, index: u32, task: TaskId, checkpoint: GangCheckpoint) -> Vec<Command> {
+        self.step(Event::GangCheckpointed { worker: worker(index), task, checkpoint })
     }
 
     pub fn fail(&mut self, index: u32, task: TaskId, fault: Fault) -> Vec<Command> {
@@ -148,7 +152,8 @@ pub fn leases(commands: &[Command]) -> Vec<(String, TaskId)> {
         Command::StartMap(start) => Some((start.worker.to_string(), start.task.clone())),
         Command::StartGangMember(start) => Some((start.worker.to_string(), start.task.clone())),
         Command::Persist(_) | Command::StartReduce { .. } | Command::AbortReduce { .. } => None,
-        Command::Abort { .. } | Command::Acknowledge { .. } | Command::AuditEnded { .. } => None,
+        Command::Abort { .. } | Command::Acknowledge { .. } | Command::AcknowledgeCheckpoint { .. } => None,
+        Command::AuditEnded { .. } => None,
     };
     commands.iter().filter_map(lease).collect()
 }
@@ -183,8 +188,20 @@ pub fn map(name: &str) -> PhaseSpec {
 }
 
 pub fn gang(name: &str, world_size: u32) -> PhaseSpec {
-    let kind = PhaseKind::Gang { program: "train".to_owned(), world_size };
+    let kind = PhaseKind::Gang { program: "train".to_owned(), world_size, floor: None };
     PhaseSpec { name: name.to_owned(), kind, inputs: vec![] }
+}
+
+/// A gang that goes on with fewer ranks than its world size.
+pub fn elastic(name: &str, world_size: u32, floor: u32) -> PhaseSpec {
+    let kind = PhaseKind::Gang { program: "train".to_owned(), world_size, floor: Some(floor) };
+    PhaseSpec { name: name.to_owned(), kind, inputs: vec![] }
+}
+
+/// As the task's own attempt writes it.
+pub fn checkpoint_of(task: &TaskId, step: u64) -> GangCheckpoint {
+    let path = attempt_path(task, &format!("checkpoint-{step}"));
+    GangCheckpoint { step, blob: BlobRef { path, size_bytes: 1, digest: Digest([step as u8; 32]) } }
 }
 
 pub fn waiting() -> PhaseRecord {
@@ -197,6 +214,7 @@ pub fn waiting() -> PhaseRecord {
         tally: Tally::default(),
         halvings: Default::default(),
         notes: vec![],
+        checkpoint: None,
     }
 }
 
@@ -250,6 +268,7 @@ pub fn start_member(index: u32, task: TaskId, generation: u64, world_size: u32) 
         program: "train".to_owned(),
         inputs: vec![],
         timeout_ms: 600,
+        checkpoint: None,
     })
 }
 

@@ -54,7 +54,7 @@ fn rank_0_ends_the_phase_and_the_others_leave_nothing() {
 }
 
 #[test]
-fn a_lost_member_aborts_the_generation_and_survivors_keep_their_ranks() {
+fn a_lost_member_aborts_the_generation_and_a_survivor_leads_the_next() {
     let mut bench = formed(3, 3);
     let why = "generation aborted: rank 0 on worker w0: worker lost: unplugged";
     let lost = vec![generation(1, 1), abort(1, task(0, 1, 0), why), abort(2, task(0, 2, 0), why)];
@@ -63,9 +63,9 @@ fn a_lost_member_aborts_the_generation_and_survivors_keep_their_ranks() {
     assert_eq!(bench.fail(1, task(0, 1, 0), Fault::retryable("aborted")), vec![]);
     let next = vec![
         generation(2, 1),
-        start_member(3, task(0, 0, 1), 2, 3),
+        start_member(2, task(0, 0, 1), 2, 3),
         start_member(1, task(0, 1, 1), 2, 3),
-        start_member(2, task(0, 2, 1), 2, 3),
+        start_member(3, task(0, 2, 1), 2, 3),
     ];
     assert_eq!(bench.fail(2, task(0, 2, 0), Fault::retryable("aborted")), next);
 }

@@ -5,6 +5,8 @@
 mod audits;
 mod batches;
 mod bench;
+mod checkpoints;
+mod elastic;
 mod gang;
 mod keep;
 mod map;

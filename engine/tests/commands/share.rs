@@ -44,7 +44,7 @@ fn one_step_divides_many_workers() {
     let mut bench = Bench::new();
     bench.outlined_as("a", 99, by("ann", 0));
     bench.outlined_as("b", 99, by("ben", 0));
-    let profile = lethe_engine::Profile { kind: "cpu".to_owned(), slots: 2 };
+    let profile = lethe_engine::Profile { kind: "cpu".to_owned(), host: String::new(), slots: 2 };
     let join = |i| Event::WorkerJoined { worker: crate::bench::worker(i), profile: profile.clone() };
     let commands = bench.engine.step_many(bench.now, &mut (0..3).map(join).collect());
     assert_eq!(served(&commands), "ababab");

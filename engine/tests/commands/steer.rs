@@ -36,7 +36,7 @@ fn a_drained_gang_forms_again_without_a_strike() {
     bench.drain(0);
     bench.fail(0, task(0, 0, 0), Fault::handed_back("drains"));
     let formed = bench.fail(1, task(0, 1, 0), Fault::handed_back("aborted"));
-    assert_eq!(leased(&formed), [(2, 0), (1, 1)]);
+    assert_eq!(leased(&formed), [(1, 0), (2, 1)]);
     assert_eq!(bench.phase(0).tally.strikes, 0);
 }
 

@@ -5,11 +5,11 @@
 use lethe_common::blob::Digest;
 use lethe_common::fault::Fault;
 use lethe_common::ids::WorkerId;
-use lethe_engine::{Command, Event};
+use lethe_engine::{Command, Event, GangPlace};
 use rand::RngExt;
 
 use crate::faults::FaultKind;
-use crate::jobs::{Poison, SCORE, TRAIN, counts, outputs};
+use crate::jobs::{Poison, SCORE, TRAIN, checkpoint, counts, outputs};
 use crate::workers::Run;
 use crate::world::{HEARTBEAT_MS, World, pop_due};
 
@@ -50,11 +50,12 @@ impl World {
             }
             Command::StartGangMember(start) => {
                 let takes_ms = self.rng.random_range(1..=HEARTBEAT_MS * 20);
-                let (task, world_size) = (start.task, Some(start.world_size));
-                self.queue(name, Run::new(task, world_size, 0, takes_ms));
+                let step = start.checkpoint.map_or(0, |checkpoint| checkpoint.step);
+                let run = Run::new(start.task, Some(start.world_size), 0, takes_ms);
+                self.queue(name, Run { step, ..run });
             }
             Command::Abort { task, .. } => self.abort(name, &task),
-            Command::Acknowledge { .. } => {}
+            Command::Acknowledge { .. } | Command::AcknowledgeCheckpoint { .. } => {}
             Command::Persist(_)
             | Command::StartReduce { .. }
             | Command::AbortReduce { .. }
@@ -98,11 +99,35 @@ impl World {
             let Some(run) = self.workers[&name].front().filter(|run| !run.hangs).cloned() else { continue };
             let began = run.began.expect("it is first");
             if now.since_ms(began) < run.takes_ms {
-                self.send(Event::TaskProgressed { worker: name, task: run.task });
+                self.write_checkpoint(&name, &run);
+                self.tell_progress(name, &run);
             } else {
                 self.finish(&name, run);
             }
         }
+    }
+
+    fn tell_progress(&mut self, worker: WorkerId, run: &Run) {
+        let (task, call) = (run.task.clone(), "all_reduce".to_owned());
+        let place = GangPlace { step: run.step, call, call_number: self.rng.random_range(0..9), waits: true };
+        self.send(match run.world_size {
+            Some(_) => Event::GangProgressed { worker, task, place },
+            None => Event::TaskProgressed { worker, task },
+        });
+    }
+
+    /// Any rank may think it leads; an old one goes on until it is told.
+    fn write_checkpoint(&mut self, name: &WorkerId, run: &Run) {
+        if run.world_size.is_none() || !self.rng.random_bool(0.1) {
+            return;
+        }
+        let step = run.step + self.rng.random_range(1..=5);
+        self.worker(name).queue[0].step = step;
+        let mut checkpoint = checkpoint(&run.task, step);
+        if self.faults.strikes(&mut self.rng, FaultKind::CheckpointElsewhere) {
+            checkpoint.blob.path = "elsewhere/checkpoint".to_owned();
+        }
+        self.send(Event::GangCheckpointed { worker: name.clone(), task: run.task.clone(), checkpoint });
     }
 
     /// What waits or hangs is handed back at once, what runs perhaps; then it leaves.

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use lethe_common::ids::Attempt;
 use lethe_common::ids::{AuditId, PhaseIndex, ShardId};
-use lethe_engine::{Change, Command, Event};
+use lethe_engine::{Change, Command, CommitOutcome, Event, GangStart};
 use rand::RngExt;
 
 use crate::faults::FaultKind;
@@ -76,17 +76,37 @@ impl World {
                 self.faults.note(FaultKind::OldTerm);
             }
             Event::TaskCommitted { .. } | Event::TaskFailed { .. } | Event::TaskProgressed { .. } => {}
+            Event::GangCheckpointed { .. } | Event::GangProgressed { .. } => {}
             Event::Submitted { .. } | Event::RerunRequested { .. } | Event::PauseRequested { .. } => {}
             Event::ResumeRequested { .. } | Event::CancelRequested { .. } | Event::WorkerDraining { .. } => {}
             Event::ReduceDone { .. } | Event::ReduceFailed { .. } | Event::Stalled { .. } | Event::Tick => {}
         }
     }
 
+    /// What the engine made of gangs counts as seen.
+    fn note_gang(&mut self, command: &Command) {
+        let kind = match command {
+            Command::StartGangMember(start) if start.task.shard.0 == 0 && self.is_small(start) => FaultKind::Shrink,
+            Command::Abort { reason, .. } if reason.contains("growing from") => FaultKind::Grow,
+            Command::AcknowledgeCheckpoint { outcome: CommitOutcome::Applied, .. } => FaultKind::Checkpoint,
+            Command::AcknowledgeCheckpoint { outcome: CommitOutcome::Stale, .. } => FaultKind::CheckpointStale,
+            _ => return,
+        };
+        self.faults.note(kind);
+    }
+
+    fn is_small(&self, start: &GangStart) -> bool {
+        let job = self.jobs.iter().find(|job| job.id == start.task.audit).expect("was submitted");
+        start.world_size < job.world_size()
+    }
+
     fn act(&mut self, command: Command) {
+        self.note_gang(&command);
         let worker = match &command {
             Command::StartMap(start) => start.worker.clone(),
             Command::StartGangMember(start) => start.worker.clone(),
             Command::Abort { worker, .. } | Command::Acknowledge { worker, .. } => worker.clone(),
+            Command::AcknowledgeCheckpoint { worker, .. } => worker.clone(),
             Command::StartReduce { audit, phase, attempt, .. } => return self.reduce(audit.clone(), *phase, *attempt),
             Command::Persist(_) | Command::AbortReduce { .. } | Command::AuditEnded { .. } => return,
         };

@@ -12,6 +12,7 @@ use rand_chacha::ChaCha8Rng;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FaultKind {
     WorkerCrash,
+    Absence,
     SessionBreak,
     Drain,
     TaskFault,
@@ -25,6 +26,11 @@ pub enum FaultKind {
     BadShard,
     AbortIgnored,
     ReduceFault,
+    Shrink,
+    Grow,
+    Checkpoint,
+    CheckpointStale,
+    CheckpointElsewhere,
     Duplicate,
     OldTerm,
     StoreConflict,
@@ -42,6 +48,7 @@ pub enum FaultKind {
 impl FaultKind {
     pub const ALL: &'static [Self] = &[
         Self::WorkerCrash,
+        Self::Absence,
         Self::SessionBreak,
         Self::Drain,
         Self::TaskFault,
@@ -55,6 +62,11 @@ impl FaultKind {
         Self::BadShard,
         Self::AbortIgnored,
         Self::ReduceFault,
+        Self::Shrink,
+        Self::Grow,
+        Self::Checkpoint,
+        Self::CheckpointStale,
+        Self::CheckpointElsewhere,
         Self::Duplicate,
         Self::OldTerm,
         Self::StoreConflict,
@@ -74,7 +86,9 @@ impl FaultKind {
         match self {
             Self::WorkerCrash | Self::SessionBreak | Self::Drain => 0.003,
             Self::TaskFault | Self::TaskHang => 0.03,
+            Self::Absence => 0.001,
             Self::OutputsElsewhere => 0.01,
+            Self::CheckpointElsewhere => 0.05,
             Self::TaskFatal => 0.0005,
             Self::Lie => 0.7,
             Self::AbortIgnored | Self::ReduceFault | Self::Duplicate => 0.2,
@@ -86,18 +100,21 @@ impl FaultKind {
             Self::Rerun => 0.01,
             Self::OutOfMemory | Self::PoisonFails | Self::PoisonKills | Self::BadShard => 1.0,
             Self::OldTerm | Self::Group | Self::Forget => 1.0,
+            Self::Shrink | Self::Grow | Self::Checkpoint | Self::CheckpointStale => 1.0,
         }
     }
 
     /// Whether it can use up a try, a generation or a term.
     fn costs(self) -> bool {
         match self {
-            Self::WorkerCrash | Self::SessionBreak | Self::TaskFault | Self::TaskHang | Self::ReduceFault => true,
+            Self::WorkerCrash | Self::Absence | Self::SessionBreak => true,
+            Self::TaskFault | Self::TaskHang | Self::ReduceFault => true,
             Self::OutputsElsewhere | Self::AbortIgnored | Self::LeaderCrash => true,
             Self::StoreConflict | Self::StoreUnknownTaken | Self::StoreUnknownLost => true,
             Self::Drain | Self::TaskFatal | Self::OutOfMemory | Self::Lie | Self::Duplicate | Self::Stall => false,
             Self::PoisonFails | Self::PoisonKills | Self::BadShard | Self::OldTerm | Self::Group => false,
             Self::Pause | Self::Cancel | Self::Rerun | Self::Forget => false,
+            Self::Shrink | Self::Grow | Self::Checkpoint | Self::CheckpointStale | Self::CheckpointElsewhere => false,
         }
     }
 }

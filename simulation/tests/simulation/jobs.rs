@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lethe_common::blob::{BlobRef, Digest, NamedBlob, attempt_path};
 use lethe_common::ids::{AuditId, PhaseIndex, ShardId, TaskId};
-use lethe_engine::{Counts, InputSpec, Options, Outline, PhaseKind, PhaseSpec, Plan, Scope};
+use lethe_engine::{Counts, GangCheckpoint, InputSpec, Options, Outline, PhaseKind, PhaseSpec, Plan, Scope};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -61,9 +61,21 @@ impl Job {
         let submitter = ["ann", "ben"][rng.random_range(0..2)].to_owned();
         let options = Options { submitter, priority: rng.random_range(-1..=1), max_lost_ppm, check_ppm };
         let id = AuditId::new(&format!("audit-{index}")).expect("is a valid id");
-        let plan = plan(rng.random_range(1..=workers));
+        let world_size = rng.random_range(1..=workers);
+        let floor = rng.random_bool(0.6).then(|| rng.random_range(1..=world_size));
+        let plan = plan(world_size, floor);
         let (lied, alone) = (BTreeSet::new(), BTreeSet::new());
         Self { id, plan, outline, options, source: None, poison, cancelled: false, fatal: false, lied, alone }
+    }
+
+    /// The ranks of its gang.
+    pub fn world_size(&self) -> u32 {
+        gang_size(&self.plan).1
+    }
+
+    /// The workers that its gang needs at least.
+    pub fn floor(&self) -> u32 {
+        gang_size(&self.plan).0
     }
 
     /// The same work under another name, with the results of the phases before one.
@@ -95,6 +107,14 @@ impl Job {
     }
 }
 
+/// The fewest and the most ranks of a plan's gang.
+pub fn gang_size(plan: &Plan) -> (u32, u32) {
+    match plan.phases[TRAIN.0 as usize].kind {
+        PhaseKind::Gang { world_size, floor, .. } => (floor.unwrap_or(world_size), world_size),
+        PhaseKind::Map { .. } | PhaseKind::Reduce { .. } => unreachable!("the plan trains there"),
+    }
+}
+
 fn poison(rng: &mut ChaCha8Rng) -> Poison {
     [Poison::Fails, Poison::Kills, Poison::Bad][rng.random_range(0..3)]
 }
@@ -105,11 +125,11 @@ pub fn is_checked(audit: &AuditId, check_ppm: u32, phase: PhaseIndex, shard: Sha
     u32::from_le_bytes([digest[0], digest[1], digest[2], digest[3]]) % MILLION < check_ppm
 }
 
-fn plan(world_size: u32) -> Plan {
+fn plan(world_size: u32, floor: Option<u32>) -> Plan {
     let program = || "any".to_owned();
     let map = || PhaseKind::Map { program: program() };
     let reduce = || PhaseKind::Reduce { program: program() };
-    let gang = || PhaseKind::Gang { program: program(), world_size };
+    let gang = || PhaseKind::Gang { program: program(), world_size, floor };
     let input = |phase, scope| InputSpec { phase: PhaseIndex(phase), scope };
     let phase = |name: &str, kind, inputs: Vec<InputSpec>| PhaseSpec { name: name.to_owned(), kind, inputs };
     Plan {
@@ -128,6 +148,13 @@ pub fn outputs(task: &TaskId, kind: &str) -> Vec<NamedBlob> {
     let digest = digest(&task.audit, task.phase, task.shard, kind);
     let blob = BlobRef { path: attempt_path(task, "out"), size_bytes: 1, digest };
     vec![NamedBlob { name: "out".to_owned(), blob }]
+}
+
+/// What a gang's leading rank writes on its way: each under a name of its own.
+pub fn checkpoint(task: &TaskId, step: u64) -> GangCheckpoint {
+    let path = attempt_path(task, &format!("checkpoint-{step}"));
+    let digest = Digest::of(path.as_bytes());
+    GangCheckpoint { step, blob: BlobRef { path, size_bytes: 1, digest } }
 }
 
 pub fn digest(audit: &AuditId, phase: PhaseIndex, shard: ShardId, kind: &str) -> Digest {

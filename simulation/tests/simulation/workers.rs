@@ -27,6 +27,8 @@ pub struct SimWorker {
     pub memory: u32,
     pub lies: bool,
     pub up: bool,
+    /// It stays down until then.
+    pub away_until: Millis,
     pub draining: bool,
     /// The session with the current leader; a number of its own for each dial.
     pub session: Option<u64>,
@@ -39,6 +41,8 @@ pub struct Run {
     pub task: TaskId,
     /// A gang's size; nothing for a map task.
     pub world_size: Option<u32>,
+    /// A gang's last step that it wrote a checkpoint of, or began with.
+    pub step: u64,
     pub batch_halvings: u32,
     pub takes_ms: u64,
     /// Set when it comes first.
@@ -52,9 +56,9 @@ pub struct Run {
 impl SimWorker {
     pub fn draw(rng: &mut ChaCha8Rng) -> Self {
         let (kind, memory) = [(KINDS[0], BATCH), (KINDS[1], 1)][usize::from(rng.random_bool(0.4))];
-        let profile = Profile { kind: kind.to_owned(), slots: rng.random_range(1..=3) };
+        let profile = Profile { kind: kind.to_owned(), host: "here".to_owned(), slots: rng.random_range(1..=3) };
         let queue = VecDeque::new();
-        Self { profile, memory, lies: false, up: false, draining: false, session: None, queue }
+        Self { profile, memory, lies: false, up: false, away_until: Millis(0), draining: false, session: None, queue }
     }
 
     pub fn crash(&mut self) {
@@ -80,7 +84,7 @@ impl Run {
     }
 
     pub fn new(task: TaskId, world_size: Option<u32>, batch_halvings: u32, takes_ms: u64) -> Self {
-        Self { task, world_size, batch_halvings, takes_ms, began: None, hangs: false, deaf: false }
+        Self { task, world_size, step: 0, batch_halvings, takes_ms, began: None, hangs: false, deaf: false }
     }
 
     pub fn key(&self) -> (AuditId, PhaseIndex, ShardId) {

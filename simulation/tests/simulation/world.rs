@@ -117,8 +117,10 @@ impl World {
     pub fn run_without_faults(&mut self) {
         self.faults.on = false;
         self.resume_all();
+        self.leave_for_good();
         for _ in 0..ROUNDS_WITHOUT_FAULTS {
             self.round();
+            self.invariants.check_calm(self.now, &self.store.records);
             if self.all_ended() {
                 break;
             }
@@ -127,6 +129,20 @@ impl World {
         ends::check(&self.store.ever(), &self.jobs)
             .unwrap_or_else(|why| self.invariants.broken("every audit ends as if nothing had failed", &why));
         self.compare();
+    }
+
+    /// In some worlds only as many workers are left as every gang needs at least.
+    fn leave_for_good(&mut self) {
+        let liar = self.workers.values().any(|worker| worker.lies);
+        if liar || !self.rng.random_bool(0.5) {
+            return; // a lie is only found where enough others are
+        }
+        let left = self.jobs.iter().map(Job::floor).max().unwrap_or(1) as usize;
+        let gone: Vec<WorkerId> = self.workers.keys().skip(left).cloned().collect();
+        for name in gone {
+            self.crash(&name);
+            self.worker(&name).away_until = Millis(u64::MAX);
+        }
     }
 
     /// Where one result had to do, a lie could count; what a re-run takes over, it takes over with its lies.
@@ -184,6 +200,10 @@ impl World {
         let (up, session, draining) = (worker.up, worker.session, worker.draining);
         if up && self.worker_strikes(&name, FaultKind::WorkerCrash) {
             self.crash(&name);
+        } else if up && self.worker_strikes(&name, FaultKind::Absence) {
+            self.crash(&name);
+            let away_ms = self.rng.random_range(HEARTBEAT_MS..HEARTBEAT_MS * 100);
+            self.worker(&name).away_until = self.now.plus_ms(away_ms);
         } else if let (Some(session), true) = (session, self.worker_strikes(&name, FaultKind::SessionBreak)) {
             self.worker(&name).session = None;
             self.inbox.push_back((Event::WorkerLost { worker: name, reason: "the stream closed".to_owned() }, session));
@@ -233,8 +253,9 @@ impl World {
         let names: Vec<WorkerId> = self.workers.keys().cloned().collect();
         for name in names {
             let (wakes, forgets) = (self.rng.random_bool(0.1), self.rng.random_bool(0.5));
-            let number = self.next_serial();
+            let (number, now) = (self.next_serial(), self.now);
             let worker = self.worker(&name);
+            let wakes = wakes && worker.away_until <= now;
             worker.up |= wakes;
             if wakes && worker.session.is_none() {
                 worker.session = Some(number);

@@ -31,7 +31,7 @@ impl Post {
     /// Dropped where the network is behind: the next report says more.
     pub(super) fn progress(&self, task: TaskId, done: u64, total: u64) {
         if self.outbox.capacity() > KEPT_FOR_FAILURES {
-            let progress = v1::TaskProgress { task: Some(task.into()), done, total };
+            let progress = v1::TaskProgress { task: Some(task.into()), done, total, place: None };
             drop(self.outbox.try_send(v1::WorkerMessage { kind: Some(Kind::Progress(progress)) }));
         }
     }

@@ -295,6 +295,13 @@ impl Workers for Service {
         Ok(Response::new(v1::CommitReply { outcome }))
     }
 
+    async fn checkpoint_gang(
+        &self,
+        _: Request<v1::CheckpointGangRequest>,
+    ) -> Result<Response<v1::CheckpointGangReply>, Status> {
+        Err(Status::unimplemented("no test writes one yet"))
+    }
+
     async fn commit_many(
         &self,
         request: Request<v1::CommitManyRequest>,

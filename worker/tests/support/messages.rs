@@ -47,6 +47,7 @@ pub fn gang(counter: u64, instruction: &str, world_size: u32) -> v1::coordinator
         rank: 0,
         world_size,
         timeout_ms: 30_000,
+        checkpoint: None,
     })
 }
 

@@ -5,6 +5,7 @@
 pub mod counted_once;
 pub mod ends;
 pub mod forward;
+pub mod gangs;
 pub mod limits;
 pub mod old_attempts;
 pub mod paused;
@@ -94,6 +95,7 @@ pub struct Invariants {
     once: counted_once::CountedOnce,
     old: old_attempts::OldAttempts,
     slots: slots::Slots,
+    gangs: gangs::Gangs,
     knobs: Knobs,
 }
 
@@ -104,6 +106,7 @@ impl Invariants {
             once: Default::default(),
             old: Default::default(),
             slots: slots::Slots::new(knobs, workers),
+            gangs: Default::default(),
             knobs: knobs.clone(),
         }
     }
@@ -119,12 +122,14 @@ impl Invariants {
         for event in events {
             self.slots.heard(event);
             self.opinions.heard(event);
+            self.gangs.heard(event);
         }
     }
 
     pub fn new_leader(&mut self) {
         self.slots.new_leader();
         self.old.new_leader();
+        self.gangs.new_leader();
         self.opinions.new_leader();
     }
 
@@ -138,13 +143,25 @@ impl Invariants {
             ("each shard is counted once", counted_once::check(seen)),
             ("no result of an old attempt", self.old.check(seen)),
             ("two workers gave a checked result", self.opinions.check(seen)),
+            ("a gang's checkpoint only goes forward, by its own leading rank", self.gangs.check(seen)),
             ("no more audits run than the quotas allow", quota::check(seen, &self.knobs)),
         ];
         self.judge(checks);
     }
 
+    /// Once nothing fails any more, after each round.
+    pub fn check_calm(&mut self, now: Millis, stored: &Records) {
+        let limit_ms = self.knobs.shrink_ms + self.knobs.lease_ms + self.knobs.abort_ms;
+        let idle = self.slots.are_all_idle(now);
+        let checks = [("a gang that can run does run", self.gangs.check_calm(stored, idle, (now, limit_ms)))];
+        self.judge(checks);
+    }
+
     /// Once it is stored: what is acted on.
     pub fn check_acts(&mut self, now: Millis, stored: &Records, commands: &[Command]) {
+        self.judge([("a gang has no fewer ranks than its floor, and no more than its size", {
+            self.gangs.check_size(stored, commands)
+        })]);
         for command in commands {
             let checks = [
                 ("nothing is acted on before it is stored", stored_first::check_act(stored, command)),
@@ -156,6 +173,7 @@ impl Invariants {
                 ),
                 ("a quarantined shard is no later phase's task", quarantined::check_act(stored, command)),
                 ("nothing new of a paused audit starts", paused::check_act(stored, command)),
+                ("a gang begins with what is kept", self.gangs.check_act(stored, command)),
             ];
             self.judge(checks);
         }

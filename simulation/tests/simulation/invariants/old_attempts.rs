@@ -82,6 +82,7 @@ impl OldAttempts {
             }
             Command::StartGangMember(_) | Command::Persist(_) | Command::AbortReduce { .. } => {}
             Command::Abort { .. } | Command::Acknowledge { .. } | Command::AuditEnded { .. } => {}
+            Command::AcknowledgeCheckpoint { .. } => {}
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ pub fn check_act(stored: &Records, command: &Command) -> Result<(), String> {
         Command::StartReduce { audit, .. } => audit,
         Command::Persist(_) | Command::AbortReduce { .. } | Command::Abort { .. } => return Ok(()),
         Command::Acknowledge { .. } | Command::AuditEnded { .. } => return Ok(()),
+        Command::AcknowledgeCheckpoint { .. } => return Ok(()),
     };
     match audit(stored, id).and_then(|record| record.paused) {
         Some(since) => Err(format!("{command:?} starts, though its audit is paused since {since:?}")),

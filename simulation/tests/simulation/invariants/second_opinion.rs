@@ -56,6 +56,7 @@ impl SecondOpinion {
             }
             Event::WorkerDraining { .. } | Event::TaskCommitted { .. } | Event::Submitted { .. } => {}
             Event::RerunRequested { .. } | Event::PauseRequested { .. } | Event::ResumeRequested { .. } => {}
+            Event::GangCheckpointed { .. } | Event::GangProgressed { .. } => {}
             Event::CancelRequested { .. } | Event::TaskProgressed { .. } | Event::TaskFailed { .. } => {}
             Event::ReduceDone { .. } | Event::ReduceFailed { .. } | Event::Stalled { .. } | Event::Tick => {}
         }

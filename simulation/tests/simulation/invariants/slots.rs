@@ -57,7 +57,9 @@ impl Slots {
                     }
                 }
             }
-            Event::TaskProgressed { worker, task } => {
+            Event::TaskProgressed { worker, task }
+            | Event::GangProgressed { worker, task, .. }
+            | Event::GangCheckpointed { worker, task, .. } => {
                 let live = |held: &Vec<Holding>| held.iter().any(|h| h.task == *task && h.aborted.is_none());
                 if self.holds.get(worker).is_some_and(live) {
                     self.heard.insert(worker.clone(), self.now);
@@ -85,7 +87,15 @@ impl Slots {
             }
             Command::Persist(_) | Command::StartReduce { .. } | Command::AbortReduce { .. } => Ok(()),
             Command::Acknowledge { .. } | Command::AuditEnded { .. } => Ok(()),
+            Command::AcknowledgeCheckpoint { .. } => Ok(()),
         }
+    }
+
+    /// Whether nothing at all is held, as far as anybody can see.
+    pub fn are_all_idle(&self, now: Millis) -> bool {
+        let abort_ms = self.knobs.abort_ms;
+        let ended = |holding: &Holding| holding.aborted.is_some_and(|at| now.since_ms(at) >= abort_ms);
+        self.holds.values().flatten().all(ended)
     }
 
     /// A lease runs out only where its worker showed no life for so long.

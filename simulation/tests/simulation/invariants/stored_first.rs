@@ -33,6 +33,10 @@ pub fn check_act(stored: &Records, command: &Command) -> Result<(), String> {
         }
         Command::Acknowledge { outcome: CommitOutcome::Stale | CommitOutcome::Provisional, .. } => true,
         Command::Acknowledge { outcome: CommitOutcome::Refused, .. } => true,
+        Command::AcknowledgeCheckpoint { task, step, outcome: CommitOutcome::Applied, .. } => {
+            keeps(stored, &task.audit, task.phase, *step)
+        }
+        Command::AcknowledgeCheckpoint { .. } => true,
         Command::Abort { .. } | Command::AbortReduce { .. } => true,
     };
     if holds { Ok(()) } else { Err(format!("the store does not bear out {command:?}")) }
@@ -43,6 +47,12 @@ fn is_stored(stored: &Records, change: &Change) -> bool {
         Change::Put(record) => stored.get(&record.key()) == Some(record),
         Change::Forget(audit) => stored.keys().all(|key| key.audit() != audit),
     }
+}
+
+/// The checkpoint of that step or a later one is stored, or nobody needs one any more.
+fn keeps(stored: &Records, id: &AuditId, index: PhaseIndex, step: u64) -> bool {
+    let kept = phase(stored, id, index).and_then(|record| record.checkpoint.as_ref());
+    !runs(stored, id, index) || kept.is_some_and(|kept| kept.step >= step)
 }
 
 fn state<'a>(stored: &'a Records, id: &AuditId) -> Option<&'a AuditState> {
