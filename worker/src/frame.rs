@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::task::{TaskInput, TaskOutput};
+use crate::task::{Checkpoint, TaskInput, TaskOutput};
 
 /// The largest frame, in bytes: a gather task lists the outputs of every shard.
 pub const MAX_FRAME_BYTES: u32 = 256 << 20;
@@ -49,6 +49,11 @@ pub enum FromExecutor {
         task: TaskId,
         fault: Fault,
     },
+    /// Written; it is real once the coordinator has stored where it lies.
+    Checkpoint {
+        task: TaskId,
+        checkpoint: Checkpoint,
+    },
     Rendezvous {
         call: u64,
         task: TaskId,
@@ -74,7 +79,7 @@ pub struct RunTask {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Work {
     Map { program: MapProgram },
-    Gang { program: GangProgram, place: Place },
+    Gang { program: GangProgram, place: Place, checkpoint: Option<Checkpoint> },
 }
 
 /// A rank's place in one generation of a gang.

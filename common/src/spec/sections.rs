@@ -141,6 +141,14 @@ pub struct GangSection {
     pub micro_batch: Option<u32>,
     #[serde(default)]
     pub precision: Precision,
+    /// The whole state of the training is kept this often, beside what the ranks hold in memory; 0 keeps it as often as it
+    /// can be written.
+    #[serde(default = "one_minute")]
+    pub checkpoint_seconds: u64,
+}
+
+fn one_minute() -> u64 {
+    60
 }
 
 impl GangSection {
@@ -153,6 +161,7 @@ impl GangSection {
         warmup_steps: 5,
         micro_batch: None,
         precision: Precision::F32,
+        checkpoint_seconds: 60,
     };
 }
 

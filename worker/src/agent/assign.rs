@@ -9,7 +9,7 @@ use lethe_proto::{WireError, v1};
 
 use super::phases::Phases;
 use crate::frame::{Place, RunTask, Work};
-use crate::task::TaskInput;
+use crate::task::{Checkpoint, TaskInput};
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AssignError {
@@ -46,9 +46,11 @@ pub(super) fn lease(message: v1::MapLease, phases: &Phases, blob_root: &str) -> 
 pub(super) fn gang(message: v1::GangTask, blob_root: &str) -> Result<RunTask, AssignError> {
     let task = name(message.task)?;
     let v1::GangTask { generation, rank, world_size, timeout_ms, .. } = message;
+    let kept = message.checkpoint;
     let place = Place { generation: Generation(generation), rank, world_size, timeout_ms };
     let build = || -> Result<RunTask, BadTask> {
-        let work = Work::Gang { program: GangProgram::parse(&message.program)?, place };
+        let checkpoint = kept.map(checkpoint).transpose()?;
+        let work = Work::Gang { program: GangProgram::parse(&message.program)?, place, checkpoint };
         body(task.clone(), work, (message.params_json, message.inputs), blob_root)
     };
     build().map_err(|error| refused(task.clone(), &error))
@@ -85,6 +87,11 @@ fn body(
     let inputs = inputs.into_iter().map(input).collect::<Result<_, WireError>>()?;
     let spec_json = String::from_utf8(spec_json)?;
     Ok(RunTask { task, work, spec_json, inputs, batch_halvings: 0, blob_root: blob_root.to_owned() })
+}
+
+fn checkpoint(message: v1::GangCheckpoint) -> Result<Checkpoint, WireError> {
+    let blob = message.blob.ok_or(WireError::Missing("blob"))?.try_into()?;
+    Ok(Checkpoint { step: message.step, blob })
 }
 
 fn input(message: v1::Input) -> Result<TaskInput, WireError> {

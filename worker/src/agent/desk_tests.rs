@@ -26,7 +26,7 @@ fn map(counter: u64) -> RunTask {
 
 fn gang(counter: u64, timeout_ms: u64) -> RunTask {
     let place = Place { generation: Generation(1), rank: 0, world_size: 2, timeout_ms };
-    RunTask { work: Work::Gang { program: GangProgram::Train, place }, ..map(counter) }
+    RunTask { work: Work::Gang { program: GangProgram::Train, place, checkpoint: None }, ..map(counter) }
 }
 
 fn assigned(run: RunTask) -> Input {

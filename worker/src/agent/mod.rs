@@ -4,6 +4,7 @@
 //! own, and comes back as an event.
 
 mod assign;
+mod checkpoint;
 mod child;
 mod client;
 mod commit;
@@ -235,6 +236,10 @@ impl Agent {
             }
             ExecutorEvent::Frame(FromExecutor::Rendezvous { call, task, generation, request }) => {
                 self.serve_rendezvous(call, rendezvous::Question { task, generation, request });
+            }
+            ExecutorEvent::Frame(FromExecutor::Checkpoint { task, checkpoint }) => {
+                let (worker, leader) = (self.options.id.clone(), self.leader.borrow().clone());
+                tokio::spawn(checkpoint::tell(leader, worker, task, checkpoint));
             }
             ExecutorEvent::Exited(how) => {
                 self.executor = None;

@@ -19,7 +19,7 @@ use super::listen::Assignment;
 use super::rendezvous::AgentStore;
 use super::{Programs, memory};
 use crate::frame::{FromExecutor, Place, RunTask, Work};
-use crate::task::{Blobs, GangContext, GangMemory, TaskContext, TaskOutput};
+use crate::task::{Announce, Blobs, Checkpoint, Connect, GangContext, GangMemory, TaskContext, TaskOutput};
 
 /// The shortest time between two progress reports of a task; the last unit is always reported.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
@@ -32,7 +32,7 @@ pub(super) struct Runner {
     link: Link,
     memory: GangMemory,
     /// The store that the last task used, under its root.
-    blobs: Option<(String, Blobs)>,
+    blobs: Option<(String, Arc<Blobs>)>,
 }
 
 impl Runner {
@@ -75,7 +75,7 @@ impl Runner {
         ctx.stop_if_cancelled()?;
         match work {
             Work::Map { program } => (self.programs.map)(program, &ctx),
-            Work::Gang { program, place } => {
+            Work::Gang { program, place, checkpoint } => {
                 let store = AgentStore {
                     link: self.link.clone(),
                     task: task.clone(),
@@ -83,28 +83,38 @@ impl Runner {
                     cancelled: cancelled.clone(),
                 };
                 self.memory.enter(&task);
-                (self.programs.gang)(program, &ctx, gang(place, store), &mut self.memory)
+                let announce = announce(self.link.clone(), task.clone());
+                let gang = GangContext { checkpoint, ..gang(place, store, announce) };
+                (self.programs.gang)(program, &ctx, gang, &mut self.memory)
             }
         }
     }
 }
 
 /// The store at a root, opened only when the root is not the last task's.
-fn blobs(open: &mut Option<(String, Blobs)>, root: String) -> Result<&Blobs, Fault> {
+fn blobs(open: &mut Option<(String, Arc<Blobs>)>, root: String) -> Result<&Arc<Blobs>, Fault> {
     let store = match open.take() {
         Some((last, store)) if last == root => store,
-        Some(_) | None => Blobs::open(&root)?,
+        Some(_) | None => Arc::new(Blobs::open(&root)?),
     };
     Ok(&open.insert((root, store)).1)
 }
 
-fn gang<'a>(place: Place, store: AgentStore) -> GangContext<'a> {
+/// A lost agent is noticed by the listener.
+fn announce(link: Link, task: TaskId) -> Announce {
+    Arc::new(move |step, blob| {
+        let checkpoint = Checkpoint { step, blob };
+        drop(link.send(&FromExecutor::Checkpoint { task: task.clone(), checkpoint }));
+    })
+}
+
+fn gang<'a>(place: Place, store: AgentStore, announce: Announce) -> GangContext<'a> {
     let Place { generation, rank, world_size, timeout_ms } = place;
     let timeout = Duration::from_millis(timeout_ms);
     let host = std::env::var(HOST_VARIABLE).unwrap_or_else(|_| "127.0.0.1".to_owned());
     let options = GroupOptions { rank, world_size, host, timeout };
-    let connect = Box::new(move || Group::connect(Arc::new(store), &options));
-    GangContext { rank, world_size, generation, timeout, connect }
+    let connect: Connect<'a> = Box::new(move || Group::connect(Arc::new(store), &options));
+    GangContext { rank, world_size, generation, timeout, connect: Some(connect), checkpoint: None, announce }
 }
 
 /// Reports progress at most once an interval. A lost agent is noticed by the listener.

@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn damage_is_the_shards_fault_or_everybodys() {
         let folder = tempfile::tempdir().expect("makes a folder");
-        let blobs = Blobs::open(&format!("file://{}", folder.path().display())).expect("opens");
+        let blobs = std::sync::Arc::new(Blobs::open(&format!("file://{}", folder.path().display())).expect("opens"));
         let blob = blobs.put(&sample_id(1), "pairs", Bytes::from_static(b"whole")).expect("writes");
         std::fs::write(folder.path().join(&blob.blob.path), "hole").expect("is ours");
         let of = |phase: &str| TaskInput { phase: phase.into(), shard: ShardId(0), blobs: vec![blob.clone()] };
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn batches_are_halved_but_never_empty() {
         let folder = tempfile::tempdir().expect("makes a folder");
-        let blobs = Blobs::open(&format!("file://{}", folder.path().display())).expect("opens");
+        let blobs = std::sync::Arc::new(Blobs::open(&format!("file://{}", folder.path().display())).expect("opens"));
         for (batch, batch_halvings, expected) in
             [(256, 0, 256), (256, 1, 128), (100, 3, 12), (4, 9, 1), (1, 0, 1), (256, 64, 1), (256, u32::MAX, 1)]
         {

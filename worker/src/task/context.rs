@@ -1,5 +1,6 @@
 //! One task as a program sees it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
@@ -35,7 +36,8 @@ pub struct TaskContext<'a> {
     pub inputs: Vec<TaskInput>,
     /// How often this kind of worker ran out of memory on the phase.
     pub batch_halvings: u32,
-    pub blobs: &'a Blobs,
+    /// Shared with threads that write while a training goes on.
+    pub blobs: &'a Arc<Blobs>,
     /// Reports (done, total) units of work; cheap, since most calls are dropped.
     pub progress: &'a dyn Fn(u64, u64),
     /// Set when the coordinator gave the task up. A program that does not look is killed.

@@ -1,10 +1,13 @@
 //! What a rank of a gang has beyond a map task: its place, a way to its peers, and a memory.
 
 use std::any::Any;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lethe_collective::{CollectiveError, Group};
+use lethe_common::blob::BlobRef;
 use lethe_common::ids::{AuditId, Generation, PhaseIndex, TaskId};
+use serde::{Deserialize, Serialize};
 
 pub struct GangContext<'a> {
     pub rank: u32,
@@ -12,8 +15,24 @@ pub struct GangContext<'a> {
     pub generation: Generation,
     /// The group's time-out: no collective call waits longer for a peer.
     pub timeout: Duration,
-    /// Meets the peers of this generation; may be called once. Drop the group before returning an error.
-    pub connect: Box<dyn FnOnce() -> Result<Group, CollectiveError> + 'a>,
+    /// Meets the peers of this generation; taken by whoever does. Drop the group before returning an error.
+    pub connect: Option<Connect<'a>>,
+    /// What an earlier generation left in the blob store; the same on every rank.
+    pub checkpoint: Option<Checkpoint>,
+    /// Tells the coordinator of a checkpoint that is written.
+    pub announce: Announce,
+}
+
+pub type Connect<'a> = Box<dyn FnOnce() -> Result<Group, CollectiveError> + 'a>;
+
+/// From any thread: the step, and the blob.
+pub type Announce = Arc<dyn Fn(u64, BlobRef) + Send + Sync>;
+
+/// A training's state after a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    pub step: u64,
+    pub blob: BlobRef,
 }
 
 /// What a program keeps in the executor from one generation to the next of the same phase of the same

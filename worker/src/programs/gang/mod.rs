@@ -7,6 +7,8 @@ mod objective;
 mod overfit;
 mod safe;
 mod sampler;
+mod saver;
+mod snapshot;
 mod stand_in;
 mod train;
 mod trainee;

@@ -11,13 +11,23 @@ use lethe_common::time::Millis;
 use lethe_model::tch::{TchError, Tensor};
 use lethe_model::{AdamW, Clip};
 
+use super::snapshot;
 use crate::programs::fault::{collective_fault, model_fault};
+use crate::task::{Blobs, Checkpoint};
 
 pub struct Trainee {
     pub clip: Clip,
     pub optimizer: AdamW,
     /// Every step that all ranks took, in order.
     pub history: Vec<Applied>,
+}
+
+/// A checkpoint that an earlier generation left, and how to read it.
+#[derive(Clone, Copy)]
+pub struct Kept<'a> {
+    pub checkpoint: &'a Checkpoint,
+    pub blobs: &'a Blobs,
+    pub origin: Digest,
 }
 
 /// A step that was taken.
@@ -31,9 +41,9 @@ pub struct Applied {
 }
 
 impl Applied {
-    const WORDS: usize = 3;
+    pub const WORDS: usize = 3;
 
-    fn encode(&self) -> [i64; Self::WORDS] {
+    pub fn encode(&self) -> [i64; Self::WORDS] {
         [i64::from(self.loss.to_bits()), self.at.0 as i64, self.generation.0 as i64]
     }
 
@@ -63,18 +73,43 @@ impl Trainee {
         )))
     }
 
-    /// Brings every rank to the highest applied step among them.
-    pub fn agree(&mut self, group: &Group) -> Result<(), Fault> {
-        let own = Tensor::from_slice(&[self.applied() as i64]);
-        let gathered = group.all_gather(&own).map_err(collective_fault)?;
-        let steps: Vec<i64> = gathered.iter().map(|step| step.int64_value(&[0])).collect();
+    /// Brings every rank to the highest applied step among them, or to the checkpoint's where that is higher still.
+    pub fn agree(&mut self, kept: Option<Kept<'_>>, group: &Group) -> Result<(), Fault> {
+        let steps = every(self.applied() as i64, group)?;
         let highest = steps.iter().copied().max().unwrap_or(0);
+        if let Some(kept) = kept.filter(|kept| kept.checkpoint.step as i64 > highest)
+            && self.read(&kept, group)?
+        {
+            return Ok(());
+        }
         if steps.iter().all(|&step| step == highest) {
             return Ok(());
         }
         let root = steps.iter().position(|&step| step == highest).unwrap_or(0) as u32;
         tracing::info!(step = highest, root, ?steps, "copying the last applied step to the ranks that lag");
         self.copy_from(root, highest, group)
+    }
+
+    /// Reads the checkpoint; false where some rank cannot, and then no rank goes on from it.
+    fn read(&mut self, kept: &Kept<'_>, group: &Group) -> Result<bool, Fault> {
+        let Checkpoint { step, blob } = kept.checkpoint;
+        let read = kept.blobs.get(blob).map_err(|error| error.to_string());
+        let usable = read.as_ref().is_ok_and(|bytes| snapshot::check(self, kept.origin, bytes).is_ok());
+        if every(i64::from(usable), group)?.contains(&0) {
+            let reason =
+                read.map_or_else(|error| error, |_| "it is damaged, or another rank cannot read it".to_owned());
+            tracing::error!(
+                step,
+                path = blob.path,
+                reason,
+                "the checkpoint is of no use; the training goes on without it"
+            );
+            return Ok(false);
+        }
+        let bytes = read.map_err(Fault::retryable)?;
+        snapshot::restore(self, kept.origin, &bytes).map_err(|error| Fault::retryable(error.to_string()))?;
+        tracing::info!(step, "going on from the checkpoint");
+        Ok(true)
     }
 
     fn copy_from(&mut self, root: u32, steps: i64, group: &Group) -> Result<(), Fault> {
@@ -85,9 +120,14 @@ impl Trainee {
         let mut history = self.encoded_history(steps as usize).map_err(torch)?;
         group.broadcast(&mut history, root).map_err(collective_fault)?;
         let words = Vec::<i64>::try_from(&history).map_err(torch)?;
+        self.take_history(&words);
+        Ok(())
+    }
+
+    /// The history as [`Applied::encode`] gives it, in place of the trainee's own.
+    pub fn take_history(&mut self, words: &[i64]) {
         self.history = words.chunks_exact(Applied::WORDS).map(Applied::decode).collect();
         self.optimizer.set_steps(self.history.iter().filter(|applied| applied.loss.is_finite()).count() as u64);
-        Ok(())
     }
 
     /// As long as that of the rank that is furthest.
@@ -96,6 +136,12 @@ impl Trainee {
         words.resize(steps * Applied::WORDS, 0);
         Tensor::f_from_slice(&words)
     }
+}
+
+/// Every rank's number, in order of rank.
+fn every(own: i64, group: &Group) -> Result<Vec<i64>, Fault> {
+    let gathered = group.all_gather(&Tensor::from_slice(&[own])).map_err(collective_fault)?;
+    gathered.iter().map(|number| number.f_int64_value(&[0])).collect::<Result<_, TchError>>().map_err(torch)
 }
 
 fn words(digest: Digest) -> [i64; 4] {

@@ -3,7 +3,8 @@
 //! A step counts only where every rank votes for it; a gradient that is not finite anywhere skips the
 //! step everywhere. The state outlives an error, so that the next generation goes on.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use lethe_common::blob::Digest;
@@ -18,7 +19,8 @@ use lethe_model::{AdamW, AdamWSettings, Clip, Vocabulary};
 use super::exchange::{Exchange, Reduced};
 use super::objective::Objective;
 use super::sampler::rank_rows;
-use super::trainee::{Applied, Trainee};
+use super::saver::Saver;
+use super::trainee::{Applied, Kept, Trainee};
 use super::vote::{Verdict, Vote};
 use crate::programs::fault::{collective_fault, fatal, model_fault};
 use crate::task::{GangContext, GangMemory, TaskContext, TaskOutput};
@@ -135,13 +137,16 @@ impl Course<'_> {
         &self,
         trainee: &mut Trainee,
         ctx: &TaskContext<'_>,
-        gang: GangContext<'_>,
+        mut gang: GangContext<'_>,
         origin: Digest,
     ) -> Result<(), Fault> {
         let (generation, pieces) = (gang.generation, self.pieces(gang.world_size));
-        let group = (gang.connect)().map_err(collective_fault)?;
+        let connect = gang.connect.take().ok_or_else(|| Fault::fatal("a generation meets once"))?;
+        let group = connect().map_err(collective_fault)?;
         Trainee::require_same_origin(origin, &group)?;
-        trainee.agree(&group)?;
+        let kept = gang.checkpoint.as_ref().map(|checkpoint| Kept { checkpoint, blobs: ctx.blobs, origin });
+        trainee.agree(kept, &group)?;
+        let mut saver = (gang.rank == 0).then(|| self.saver(ctx, &gang));
         let schedule = self.schedule();
         let mut skipped = 0;
         while trainee.applied() < self.section.steps {
@@ -164,6 +169,7 @@ impl Course<'_> {
                 }
             };
             trainee.history.push(Applied { loss, at: Millis::now(), generation });
+            saver.iter_mut().for_each(|saver| saver.offer(trainee, origin));
             if skipped == MAX_SKIPPED_IN_A_ROW {
                 return Err(Fault::fatal(format!(
                     "{skipped} steps in a row without a finite gradient, the last was step {step}; lower the learning rate"
@@ -172,6 +178,11 @@ impl Course<'_> {
             (ctx.progress)(trainee.applied(), self.section.steps);
         }
         group.barrier().map_err(collective_fault)
+    }
+
+    fn saver(&self, ctx: &TaskContext<'_>, gang: &GangContext<'_>) -> Saver {
+        let every = Duration::from_secs(self.section.checkpoint_seconds);
+        Saver::new(Arc::clone(ctx.blobs), ctx.task.clone(), Arc::clone(&gang.announce), every)
     }
 
     fn report(&self, trainee: &Trainee, world_size: u32, began: Instant) -> Training {

@@ -1,5 +1,6 @@
 //! A small model, small data, and every objective on them.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -178,8 +179,12 @@ impl Seat {
 
 /// The context of a task that reads nothing.
 pub fn with_context<T>(body: impl FnOnce(&TaskContext<'_>) -> T) -> T {
-    let folder = tempfile::tempdir().expect("a folder");
-    let blobs = Blobs::open(&format!("file://{}", folder.path().display())).expect("a store");
+    in_folder(tempfile::tempdir().expect("a folder").path(), body)
+}
+
+/// The same with its blobs in a folder.
+pub fn in_folder<T>(folder: &Path, body: impl FnOnce(&TaskContext<'_>) -> T) -> T {
+    let blobs = Arc::new(Blobs::open(&format!("file://{}", folder.display())).expect("a store"));
     let spec = serde_json::json!({
         "audit": {"id": "gang"},
         "model": {"config": "config.json", "checkpoint": null, "trusted": null},

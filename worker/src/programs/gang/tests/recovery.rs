@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use lethe_common::fault::{Fault, FaultKind};
 use lethe_common::ids::Generation;
+use lethe_common::spec::GangSection;
 
-use super::bench::{Material, Seat, ranks, section, with_context};
+use super::bench::{Material, Seat, in_folder, ranks, section, with_context};
 use super::slip::{Kind, Slip, Slipping};
 use crate::programs::gang::training::{self, Prepared};
-use crate::task::{GangContext, GangMemory};
+use crate::task::{Announce, Checkpoint, GangContext, GangMemory, TaskContext};
 
 const STEPS: u64 = 200;
 /// Of weights about 1 after 200 steps.
@@ -22,7 +23,9 @@ fn context<'a>(seat: Seat, generation: u64) -> GangContext<'a> {
         world_size: seat.world_size,
         generation: Generation(generation),
         timeout: Duration::from_secs(60),
-        connect: Box::new(move || seat.connect()),
+        connect: Some(Box::new(move || seat.connect())),
+        checkpoint: None,
+        announce: Arc::new(|_, _| {}),
     }
 }
 
@@ -33,12 +36,19 @@ fn generation(
     prepare: impl FnOnce() -> training::Material<Slipping>,
     memory: &mut GangMemory,
 ) -> Result<Vec<f64>, Fault> {
-    let section = section(STEPS, None);
-    with_context(|ctx| {
-        let prepare = || Ok(Prepared::Training(Box::new(prepare())));
-        let trained = training::run(&section, prepare, ctx, context(seat, number), memory)?;
-        Ok(Vec::<f64>::try_from(&trained.clip.flat()).expect("is a vector"))
-    })
+    with_context(|ctx| trained(ctx, context(seat, number), prepare, memory))
+}
+
+fn trained(
+    ctx: &TaskContext<'_>,
+    gang: GangContext<'_>,
+    prepare: impl FnOnce() -> training::Material<Slipping>,
+    memory: &mut GangMemory,
+) -> Result<Vec<f64>, Fault> {
+    let section = GangSection { checkpoint_seconds: 0, ..section(STEPS, None) };
+    let prepare = || Ok(Prepared::Training(Box::new(prepare())));
+    let trained = training::run(&section, prepare, ctx, gang, memory)?;
+    Ok(Vec::<f64>::try_from(&trained.clip.flat()).expect("is a vector"))
 }
 
 /// Every rank ends with the same weights, which these are.
@@ -79,6 +89,48 @@ fn with_a_loss(world_size: u32, step: u64) -> Vec<f64> {
         };
         generation(seat, 2, prepare, &mut kept.0).expect("trains on")
     }))
+}
+
+/// Trains until every rank is lost with all it had, and then on another number of ranks from what was kept.
+fn after_the_loss_of_all((before, after): (u32, u32), spoil: bool) -> Vec<f64> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let kept: Arc<Mutex<Option<Checkpoint>>> = Arc::default();
+    let slip = Slip { kind: Kind::Lost, step: 50, fired: Arc::new(AtomicBool::new(false)) };
+    ranks(before, |seat| {
+        let slip = (seat.rank == 0).then(|| slip.clone());
+        let told = Arc::clone(&kept);
+        let announce: Announce =
+            Arc::new(move |step, blob| *told.lock().expect("is free") = Some(Checkpoint { step, blob }));
+        let gang = GangContext { announce, ..context(seat, 1) };
+        let prepare = || Material::new().training("unlearn", slip);
+        in_folder(folder.path(), |ctx| trained(ctx, gang, prepare, &mut GangMemory::default())).expect_err("is lost");
+    });
+    let checkpoint = kept.lock().expect("is free").clone().expect("a checkpoint was kept");
+    assert!((1..=50).contains(&checkpoint.step), "{checkpoint:?}");
+    if spoil {
+        let path = folder.path().join(&checkpoint.blob.path);
+        let mut bytes = std::fs::read(&path).expect("is there");
+        bytes[0] ^= 1;
+        std::fs::write(&path, bytes).expect("writes");
+    }
+    agreed(ranks(after, |seat| {
+        let gang = GangContext { checkpoint: Some(checkpoint.clone()), ..context(seat, 2) };
+        let prepare = || Material::new().training("unlearn", None);
+        in_folder(folder.path(), |ctx| trained(ctx, gang, prepare, &mut GangMemory::default())).expect("trains on")
+    }))
+}
+
+#[test]
+fn a_gang_that_lost_all_ranks_goes_on_from_its_checkpoint() {
+    let want = undisturbed("unlearn", 2);
+    assert!(after_the_loss_of_all((2, 2), false) == want, "the same size gives the same bits");
+    let far = furthest(&after_the_loss_of_all((2, 3), false), &want);
+    assert!(far <= TOLERANCE, "three ranks go on from two: {far:e}");
+}
+
+#[test]
+fn a_checkpoint_that_is_damaged_is_left_alone() {
+    assert!(after_the_loss_of_all((2, 2), true) == undisturbed("unlearn", 2), "it trained anew");
 }
 
 /// A rank's memory on its way to another thread, which stands for the same process.

@@ -1,0 +1,60 @@
+//! Checkpoints of a training that goes on meanwhile: the state is copied between two steps, and written by a thread.
+//!
+//! It must never make a step wait for a disk, and never announce what is not written: a slow store has fewer checkpoints.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use lethe_common::blob::Digest;
+use lethe_common::ids::TaskId;
+
+use super::snapshot;
+use super::trainee::Trainee;
+use crate::task::{Announce, Blobs};
+
+/// The leading rank's; the others have the same state.
+pub struct Saver {
+    blobs: Arc<Blobs>,
+    task: TaskId,
+    announce: Announce,
+    every: Duration,
+    last: Instant,
+    /// One at a time is written.
+    writing: Arc<AtomicBool>,
+}
+
+impl Saver {
+    pub fn new(blobs: Arc<Blobs>, task: TaskId, announce: Announce, every: Duration) -> Self {
+        Self { blobs, task, announce, every, last: Instant::now(), writing: Arc::default() }
+    }
+
+    /// Begins a checkpoint where one is due and none is being written. What fails is told and tried again when the next
+    /// is due: a training does not end because its checkpoint could not be written.
+    pub fn offer(&mut self, trainee: &Trainee, origin: Digest) {
+        if self.last.elapsed() < self.every || self.writing.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        self.last = Instant::now();
+        match snapshot::encode(trainee, origin) {
+            Ok(bytes) => self.write(trainee.applied(), bytes.into()),
+            Err(error) => {
+                tracing::warn!(%error, "no checkpoint was taken");
+                self.writing.store(false, Ordering::SeqCst);
+            }
+        }
+    }
+
+    fn write(&self, step: u64, bytes: Bytes) {
+        let (blobs, task, announce) = (Arc::clone(&self.blobs), self.task.clone(), Arc::clone(&self.announce));
+        let writing = Arc::clone(&self.writing);
+        std::thread::spawn(move || {
+            match blobs.put(&task, &format!("checkpoint-{step}"), bytes) {
+                Ok(written) => announce(step, written.blob),
+                Err(fault) => tracing::warn!(%fault, step, "a checkpoint was not written"),
+            }
+            writing.store(false, Ordering::SeqCst);
+        });
+    }
+}
