@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lethe_collective::{Group, GroupOptions};
+use lethe_collective::{Backend, Group, GroupOptions};
 use lethe_common::fault::Fault;
 use lethe_common::ids::TaskId;
 use lethe_common::spec::Spec;
@@ -102,7 +102,7 @@ fn gang<'a>(place: Place, store: AgentStore) -> GangContext<'a> {
     let Place { generation, rank, world_size, timeout_ms } = place;
     let timeout = Duration::from_millis(timeout_ms);
     let host = std::env::var(HOST_VARIABLE).unwrap_or_else(|_| "127.0.0.1".to_owned());
-    let options = GroupOptions { rank, world_size, host, timeout };
+    let options = GroupOptions { rank, world_size, backend: Backend::Gloo { host }, timeout };
     let connect = Box::new(move || Group::connect(Arc::new(store), &options));
     GangContext { rank, world_size, generation, timeout, connect }
 }
