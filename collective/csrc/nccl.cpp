@@ -1,6 +1,7 @@
 // c10d's NCCL as a group of group.hpp, in a shared object of its own: whoever has no CUDA never opens it.
 // Its symbols come from libtorch_cuda.so, which must be loaded before. Nothing in it has run on a GPU.
 #include <cstdlib>
+#include <mutex>
 #include <string>
 
 #include <c10/cuda/CUDAFunctions.h>
@@ -15,7 +16,8 @@ namespace {
 using std::chrono::milliseconds;
 
 // Read by c10d when a group is made. By default an NCCL error or a stuck watchdog takes the process down, and with
-// it what the survivors would rebuild from. Set over the environment's own values, since we rest on them.
+// it what the survivors would rebuild from. Set over the environment's own values, since we rest on them; once,
+// since setenv races with another thread's getenv.
 void keep_the_process_alive() {
   // Errors clean up the communicators and reach whoever waits; no tearing down.
   setenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", "2", 1);
@@ -40,7 +42,8 @@ void meet(c10d::Store& store, int rank, int world_size) {
 
 lethe::Group new_nccl(lethe_store store, int rank, int world_size, int device, milliseconds timeout) {
   auto keys = c10::make_intrusive<lethe::CallbackStore>(store, timeout);
-  keep_the_process_alive();
+  static std::once_flag once;
+  std::call_once(once, keep_the_process_alive);
   meet(*keys, rank, world_size);
   auto options = c10d::ProcessGroupNCCL::Options::create();
   options->timeout = timeout;

@@ -1,7 +1,8 @@
 //! Proves that all ranks are about to exchange the same tensors.
 //!
-//! c10d does not look: Gloo adds bytes of one dtype to bytes of another where the sizes agree, and takes the process
-//! down or waits for the time-out where they do not. One gather at the start of a generation is what that costs.
+//! c10d does not look. Measured on Gloo: tensors of equal size and other dtype are summed into nonsense and the call
+//! succeeds; of other size, Gloo ends the process (`gloo::EnforceNotMet` on a thread of its own, which nothing can
+//! catch). One gather at the start of a generation is what knowing better costs.
 
 use tch::{Device, Kind, Tensor};
 

@@ -81,6 +81,16 @@ impl Nccl {
         timeout_ms: i64,
     ) -> Result<*mut c_void, CollectiveError> {
         self.require_device(device)?;
+        self.construct(store, (rank, world_size), device, timeout_ms)
+    }
+
+    fn construct(
+        &self,
+        store: Arc<dyn RendezvousStore>,
+        (rank, world_size): (c_int, c_int),
+        device: c_int,
+        timeout_ms: i64,
+    ) -> Result<*mut c_void, CollectiveError> {
         let mut raw = std::ptr::null_mut();
         // SAFETY: the callbacks are taken over by the call, and `raw` is written on success.
         let code = unsafe { (self.new)(StoreCallbacks::new(store), rank, world_size, device, timeout_ms, &mut raw) };
@@ -108,7 +118,10 @@ impl std::fmt::Debug for Nccl {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::memory_store::MemoryStore;
 
     #[test]
     fn what_is_missing_is_named_with_what_to_do() {
@@ -118,5 +131,23 @@ mod tests {
             assert!(refusal.contains(expected) && refusal.contains("scripts/nccl.sh"), "{refusal}");
             assert!(!refusal.contains('\n'), "more than a line: {refusal}");
         }
+    }
+
+    /// Without a GPU c10d's constructor throws, after the ranks met at the store: neither the store's callbacks nor
+    /// the exception may depend on which object they cross.
+    #[test]
+    fn the_store_is_met_and_c10ds_refusal_comes_back() {
+        let nccl = match Nccl::open() {
+            Ok(nccl) if nccl.devices() == 0 => nccl,
+            Ok(_) => return eprintln!("SKIPPED: collective, c10d's own refusal: there is a GPU"),
+            Err(refusal) => return eprintln!("SKIPPED: collective, c10d's own refusal: {refusal}"),
+        };
+        let store = Arc::new(MemoryStore::new());
+        let refusal = nccl.construct(store.clone(), (0, 1), 0, 60_000).expect_err("there is no GPU");
+        assert!(refusal.to_string().contains("only supported with GPUs"), "{refusal}");
+        assert_eq!(store.get("nccl/here/0", Duration::ZERO), Ok(vec![1]));
+        assert_eq!(Arc::strong_count(&store), 1, "the object keeps the store");
+        let alone = nccl.construct(store, (1, 3), 0, 50).expect_err("rank 2 is missing");
+        assert!(matches!(alone, CollectiveError::TimedOut { operation: "connect", .. }), "{alone:?}");
     }
 }

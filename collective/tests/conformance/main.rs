@@ -12,25 +12,24 @@ mod pending;
 mod store;
 mod wiring;
 
-use wiring::Wiring;
-
-fn run<W: Wiring>(case: &str, ranks: u32, body: impl FnOnce()) {
-    match W::missing(ranks) {
-        Some(reason) => wiring::skip::<W>(case, &reason),
-        None => body(),
-    }
-}
+use wiring::run;
 
 /// Declares each case once for each implementation: a function cannot declare tests.
 macro_rules! conformance {
     ($($about:ident::$case:ident with $ranks:literal;)*) => {
         mod gloo {
             use super::*;
-            $(#[test] fn $case() { run::<wiring::Gloo>(stringify!($case), $ranks, $about::$case::<wiring::Gloo>); })*
+            $(
+                #[test]
+                fn $case() { run::<wiring::Gloo>(stringify!($case), $ranks, $about::$case::<wiring::Gloo>); }
+            )*
         }
         mod faultless {
             use super::*;
-            $(#[test] fn $case() { run::<wiring::Faultless>(stringify!($case), $ranks, $about::$case::<wiring::Faultless>); })*
+            $(
+                #[test]
+                fn $case() { run::<wiring::Faultless>(stringify!($case), $ranks, $about::$case::<wiring::Faultless>); }
+            )*
         }
         mod nccl {
             use super::*;
@@ -54,6 +53,7 @@ conformance! {
     operations::ranks_with_the_same_tensors_agree with 3;
     operations::uneven_tensors_are_refused_by_name_on_every_rank with 3;
     pending::several_in_flight_end_in_order with 3;
+    pending::slices_of_one_buffer_are_summed_in_place with 2;
     pending::one_in_flight_passes_those_that_wait with 2;
     pending::a_lost_peer_ends_all_that_is_in_flight with 3;
     pending::a_peer_that_hangs_ends_all_that_is_in_flight_by_the_time_out with 2;

@@ -44,6 +44,18 @@ pub fn several_in_flight_end_in_order<W: Wiring>() {
     });
 }
 
+/// How gradient buckets lie: no copy in, none out.
+pub fn slices_of_one_buffer_are_summed_in_place<W: Wiring>() {
+    on_every_rank::<W, _>(2, PATIENT, |group| {
+        let flat = tensor(&group, &[1.0, 2.0, 3.0, 4.0, 5.0]);
+        let mut slices = [flat.narrow(0, 0, 2), flat.narrow(0, 3, 2)];
+        for pending in start_all(&group, &mut slices) {
+            pending.wait().expect("ends");
+        }
+        assert_eq!(values(&flat), [2.0, 4.0, 3.0, 8.0, 10.0]);
+    });
+}
+
 pub fn one_in_flight_passes_those_that_wait<W: Wiring>() {
     on_every_rank::<W, _>(2, PATIENT, |group| {
         let mut early = tensor(&group, &[1.0; 10_000]);

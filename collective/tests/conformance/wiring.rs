@@ -121,15 +121,26 @@ pub fn sum_of_ranks(group: &impl Collective) -> Result<Vec<f32>, CollectiveError
     Ok(values(&sum))
 }
 
-/// Tells that a case did not run, here and in the note that `make test` prints: a skipped check is not a passed one.
-pub fn skip<W: Wiring>(case: &str, reason: &str) {
-    let (file, what) = match W::missing(1) {
-        Some(_) => (W::NAME.to_owned(), format!("the conformance suite on {}", W::NAME)),
-        None => (format!("{}-{case}", W::NAME), format!("{}::{case}", W::NAME)),
+/// Runs a case where it can run; where it cannot, tells so here and in the note that `make test` and `make gpu-check`
+/// print: a skipped check is not a passed one.
+pub fn run<W: Wiring>(case: &str, ranks: u32, body: impl FnOnce()) {
+    let whole_suite = W::missing(1).is_some();
+    let (file, what) = match whole_suite {
+        true => (W::NAME.to_owned(), format!("the conformance suite on {}", W::NAME)),
+        false => (format!("{}-{case}", W::NAME), format!("{}::{case}", W::NAME)),
     };
-    let note = format!("SKIPPED: collective, {what}: {reason}\n");
-    eprint!("{note}");
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("collective/skipped");
-    std::fs::create_dir_all(&folder).expect("makes the folder of notes");
-    std::fs::write(folder.join(file), note).expect("writes the note");
+    let note = Path::new(env!("CARGO_TARGET_TMPDIR")).join("collective/skipped").join(file);
+    match W::missing(ranks) {
+        Some(reason) => skip(&note, &format!("SKIPPED: collective, {what}: {reason}\n")),
+        None => {
+            std::fs::remove_file(note).ok(); // there is none where it was not skipped before
+            body();
+        }
+    }
+}
+
+fn skip(note: &Path, words: &str) {
+    eprint!("{words}");
+    std::fs::create_dir_all(note.parent().expect("lies in a folder")).expect("makes the folder of notes");
+    std::fs::write(note, words).expect("writes the note");
 }
