@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include <gloo/context.h>
+#include <gloo/transport/tcp/pair.h>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/exception.h>
 
@@ -21,15 +23,55 @@ Group& as_group(void* group) { return *static_cast<Group*>(group); }
 Work& as_work(void* work) { return *static_cast<Work*>(work); }
 const at::Tensor& as_tensor(void* tensor) { return *static_cast<at::Tensor*>(tensor); }
 
-// The Work is dropped before the group can be: one that lives keeps sockets open, and peers of a broken group
-// would wait for their whole time-out.
-void finish(const Group& group, const c10::intrusive_ptr<c10d::Work>& work) { work->wait(group.wait); }
+using Contexts = std::vector<std::shared_ptr<gloo::Context>>;
+
+// Tells every connection that it is broken, as Gloo itself does when an operation times out.
+void close_all(const Contexts& contexts, int world_size) {
+  for (const auto& context : contexts) {
+    for (int peer = 0; peer < world_size; peer++) {
+      // The devices that c10d makes are TCP's.
+      auto* pair = static_cast<gloo::transport::tcp::Pair*>(context->getPair(peer).get());
+      if (pair) pair->signalExceptionExternal("Connection closed by this rank, whose group is of no more use");
+    }
+  }
+}
+
+// c10d's Gloo with the abort that it lacks. Gloo tells a lost peer to the operations that wait for that peer; with
+// several in flight, one of a survivor's was seen to wait on for the group's whole time-out while the others had failed.
+// So the first that fails ends all, whichever the caller waits for.
+class Gloo final : public c10d::ProcessGroupGloo {
+ public:
+  using ProcessGroupGloo::ProcessGroupGloo;
+
+  void abort() override { close_all(contexts_, getSize()); }
+
+  c10::intrusive_ptr<c10d::Work> allreduce(std::vector<at::Tensor>& tensors,
+                                           const c10d::AllreduceOptions& options) override {
+    auto work = ProcessGroupGloo::allreduce(tensors, options);
+    // No share of this group: the callback runs on one of its threads, which may not be the one that ends it.
+    work->getFuture()->addCallback([contexts = contexts_, world_size = getSize()](c10::ivalue::Future& future) {
+      if (future.hasError()) close_all(contexts, world_size);
+    });
+    return work;
+  }
+};
+
+// A failure is the group's end: what is in flight fails with it. The Work is dropped before the group can be:
+// one that lives keeps sockets open, and peers of a broken group would wait for their whole time-out.
+void finish(const Group& group, const c10::intrusive_ptr<c10d::Work>& work) {
+  try {
+    work->wait(group.wait);
+  } catch (...) {
+    group.backend->abort();
+    throw;
+  }
+}
 
 Group new_gloo(lethe_store store, int rank, int world_size, const std::string& host, milliseconds timeout) {
   auto keys = c10::make_intrusive<lethe::CallbackStore>(store, timeout);
   auto options = c10d::ProcessGroupGloo::Options::create(timeout);
   options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(host));
-  return {c10::make_intrusive<c10d::ProcessGroupGloo>(keys, rank, world_size, options), milliseconds::zero()};
+  return {c10::make_intrusive<Gloo>(keys, rank, world_size, options), milliseconds::zero()};
 }
 
 c10::intrusive_ptr<c10d::Work> start_all_reduce(const Group& group, void* tensor) {

@@ -38,7 +38,7 @@ int lethe_gloo_new(lethe_store store, int rank, int world_size, const char* host
 //   int lethe_nccl_devices(void);
 //   const char* lethe_nccl_last_error(void);
 
-// Ends what is in flight, where the backend can (NCCL); nothing else may follow but works' and the group's end.
+// Ends what is in flight and closes the connections; nothing else may follow but works' and the group's end.
 int lethe_group_abort(void* group);
 void lethe_group_free(void* group);
 

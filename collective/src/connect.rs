@@ -20,7 +20,7 @@ pub struct GroupOptions {
     pub world_size: u32,
     pub backend: Backend,
     /// How long forming the group and every operation wait for a peer. There is no shorter wait for one
-    /// operation: Gloo would leave it in flight, and dropping the group would block on it.
+    /// operation: it would stay in flight, and only the group's end would end it.
     pub timeout: Duration,
 }
 

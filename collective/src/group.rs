@@ -20,9 +20,8 @@ use crate::seam::Collective;
 use crate::store::RendezvousStore;
 use crate::tensors::{handle, payload_bytes, require_fit};
 
-/// Connected ranks, on Gloo or on NCCL. Dropping it ends what is in flight and closes the connections, which the
-/// peers notice at once. Gloo cannot take an operation back, so that with one in flight and a peer that hangs the
-/// drop lasts as long as the operation: at most the group's time-out. NCCL's operations are aborted.
+/// Connected ranks, on Gloo or on NCCL. Dropping it aborts what is in flight and closes the connections, which the
+/// peers notice at once.
 pub struct Group {
     /// A `lethe::Group*` that this value owns.
     raw: *mut c_void,

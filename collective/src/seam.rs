@@ -14,11 +14,11 @@ use crate::pending::Pending;
 /// the same shape and dtype; [`require_same_layout`](crate::require_same_layout) proves that they are.
 ///
 /// Every call has a deadline, and it is always the group's time-out: nothing here takes a time of its own. A
-/// shorter wait for one call would leave it in flight behind the caller's back (c10d cannot take an operation back
-/// from Gloo), and dropping the group would then block on it.
+/// shorter wait for one call would leave it in flight behind the caller's back, writing to the tensor, with no way to
+/// end it but to end the group.
 ///
-/// After an error the group is of no more use: drop every [`Pending`] and then the group, and form the next
-/// generation.
+/// An error ends the group on this rank: what else is in flight fails with it, at once. Drop every [`Pending`] and
+/// then the group, and form the next generation.
 pub trait Collective {
     fn rank(&self) -> u32;
 

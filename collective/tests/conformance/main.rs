@@ -58,6 +58,7 @@ conformance! {
     pending::a_lost_peer_ends_all_that_is_in_flight with 3;
     pending::a_peer_that_hangs_ends_all_that_is_in_flight_by_the_time_out with 2;
     pending::dropped_in_flight_the_tensor_is_quiet_and_the_next_generation_forms with 3;
+    pending::dropping_the_group_aborts_what_a_peer_holds_up with 2;
     pending::one_that_outlives_its_group_keeps_no_socket_open with 2;
     accounts::counters_equal_the_bytes_that_were_given with 2;
     accounts::what_was_refused_is_not_counted with 1;

@@ -119,6 +119,26 @@ pub fn dropped_in_flight_the_tensor_is_quiet_and_the_next_generation_forms<W: Wi
     assert!(began.elapsed() < PATIENT / 2, "took {:?}", began.elapsed());
 }
 
+pub fn dropping_the_group_aborts_what_a_peer_holds_up<W: Wiring>() {
+    let (gone, waiting) = channel::<()>();
+    let (gone, waiting) = (Mutex::new(Some(gone)), Mutex::new(waiting));
+    on_every_rank::<W, _>(2, PATIENT, |group| {
+        if group.rank() == 1 {
+            // It keeps its connections open and takes part in nothing.
+            let _gone = waiting.lock().expect("is free").recv_timeout(PATIENT);
+            return;
+        }
+        let mut buckets = buckets(&group);
+        let pendings = start_all(&group, &mut buckets);
+        let began = Instant::now();
+        drop(group);
+        let took = began.elapsed();
+        drop(gone.lock().expect("is free").take());
+        assert!(pendings.into_iter().map(Pending::wait).all(|outcome| outcome.is_err()));
+        assert!(took < PATIENT / 2, "took {took:?}");
+    });
+}
+
 pub fn one_that_outlives_its_group_keeps_no_socket_open<W: Wiring>() {
     let (noticed, waiting) = channel::<()>();
     let (noticed, waiting) = (Mutex::new(Some(noticed)), Mutex::new(waiting));
@@ -127,15 +147,14 @@ pub fn one_that_outlives_its_group_keeps_no_socket_open<W: Wiring>() {
         let pending = group.start_all_reduce_sum(&mut sum).expect("starts");
         if group.rank() == 0 {
             drop(group);
-            assert_eq!(values(&sum), [2.0], "the group's end is the operation's end");
             let _gone = waiting.lock().expect("is free").recv_timeout(PATIENT);
             let words = pending.wait().expect_err("its group is gone").to_string();
             assert!(words.contains("its group was dropped"), "{words}");
             return;
         }
-        pending.wait().expect("both took part");
+        // Rank 0 may have gone before its part of this was sent.
         let began = Instant::now();
-        let lost = sum_of_ranks(&group);
+        let lost = pending.wait().and_then(|()| sum_of_ranks(&group));
         drop(noticed.lock().expect("is free").take());
         assert!(matches!(lost, Err(CollectiveError::PeerLost { .. })), "{lost:?}");
         assert!(began.elapsed() < PATIENT / 2, "took {:?}", began.elapsed());
