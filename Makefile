@@ -5,7 +5,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos build env lint reference
+.PHONY: help demo test chaos build env lint reference gpu-check
 
 ATTACK ?= badnet
 SEED ?= 1
@@ -17,7 +17,7 @@ USE_LIBTORCH = scripts/prerequisites.sh; LIBTORCH=$$(scripts/libtorch.sh); expor
 BINARIES = $${CARGO_TARGET_DIR:-target}/debug
 
 help: ## what can be made
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 demo: build ## plant a backdoor, train the victim, audit it: ATTACK=badnet|blended SEED=1 OUT=out/demo
 	@DATA=$$(scripts/fashion_mnist.sh); \
@@ -48,3 +48,6 @@ env: ## prints the variable that a plain cargo needs: eval "$(make -s env)"
 
 reference: ## makes the conformance reference again with open_clip (installs the full torch in a venv)
 	@scripts/reference.sh
+
+gpu-check: ## the collectives' conformance suite on NCCL, on a machine with one or more NVIDIA GPUs
+	@scripts/gpu_check.sh

@@ -1,76 +1,82 @@
-// c10d's Gloo behind the C interface of collective.h.
+// c10d behind the C interface of collective.h. Only the construction of a group knows that it is Gloo's.
 #include "collective.h"
 
-#include <cxxabi.h>
-
-#include <cstdlib>
-#include <exception>
 #include <string>
-#include <typeinfo>
 
-#include <c10/util/Exception.h>
+#include <gloo/context.h>
+#include <gloo/transport/tcp/pair.h>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/exception.h>
 
 #include "callback_store.hpp"
+#include "group.hpp"
+#include "guarded.hpp"
 
 namespace {
 
-using Group = c10::intrusive_ptr<c10d::ProcessGroupGloo>;
+using lethe::Group;
+using lethe::guarded;
+using lethe::Work;
 using std::chrono::milliseconds;
 
-thread_local std::string last_error;
+Group& as_group(void* group) { return *static_cast<Group*>(group); }
+Work& as_work(void* work) { return *static_cast<Work*>(work); }
+const at::Tensor& as_tensor(void* tensor) { return *static_cast<at::Tensor*>(tensor); }
 
-std::string type_name(const std::exception& error) {
-  int status = 0;
-  char* name = abi::__cxa_demangle(typeid(error).name(), nullptr, nullptr, &status);
-  std::string text = name ? name : typeid(error).name();
-  std::free(name);
-  return text;
-}
+using Contexts = std::vector<std::shared_ptr<gloo::Context>>;
 
-// Gloo throws one IoException for a time-out and for a lost connection alike, and its headers are not part of
-// libtorch: only the text tells them apart.
-int classify(const std::string& type, const std::string& message) {
-  auto says = [&](const char* text) { return message.find(text) != std::string::npos; };
-  if (type == "c10d::TimeoutError" || says("imed out") || says("imeout")) return LETHE_TIMED_OUT;
-  if (says("onnection") || says("ocket")) return LETHE_PEER_LOST;
-  return type.rfind("gloo::IoException", 0) == 0 ? LETHE_PEER_LOST : LETHE_OTHER;
-}
-
-int remember(const std::exception& error) {
-  const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
-  std::string message = torch_error ? torch_error->what_without_backtrace() : error.what();
-  last_error = message;
-  return classify(type_name(error), message);
-}
-
-// Runs a body so that no exception crosses into Rust.
-template <class Body>
-int guarded(Body&& body) {
-  try {
-    body();
-    return LETHE_OK;
-  } catch (const std::exception& error) {
-    return remember(error);
-  } catch (...) {
-    last_error = "an exception of unknown type";
-    return LETHE_OTHER;
+// Tells every connection that it is broken, as Gloo itself does when an operation times out.
+void close_all(const Contexts& contexts, int world_size) {
+  for (const auto& context : contexts) {
+    for (int peer = 0; peer < world_size; peer++) {
+      // The devices that c10d makes are TCP's.
+      auto* pair = static_cast<gloo::transport::tcp::Pair*>(context->getPair(peer).get());
+      if (pair) pair->signalExceptionExternal("Connection closed by this rank, whose group is of no more use");
+    }
   }
 }
 
-Group& as_group(void* group) { return *static_cast<Group*>(group); }
-const at::Tensor& as_tensor(void* tensor) { return *static_cast<at::Tensor*>(tensor); }
+// c10d's Gloo with the abort that it lacks. Gloo tells a lost peer to the operations that wait for that peer; with
+// several in flight, one of a survivor's was seen to wait on for the group's whole time-out while the others had failed.
+// So the first that fails ends all, whichever the caller waits for.
+class Gloo final : public c10d::ProcessGroupGloo {
+ public:
+  using ProcessGroupGloo::ProcessGroupGloo;
 
-// The Work is dropped before the group can be: one that lives keeps sockets open, and peers of a broken group
-// would wait for their whole time-out. No time-out here: the group's own is the only clock.
-void finish(const c10::intrusive_ptr<c10d::Work>& work) { work->wait(); }
+  void abort() override { close_all(contexts_, getSize()); }
 
-Group new_group(lethe_store store, int rank, int world_size, const std::string& host, milliseconds timeout) {
+  c10::intrusive_ptr<c10d::Work> allreduce(std::vector<at::Tensor>& tensors,
+                                           const c10d::AllreduceOptions& options) override {
+    auto work = ProcessGroupGloo::allreduce(tensors, options);
+    // No share of this group: the callback runs on one of its threads, which may not be the one that ends it.
+    work->getFuture()->addCallback([contexts = contexts_, world_size = getSize()](c10::ivalue::Future& future) {
+      if (future.hasError()) close_all(contexts, world_size);
+    });
+    return work;
+  }
+};
+
+// A failure is the group's end: what is in flight fails with it. The Work is dropped before the group can be:
+// one that lives keeps sockets open, and peers of a broken group would wait for their whole time-out.
+void finish(const Group& group, const c10::intrusive_ptr<c10d::Work>& work) {
+  try {
+    work->wait(group.wait);
+  } catch (...) {
+    group.backend->abort();
+    throw;
+  }
+}
+
+Group new_gloo(lethe_store store, int rank, int world_size, const std::string& host, milliseconds timeout) {
   auto keys = c10::make_intrusive<lethe::CallbackStore>(store, timeout);
   auto options = c10d::ProcessGroupGloo::Options::create(timeout);
   options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(host));
-  return c10::make_intrusive<c10d::ProcessGroupGloo>(keys, rank, world_size, options);
+  return {c10::make_intrusive<Gloo>(keys, rank, world_size, options), milliseconds::zero()};
+}
+
+c10::intrusive_ptr<c10d::Work> start_all_reduce(const Group& group, void* tensor) {
+  std::vector<at::Tensor> tensors{as_tensor(tensor)};
+  return group.backend->allreduce(tensors);
 }
 
 }  // namespace
@@ -81,19 +87,35 @@ void lethe_sink_write(void* sink, const uint8_t* bytes, size_t count) {
   static_cast<std::string*>(sink)->assign(reinterpret_cast<const char*>(bytes), count);
 }
 
-const char* lethe_last_error(void) { return last_error.c_str(); }
+const char* lethe_last_error(void) { return lethe::last_error.c_str(); }
 
-int lethe_group_new(lethe_store store, int rank, int world_size, const char* host, int64_t timeout_ms, void** group) {
-  return guarded([&] { *group = new Group(new_group(store, rank, world_size, host, milliseconds(timeout_ms))); });
+int lethe_gloo_new(lethe_store store, int rank, int world_size, const char* host, int64_t timeout_ms, void** group) {
+  return guarded([&] { *group = new Group(new_gloo(store, rank, world_size, host, milliseconds(timeout_ms))); });
+}
+
+int lethe_group_abort(void* group) {
+  return guarded([&] { as_group(group).backend->abort(); });
 }
 
 void lethe_group_free(void* group) { delete static_cast<Group*>(group); }
 
 int lethe_all_reduce_sum(void* group, void* tensor) {
-  return guarded([&] {
-    std::vector<at::Tensor> tensors{as_tensor(tensor)};
-    finish(as_group(group)->allreduce(tensors));
-  });
+  return guarded([&] { finish(as_group(group), start_all_reduce(as_group(group), tensor)); });
+}
+
+int lethe_start_all_reduce_sum(void* group, void* tensor, void** work) {
+  return guarded([&] { *work = new Work{start_all_reduce(as_group(group), tensor), as_group(group).wait}; });
+}
+
+int lethe_work_wait(void* work) {
+  return guarded([&] { as_work(work).work->wait(as_work(work).wait); });
+}
+
+void lethe_work_free(void* work) {
+  // Without a time Gloo waits for the operation's end, and NCCL lets the caller's stream wait for it: nobody
+  // sees the tensor while it is written. A failure was told to whoever waited, or nobody wants to know.
+  guarded([&] { as_work(work).work->wait(); });
+  delete static_cast<Work*>(work);
 }
 
 int lethe_broadcast(void* group, void* tensor, int root) {
@@ -101,7 +123,7 @@ int lethe_broadcast(void* group, void* tensor, int root) {
     std::vector<at::Tensor> tensors{as_tensor(tensor)};
     c10d::BroadcastOptions options;
     options.rootRank = root;
-    finish(as_group(group)->broadcast(tensors, options));
+    finish(as_group(group), as_group(group).backend->broadcast(tensors, options));
   });
 }
 
@@ -110,12 +132,12 @@ int lethe_all_gather(void* group, void* const* outputs, size_t count, void* inpu
     std::vector<std::vector<at::Tensor>> gathered(1);
     for (size_t rank = 0; rank < count; rank++) gathered[0].push_back(as_tensor(outputs[rank]));
     std::vector<at::Tensor> inputs{as_tensor(input)};
-    finish(as_group(group)->allgather(gathered, inputs));
+    finish(as_group(group), as_group(group).backend->allgather(gathered, inputs));
   });
 }
 
 int lethe_barrier(void* group) {
-  return guarded([&] { finish(as_group(group)->barrier()); });
+  return guarded([&] { finish(as_group(group), as_group(group).backend->barrier()); });
 }
 
 }  // extern "C"

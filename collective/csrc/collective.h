@@ -31,8 +31,15 @@ void lethe_sink_write(void* sink, const uint8_t* bytes, size_t count);
 
 const char* lethe_last_error(void);
 
-// Takes the store over, whatever the outcome.
-int lethe_group_new(lethe_store store, int rank, int world_size, const char* host, int64_t timeout_ms, void** group);
+// A group of either backend, and the operations below on it. Takes the store over, whatever the outcome.
+int lethe_gloo_new(lethe_store store, int rank, int world_size, const char* host, int64_t timeout_ms, void** group);
+// NCCL's half lives in a shared object of its own (nccl.cpp), which Rust opens at run time.
+//   int lethe_nccl_new(lethe_store store, int rank, int world_size, int device, int64_t timeout_ms, void** group);
+//   int lethe_nccl_devices(void);
+//   const char* lethe_nccl_last_error(void);
+
+// Ends what is in flight and closes the connections; nothing else may follow but works' and the group's end.
+int lethe_group_abort(void* group);
 void lethe_group_free(void* group);
 
 // Each waits until the operation ended or the group's time-out passed. Tensors are at::Tensor*, as tch holds them.
@@ -40,6 +47,12 @@ int lethe_all_reduce_sum(void* group, void* tensor);
 int lethe_broadcast(void* group, void* tensor, int root);
 int lethe_all_gather(void* group, void* const* outputs, size_t count, void* input);
 int lethe_barrier(void* group);
+
+// Returns once the operation is queued. Every work is freed, before its group is; one that was not waited for is
+// waited for then.
+int lethe_start_all_reduce_sum(void* group, void* tensor, void** work);
+int lethe_work_wait(void* work);
+void lethe_work_free(void* work);
 
 #ifdef __cplusplus
 }

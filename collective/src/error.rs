@@ -1,6 +1,6 @@
 //! What can go wrong with a group, as far as a caller acts on it differently.
 //!
-//! It must never hide which operation failed: every variant names it.
+//! It must never hide which operation failed: every variant of one names it.
 
 use lethe_common::fault::Fault;
 
@@ -12,13 +12,16 @@ pub enum CollectiveError {
     /// A peer's connection is gone; the group is of no more use.
     #[error("{operation} lost a peer: {detail}")]
     PeerLost { operation: &'static str, detail: String },
-    /// Anything else that libtorch says, such as a dtype that Gloo cannot add.
+    /// This machine lacks what the backend needs, and lacks it until the process starts again.
+    #[error("{backend} cannot be used here: {detail}")]
+    Unavailable { backend: &'static str, detail: String },
+    /// Anything else, such as a tensor that the backend cannot take.
     #[error("{operation} failed: {detail}")]
     Other { operation: &'static str, detail: String },
 }
 
 impl From<CollectiveError> for Fault {
-    /// Retryable, whichever it is: the next generation has other peers, and attempts are bounded.
+    /// Retryable, whichever it is: the next generation has other peers or another machine, and attempts are bounded.
     fn from(error: CollectiveError) -> Self {
         Self::retryable(error.to_string())
     }

@@ -28,7 +28,7 @@ pub(crate) struct StoreCallbacks {
 unsafe extern "C" {
     fn lethe_sink_write(sink: *mut c_void, bytes: *const u8, count: usize);
     fn lethe_last_error() -> *const c_char;
-    pub(crate) fn lethe_group_new(
+    pub(crate) fn lethe_gloo_new(
         store: StoreCallbacks,
         rank: c_int,
         world_size: c_int,
@@ -36,6 +36,7 @@ unsafe extern "C" {
         timeout_ms: i64,
         group: *mut *mut c_void,
     ) -> c_int;
+    pub(crate) fn lethe_group_abort(group: *mut c_void) -> c_int;
     pub(crate) fn lethe_group_free(group: *mut c_void);
     pub(crate) fn lethe_all_reduce_sum(group: *mut c_void, tensor: *mut c_void) -> c_int;
     pub(crate) fn lethe_broadcast(group: *mut c_void, tensor: *mut c_void, root: c_int) -> c_int;
@@ -46,16 +47,31 @@ unsafe extern "C" {
         input: *mut c_void,
     ) -> c_int;
     pub(crate) fn lethe_barrier(group: *mut c_void) -> c_int;
+    pub(crate) fn lethe_start_all_reduce_sum(group: *mut c_void, tensor: *mut c_void, work: *mut *mut c_void) -> c_int;
+    pub(crate) fn lethe_work_wait(work: *mut c_void) -> c_int;
+    pub(crate) fn lethe_work_free(work: *mut c_void);
 }
 
 /// Turns the code of a call that this thread just made into a result.
 pub(crate) fn check(operation: &'static str, code: c_int) -> Result<(), CollectiveError> {
+    // SAFETY: the shim's text is as `check_with` asks.
+    unsafe { check_with(operation, code, || lethe_last_error()) }
+}
+
+/// As [`check`], with the text of another object.
+///
+/// # Safety
+/// `last_error` must give a NUL-terminated string of this thread that lives until its next failure.
+pub(crate) unsafe fn check_with(
+    operation: &'static str,
+    code: c_int,
+    last_error: impl FnOnce() -> *const c_char,
+) -> Result<(), CollectiveError> {
     if code == OK {
         return Ok(());
     }
-    // SAFETY: the text is a NUL-terminated string of this thread that lives until its next failure, and it is
-    // copied here at once.
-    let text = unsafe { CStr::from_ptr(lethe_last_error()) }.to_string_lossy();
+    // SAFETY: the caller's promise; the text is copied here at once.
+    let text = unsafe { CStr::from_ptr(last_error()) }.to_string_lossy();
     let detail = text.lines().next().unwrap_or_default().to_owned();
     Err(match code {
         TIMED_OUT => CollectiveError::TimedOut { operation, detail },

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::task::{Checkpoint, TaskInput, TaskOutput};
+use crate::task::{Checkpoint, TaskInput, TaskOutput, Whereabouts};
 
 /// The largest frame, in bytes: a gather task lists the outputs of every shard.
 pub const MAX_FRAME_BYTES: u32 = 256 << 20;
@@ -48,6 +48,11 @@ pub enum FromExecutor {
     Failed {
         task: TaskId,
         fault: Fault,
+    },
+    /// Where a rank of a gang is, told by another thread than the one that trains.
+    Whereabouts {
+        task: TaskId,
+        place: Whereabouts,
     },
     /// Written; it is real once the coordinator has stored where it lies.
     Checkpoint {

@@ -237,6 +237,9 @@ impl Agent {
             ExecutorEvent::Frame(FromExecutor::Rendezvous { call, task, generation, request }) => {
                 self.serve_rendezvous(call, rendezvous::Question { task, generation, request });
             }
+            ExecutorEvent::Frame(FromExecutor::Whereabouts { task, place }) => {
+                self.post.iter().for_each(|post| post.place(task.clone(), place.clone()));
+            }
             ExecutorEvent::Frame(FromExecutor::Checkpoint { task, checkpoint }) => {
                 let (worker, leader) = (self.options.id.clone(), self.leader.borrow().clone());
                 tokio::spawn(checkpoint::tell(leader, worker, task, checkpoint));

@@ -9,6 +9,8 @@ use tokio::sync::mpsc;
 use tracing::warn;
 use v1::worker_message::Kind;
 
+use crate::task::Whereabouts;
+
 /// Places in the outbox that progress leaves to what matters: all slots handed back at once, and more.
 const KEPT_FOR_FAILURES: usize = 128;
 
@@ -30,8 +32,19 @@ impl Post {
 
     /// Dropped where the network is behind: the next report says more.
     pub(super) fn progress(&self, task: TaskId, done: u64, total: u64) {
+        self.may_send(v1::TaskProgress { task: Some(task.into()), done, total, place: None });
+    }
+
+    /// Dropped likewise.
+    pub(super) fn place(&self, task: TaskId, place: Whereabouts) {
+        let Whereabouts { step, steps, call, call_number, waits } = place;
+        let place = v1::GangPlace { step, call, call_number, waits };
+        let done = step.saturating_sub(1);
+        self.may_send(v1::TaskProgress { task: Some(task.into()), done, total: steps, place: Some(place) });
+    }
+
+    fn may_send(&self, progress: v1::TaskProgress) {
         if self.outbox.capacity() > KEPT_FOR_FAILURES {
-            let progress = v1::TaskProgress { task: Some(task.into()), done, total, place: None };
             drop(self.outbox.try_send(v1::WorkerMessage { kind: Some(Kind::Progress(progress)) }));
         }
     }

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lethe_collective::{Group, GroupOptions};
+use lethe_collective::{Backend, Group, GroupOptions};
 use lethe_common::fault::Fault;
 use lethe_common::ids::TaskId;
 use lethe_common::spec::Spec;
@@ -19,7 +19,7 @@ use super::listen::Assignment;
 use super::rendezvous::AgentStore;
 use super::{Programs, memory};
 use crate::frame::{FromExecutor, Place, RunTask, Work};
-use crate::task::{Announce, Blobs, Checkpoint, Connect, GangContext, GangMemory, TaskContext, TaskOutput};
+use crate::task::{Announce, Blobs, Checkpoint, Connect, GangContext, GangMemory, TaskContext, TaskOutput, Tell};
 
 /// The shortest time between two progress reports of a task; the last unit is always reported.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
@@ -84,7 +84,8 @@ impl Runner {
                 };
                 self.memory.enter(&task);
                 let announce = announce(self.link.clone(), task.clone());
-                let gang = GangContext { checkpoint, ..gang(place, store, announce) };
+                let tell = tell(self.link.clone(), task.clone());
+                let gang = GangContext { checkpoint, ..gang(place, store, (announce, tell)) };
                 (self.programs.gang)(program, &ctx, gang, &mut self.memory)
             }
         }
@@ -108,13 +109,19 @@ fn announce(link: Link, task: TaskId) -> Announce {
     })
 }
 
-fn gang<'a>(place: Place, store: AgentStore, announce: Announce) -> GangContext<'a> {
+fn tell(link: Link, task: TaskId) -> Tell {
+    Arc::new(move |place| {
+        drop(link.send(&FromExecutor::Whereabouts { task: task.clone(), place }));
+    })
+}
+
+fn gang<'a>(place: Place, store: AgentStore, (announce, tell): (Announce, Tell)) -> GangContext<'a> {
     let Place { generation, rank, world_size, timeout_ms } = place;
     let timeout = Duration::from_millis(timeout_ms);
     let host = std::env::var(HOST_VARIABLE).unwrap_or_else(|_| "127.0.0.1".to_owned());
-    let options = GroupOptions { rank, world_size, host, timeout };
+    let options = GroupOptions { rank, world_size, backend: Backend::Gloo { host }, timeout };
     let connect: Connect<'a> = Box::new(move || Group::connect(Arc::new(store), &options));
-    GangContext { rank, world_size, generation, timeout, connect: Some(connect), checkpoint: None, announce }
+    GangContext { rank, world_size, generation, timeout, connect: Some(connect), checkpoint: None, announce, tell }
 }
 
 /// Reports progress at most once an interval. A lost agent is noticed by the listener.

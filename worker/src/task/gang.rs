@@ -21,12 +21,32 @@ pub struct GangContext<'a> {
     pub checkpoint: Option<Checkpoint>,
     /// Tells the coordinator of a checkpoint that is written.
     pub announce: Announce,
+    /// Tells the coordinator where this rank is.
+    pub tell: Tell,
 }
 
 pub type Connect<'a> = Box<dyn FnOnce() -> Result<Group, CollectiveError> + 'a>;
 
 /// From any thread: the step, and the blob.
 pub type Announce = Arc<dyn Fn(u64, BlobRef) + Send + Sync>;
+
+/// From any thread.
+pub type Tell = Arc<dyn Fn(Whereabouts) + Send + Sync>;
+
+/// Where a rank is in its training.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whereabouts {
+    /// The step that is worked on, from 1; 0 before the first.
+    pub step: u64,
+    /// Steps of the whole training.
+    pub steps: u64,
+    /// The collective call that it is in, or the last one that it left.
+    pub call: String,
+    /// Of the calls of this step, from 1; 0 before the first.
+    pub call_number: u64,
+    /// Whether it is in the call.
+    pub waits: bool,
+}
 
 /// A training's state after a step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ mod gang;
 
 pub use blobs::Blobs;
 pub use context::{TaskContext, TaskInput, TaskOutput};
-pub use gang::{Announce, Checkpoint, Connect, GangContext, GangMemory};
+pub use gang::{Announce, Checkpoint, Connect, GangContext, GangMemory, Tell, Whereabouts};
 
 use serde::{Deserialize, Serialize};
 

@@ -5,7 +5,7 @@
 //! gradient of the global loss. A share that is too large is computed in pieces: features first, without what backward
 //! needs, and each piece again once its slopes are known (gradient caching, arXiv 2101.06983).
 
-use lethe_collective::Group;
+use lethe_collective::Collective;
 use lethe_common::fault::Fault;
 use lethe_model::error::Result as ModelResult;
 use lethe_model::gradients::{leaf, leaf_gradients, through};
@@ -30,7 +30,7 @@ pub struct Exchange<'a> {
     pub step: u64,
     /// In how many pieces the share is computed.
     pub pieces: usize,
-    pub group: &'a Group,
+    pub group: &'a dyn Collective,
 }
 
 /// What the loss of the gathered features gave this rank.

@@ -16,6 +16,7 @@ mod training;
 mod unlearn;
 mod vocabulary;
 mod vote;
+mod whereabouts;
 
 use lethe_common::fault::Fault;
 use lethe_common::program::GangProgram;

@@ -3,7 +3,7 @@
 //! Ranks that would not train the same thing are refused before the first step. After a loss the survivors exchange their last applied step, the highest wins, and laggards copy it;
 //! so a step that one rank applied is never taken twice.
 
-use lethe_collective::Group;
+use lethe_collective::Collective;
 use lethe_common::blob::Digest;
 use lethe_common::fault::Fault;
 use lethe_common::ids::Generation;
@@ -60,7 +60,7 @@ impl Trainee {
 
     /// Refuses ranks that begin elsewhere: `origin` is a digest of the first weights and of everything that a step
     /// depends on.
-    pub fn require_same_origin(origin: Digest, group: &Group) -> Result<(), Fault> {
+    pub fn require_same_origin(origin: Digest, group: &dyn Collective) -> Result<(), Fault> {
         let own = Tensor::f_from_slice(&words(origin)).map_err(torch)?;
         let gathered = group.all_gather(&own).map_err(collective_fault)?;
         let strange = |other: &Tensor| Vec::<i64>::try_from(other).map(|other| other != words(origin));
@@ -74,7 +74,7 @@ impl Trainee {
     }
 
     /// Brings every rank to the highest applied step among them, or to the checkpoint's where that is higher still.
-    pub fn agree(&mut self, kept: Option<Kept<'_>>, group: &Group) -> Result<(), Fault> {
+    pub fn agree(&mut self, kept: Option<Kept<'_>>, group: &dyn Collective) -> Result<(), Fault> {
         let steps = every(self.applied() as i64, group)?;
         let highest = steps.iter().copied().max().unwrap_or(0);
         if let Some(kept) = kept.filter(|kept| kept.checkpoint.step as i64 > highest)
@@ -91,7 +91,7 @@ impl Trainee {
     }
 
     /// Reads the checkpoint; false where some rank cannot, and then no rank goes on from it.
-    fn read(&mut self, kept: &Kept<'_>, group: &Group) -> Result<bool, Fault> {
+    fn read(&mut self, kept: &Kept<'_>, group: &dyn Collective) -> Result<bool, Fault> {
         let Checkpoint { step, blob } = kept.checkpoint;
         let read = kept.blobs.get(blob).map_err(|error| error.to_string());
         let usable = read.as_ref().is_ok_and(|bytes| snapshot::check(self, kept.origin, bytes).is_ok());
@@ -112,7 +112,7 @@ impl Trainee {
         Ok(true)
     }
 
-    fn copy_from(&mut self, root: u32, steps: i64, group: &Group) -> Result<(), Fault> {
+    fn copy_from(&mut self, root: u32, steps: i64, group: &dyn Collective) -> Result<(), Fault> {
         let [first, second] = self.optimizer.moments();
         for mut buffer in [self.clip.flat(), first, second] {
             group.broadcast(&mut buffer, root).map_err(collective_fault)?;
@@ -139,7 +139,7 @@ impl Trainee {
 }
 
 /// Every rank's number, in order of rank.
-fn every(own: i64, group: &Group) -> Result<Vec<i64>, Fault> {
+fn every(own: i64, group: &dyn Collective) -> Result<Vec<i64>, Fault> {
     let gathered = group.all_gather(&Tensor::from_slice(&[own])).map_err(collective_fault)?;
     gathered.iter().map(|number| number.f_int64_value(&[0])).collect::<Result<_, TchError>>().map_err(torch)
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use lethe_collective::Collective;
 use lethe_common::blob::Digest;
 use lethe_common::fault::Fault;
 use lethe_common::spec::{GangSection, Precision};
@@ -22,6 +23,7 @@ use super::sampler::rank_rows;
 use super::saver::Saver;
 use super::trainee::{Applied, Kept, Trainee};
 use super::vote::{Verdict, Vote};
+use super::whereabouts::Teller;
 use crate::programs::fault::{collective_fault, fatal, model_fault};
 use crate::task::{GangContext, GangMemory, TaskContext, TaskOutput};
 
@@ -144,6 +146,8 @@ impl Course<'_> {
         let connect = gang.connect.take().ok_or_else(|| Fault::fatal("a generation meets once"))?;
         let group = connect().map_err(collective_fault)?;
         Trainee::require_same_origin(origin, &group)?;
+        let teller = Teller::start(self.section.steps, group.ledger(), Arc::clone(&gang.tell));
+        teller.at(trainee.applied() + 1);
         let kept = gang.checkpoint.as_ref().map(|checkpoint| Kept { checkpoint, blobs: ctx.blobs, origin });
         trainee.agree(kept, &group)?;
         let mut saver = (gang.rank == 0).then(|| self.saver(ctx, &gang));
@@ -152,6 +156,8 @@ impl Course<'_> {
         while trainee.applied() < self.section.steps {
             ctx.stop_if_cancelled()?;
             let step = trainee.applied();
+            teller.at(step + 1);
+            group.begin_step(step + 1);
             let exchange = Exchange { clip: &trainee.clip, objective: self.objective, step, pieces, group: &group };
             let Reduced { loss, gradient } = exchange.gradient()?;
             let vote = Vote { generation, applied: step, is_finite: is_finite(&gradient)? };

@@ -3,7 +3,7 @@
 //! A vote is not atomic: a rank may fall while it is counted, and others may then have applied the step. So after a
 //! loss the ranks exchange their last applied step ([`super::trainee::Trainee::agree`]).
 
-use lethe_collective::Group;
+use lethe_collective::Collective;
 use lethe_common::fault::Fault;
 use lethe_common::ids::Generation;
 use lethe_model::tch::{TchError, Tensor};
@@ -30,7 +30,7 @@ pub enum Verdict {
 
 impl Vote {
     /// Waits for every rank's vote; a rank that is late beyond the group's time-out fails the generation.
-    pub fn cast(self, group: &Group) -> Result<Verdict, Fault> {
+    pub fn cast(self, group: &dyn Collective) -> Result<Verdict, Fault> {
         let own = Tensor::f_from_slice(&self.encode()).map_err(torch)?;
         let votes = group.all_gather(&own).map_err(collective_fault)?;
         let votes = votes.iter().map(decode).collect::<Result<Vec<Self>, TchError>>().map_err(torch)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use lethe_collective::{CollectiveError, Group, GroupOptions, MemoryStore};
+use lethe_collective::{Backend, CollectiveError, Group, GroupOptions, MemoryStore};
 use lethe_common::spec::{GangSection, Precision};
 use lethe_evidence::{PairRole, PairRow};
 use lethe_model::tch::Kind;
@@ -170,7 +170,7 @@ impl Seat {
         let options = GroupOptions {
             rank: self.rank,
             world_size: self.world_size,
-            host: "127.0.0.1".to_owned(),
+            backend: Backend::Gloo { host: "127.0.0.1".to_owned() },
             timeout: Duration::from_secs(60),
         };
         Group::connect(self.store, &options)

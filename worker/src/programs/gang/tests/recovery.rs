@@ -26,6 +26,7 @@ fn context<'a>(seat: Seat, generation: u64) -> GangContext<'a> {
         connect: Some(Box::new(move || seat.connect())),
         checkpoint: None,
         announce: Arc::new(|_, _| {}),
+        tell: Arc::new(|_| {}),
     }
 }
 
