@@ -173,10 +173,11 @@ impl Engine {
 
     fn place(&mut self, worker: &WorkerId, task: &TaskId, place: GangPlace, turn: &mut Turn<'_>) {
         turn.workers.renew(worker, task, turn.now);
-        self.with(&task.audit, |audit| match &mut audit.work {
-            Work::Gang(work) => work.place(worker, task, place),
-            Work::None | Work::Map(_) | Work::Reduce(_) => {}
-        });
+        let work = self.audits.get_mut(&task.audit).map(|audit| &mut audit.work);
+        let Some(Work::Gang(work)) = work else { return };
+        if work.place(worker, task, place) {
+            turn.workers.note_step(worker);
+        }
     }
 
     /// A sign of life too.

@@ -206,6 +206,8 @@ impl GangWork {
             Some(kept) if kept.step >= checkpoint.step => CommitOutcome::Stale,
             Some(kept) if kept.blob.path == checkpoint.blob.path => CommitOutcome::Refused,
             Some(_) | None => {
+                // A training that gets on has not used its generations up, however many it loses on the way.
+                ledger.tally(self.phase, &mut turn.outbox).strikes = 0;
                 ledger.keep_checkpoint(self.phase, checkpoint, &mut turn.outbox);
                 CommitOutcome::Applied
             }
@@ -259,13 +261,13 @@ impl GangWork {
         self.state = GangState::Forming;
     }
 
-    /// A rank of the current generation says where it is.
-    pub fn place(&mut self, worker: &WorkerId, task: &TaskId, place: GangPlace) {
+    /// A rank of the current generation says where it is; whether it took a step since it last did.
+    pub fn place(&mut self, worker: &WorkerId, task: &TaskId, place: GangPlace) -> bool {
         match &self.state {
             GangState::Running { attempt, .. } if *attempt == task.attempt && task.phase == self.phase => {
-                self.places.note(task.shard, worker, place);
+                self.places.note(task.shard, worker, place)
             }
-            GangState::Running { .. } | GangState::Forming => {}
+            GangState::Running { .. } | GangState::Forming => false,
         }
     }
 

@@ -108,6 +108,10 @@ impl Member {
 
     pub fn succeeded(&mut self) {
         self.committed += 1;
+        self.worked();
+    }
+
+    pub fn worked(&mut self) {
         self.faults_in_a_row = 0;
         self.rests_until = None;
     }

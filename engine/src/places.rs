@@ -38,11 +38,12 @@ impl Places {
         self.ranks.insert(rank, Rank { worker: worker.clone(), host: host.to_owned(), place: None });
     }
 
-    pub fn note(&mut self, rank: ShardId, worker: &WorkerId, mut place: GangPlace) {
+    /// Whether the rank took a step since it last said where it is.
+    pub fn note(&mut self, rank: ShardId, worker: &WorkerId, mut place: GangPlace) -> bool {
         place.call.truncate(place.call.floor_char_boundary(MAX_CALL_BYTES));
-        if let Some(rank) = self.ranks.get_mut(&rank).filter(|rank| rank.worker == *worker) {
-            rank.place = Some(place);
-        }
+        let Some(rank) = self.ranks.get_mut(&rank).filter(|rank| rank.worker == *worker) else { return false };
+        let step = place.step;
+        rank.place.replace(place).is_some_and(|before| before.step < step)
     }
 
     /// The rank that is furthest behind, where one is; one that has said nothing is behind all that have.
@@ -94,7 +95,7 @@ mod tests {
         let mut places = Places::default();
         for (rank, place) in (0..).zip(of) {
             places.seat(ShardId(rank), &worker(rank), "h");
-            place.iter().for_each(|place| places.note(ShardId(rank), &worker(rank), place.clone()));
+            place.iter().for_each(|place| drop(places.note(ShardId(rank), &worker(rank), place.clone())));
         }
         places
     }

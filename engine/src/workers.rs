@@ -86,6 +86,11 @@ impl Workers {
         self.change(worker, |member| member.failed(reason, rest));
     }
 
+    /// A rank took a step: what failed before is no row any more.
+    pub fn note_step(&mut self, worker: &WorkerId) {
+        self.change(worker, Member::worked);
+    }
+
     /// Marks a task as to be stopped; false where the worker does not hold it, or was told before.
     pub fn abort(&mut self, worker: &WorkerId, task: &TaskId, until: Millis) -> bool {
         let member = self.all.get_mut(worker);

@@ -1,13 +1,13 @@
 //! Gang phases: all ranks or none, one generation at a time, and rank 0's result is the phase's.
 
 use lethe_common::fault::Fault;
-use lethe_common::ids::Generation;
+use lethe_common::ids::{Generation, TaskId};
 use lethe_common::time::Millis;
-use lethe_engine::{AuditState, Command, CommitOutcome, PhaseRecord, PhaseState, Tally};
+use lethe_engine::{AuditState, Command, CommitOutcome, Event, GangPlace, PhaseRecord, PhaseState, Tally};
 
 use crate::bench::{
-    Bench, abort, acknowledge, audit_record, ended, gang, leases, outputs, persist, phase_record, running,
-    start_member, task, worker,
+    Bench, abort, acknowledge, audit_record, checkpoint_of, ended, gang, leases, outputs, persist, phase_record,
+    running, start_member, task, worker,
 };
 
 /// Each retry here is a fault or a loss, so that it counts as a strike too.
@@ -126,4 +126,47 @@ fn a_fatal_fault_of_one_rank_stops_all() {
     let reason = "phase train, rank 1 on worker w1: shapes differ".to_owned();
     assert_eq!(bench.phase(0).state, PhaseState::Failed { at: Millis(0), reason });
     assert_eq!(bench.fail(0, task(0, 0, 0), Fault::fatal("stopped")), vec![], "nobody asks any more: {}", worker(0));
+}
+
+/// One rank of one fails again and again, each time after it has got on; the next generation's task.
+fn failing_after(bench: &mut Bench, last: TaskId, gets_on: impl Fn(&mut Bench, &TaskId)) -> Option<TaskId> {
+    gets_on(bench, &last);
+    let next = bench.fail(0, last, Fault::retryable("the executor was killed"));
+    leases(&next).pop().map(|(_, task)| task)
+}
+
+#[test]
+fn a_rank_that_takes_steps_between_its_losses_is_not_left_to_rest() {
+    let steps = |bench: &mut Bench, task: &TaskId| {
+        for step in [4, 5] {
+            let place = GangPlace { step, call: "all_reduce".to_owned(), call_number: 1, waits: true };
+            bench.step(Event::GangProgressed { worker: worker(0), task: task.clone(), place });
+        }
+    };
+    let mut bench = formed(1, 1);
+    let mut last = task(0, 0, 0);
+    for _ in 0..10 {
+        last = failing_after(&mut bench, last, steps).expect("the next generation forms at once");
+    }
+    for _ in 0..2 {
+        let next = failing_after(&mut bench, last.clone(), |_, _| {});
+        let Some(next) = next else { return };
+        last = next;
+    }
+    panic!("a rank that fails before any step does not rest");
+}
+
+#[test]
+fn a_gang_that_leaves_checkpoints_does_not_use_its_generations_up() {
+    let mut bench = formed(1, 1);
+    let mut last = task(0, 0, 0);
+    for step in 1..=2 * bench.knobs.max_generations {
+        bench.checkpoint(0, last.clone(), checkpoint_of(&last, step));
+        let place = |step| GangPlace { step, ..GangPlace::default() };
+        for at in [step, step + 1] {
+            bench.step(Event::GangProgressed { worker: worker(0), task: last.clone(), place: place(at) });
+        }
+        last = failing_after(&mut bench, last, |_, _| {}).expect("the next generation forms");
+    }
+    assert_eq!(bench.phase(0).tally.strikes, 1, "since the last checkpoint");
 }
