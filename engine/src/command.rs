@@ -1,6 +1,7 @@
 //! What the driver does for the engine, in this order. `Persist` comes first in a list, and the rest
 //! may be acted on only once the store took it. All are idempotent under their task id.
 
+use lethe_common::blob::BlobRef;
 use lethe_common::ids::{Attempt, AuditId, Generation, PhaseIndex, TaskId, WorkerId};
 
 use crate::record::{Change, GangCheckpoint, Output};
@@ -41,6 +42,8 @@ pub enum Command {
         task: TaskId,
         step: u64,
         outcome: CommitOutcome,
+        /// The one that it takes the place of, which nobody will ask for again: it can be deleted.
+        replaced: Option<BlobRef>,
     },
     /// The audit reached a terminal state, which is durable and final.
     AuditEnded {

@@ -183,9 +183,16 @@ impl Engine {
     /// A sign of life too.
     fn checkpoint(&mut self, worker: WorkerId, task: TaskId, checkpoint: GangCheckpoint, turn: &mut Turn<'_>) {
         turn.workers.renew(&worker, &task, turn.now);
-        let (step, audit) = (checkpoint.step, self.audits.get_mut(&task.audit));
-        let outcome = audit.map_or(CommitOutcome::Stale, |a| a.checkpoint((&worker, &task), checkpoint, turn));
-        turn.outbox.push(Command::AcknowledgeCheckpoint { worker, task, step, outcome });
+        let (step, path) = (checkpoint.step, checkpoint.blob.path.clone());
+        let Some(audit) = self.audits.get_mut(&task.audit) else {
+            let outcome = CommitOutcome::Stale;
+            turn.outbox.push(Command::AcknowledgeCheckpoint { worker, task, step, outcome, replaced: None });
+            return;
+        };
+        let before = audit.ledger.kept_checkpoint(task.phase).map(|kept| kept.blob.clone());
+        let outcome = audit.checkpoint((&worker, &task), checkpoint, turn);
+        let replaced = before.filter(|blob| outcome == CommitOutcome::Applied && blob.path != path);
+        turn.outbox.push(Command::AcknowledgeCheckpoint { worker, task, step, outcome, replaced });
     }
 
     fn forgive_stall(&mut self, ms: u64, turn: &mut Turn<'_>) {

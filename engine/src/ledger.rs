@@ -215,6 +215,11 @@ impl Ledger {
         record.generation
     }
 
+    /// What a gang's phase would go on from; none where there is no such phase.
+    pub fn kept_checkpoint(&self, phase: PhaseIndex) -> Option<&GangCheckpoint> {
+        self.phases.get(phase.0 as usize)?.checkpoint.as_ref()
+    }
+
     pub fn keep_checkpoint(&mut self, phase: PhaseIndex, checkpoint: GangCheckpoint, outbox: &mut Outbox) {
         self.phase_mut(phase, outbox).checkpoint = Some(checkpoint);
     }

@@ -16,7 +16,7 @@ pub struct GangPlace {
     pub step: u64,
     /// The collective call it waits in, or else the last that it left; empty before the first.
     pub call: String,
-    /// How many calls of this generation it has begun.
+    /// Of the calls of this step, from 1; 0 before the first.
     pub call_number: u64,
     pub waits: bool,
 }
@@ -95,7 +95,9 @@ mod tests {
         let mut places = Places::default();
         for (rank, place) in (0..).zip(of) {
             places.seat(ShardId(rank), &worker(rank), "h");
-            place.iter().for_each(|place| drop(places.note(ShardId(rank), &worker(rank), place.clone())));
+            if let Some(place) = place {
+                places.note(ShardId(rank), &worker(rank), place.clone());
+            }
         }
         places
     }

@@ -31,7 +31,7 @@ pub enum ModelError {
     WrongShape { name: String, have: Vec<i64>, want: Vec<i64> },
     #[error("the checkpoint has {} tensors that the config does not know, first {:?}{}", names.len(), first(names), hint(names))]
     UnknownTensors { names: Vec<String> },
-    #[error("tensor {name} has dtype {dtype}, expected F32, F16 or BF16; convert it")]
+    #[error("tensor {name} has dtype {dtype}, expected F32, F16, BF16 or F64; convert it")]
     WrongDtype { name: String, dtype: String },
     #[error("tensor {name} holds NaN or infinity; this checkpoint is broken, take an earlier one")]
     NotFinite { name: String },

@@ -3,9 +3,10 @@
 //! It must never accumulate into a parameter: every call returns fresh numbers, so there is nothing to zero.
 //!
 //! A global batch over ranks: encode local pairs; gather features; turn the gathered matrices and the logit scale
-//! into leaves; take any loss of them; [`leaf_gradients`] gives its slopes; [`through`] carries the local rows back
-//! into the parameters. The sum of the ranks' results is then exactly the gradient of the global loss, if the slope of
-//! the logit scale, which every rank has in full, is divided by the world size first.
+//! into leaves; take this rank's part of a loss of them; [`leaf_gradients`] gives its slopes, which are summed over ranks;
+//! [`through`] carries the local rows back into the parameters. The sum of the ranks' results is then exactly the gradient
+//! of the global loss. A rank that takes the whole loss instead of a part sums nothing, and divides the slope of the logit
+//! scale by the world size.
 
 use tch::Tensor;
 

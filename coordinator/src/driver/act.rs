@@ -34,7 +34,8 @@ impl Driver {
                 }
                 Command::Abort { worker, task, reason } => self.abort(&worker, task, reason),
                 Command::Acknowledge { worker, task, outcome } => self.acknowledge(worker, task, outcome),
-                Command::AcknowledgeCheckpoint { worker, task, step, outcome } => {
+                Command::AcknowledgeCheckpoint { worker, task, step, outcome, replaced } => {
+                    replaced.into_iter().for_each(|blob| self.delete_soon(blob.path));
                     debug!(%worker, %task, step, ?outcome, "checkpoint");
                     for reply in self.checkpoints.remove(&(worker, task, step)).unwrap_or_default() {
                         reply.send(outcome).ok(); // the caller may be gone
@@ -43,6 +44,16 @@ impl Driver {
                 Command::AuditEnded { audit } => self.ended(&audit),
             }
         }
+    }
+
+    /// What is left behind where this fails is swept with all that nobody points at.
+    fn delete_soon(&self, path: String) {
+        let blobs = self.config.blobs.clone();
+        tokio::spawn(async move {
+            if let Err(error) = blobs.delete(vec![path]).await {
+                debug!(%error, "a checkpoint that was replaced is left to the sweep");
+            }
+        });
     }
 
     /// The worker's session began after this was decided: the loss of the one before is in the backlog, and its

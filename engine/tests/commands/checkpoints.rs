@@ -13,7 +13,7 @@ fn formed() -> Bench {
 }
 
 fn answer(index: u32, task: TaskId, step: u64, outcome: CommitOutcome) -> Command {
-    Command::AcknowledgeCheckpoint { worker: worker(index), task, step, outcome }
+    Command::AcknowledgeCheckpoint { worker: worker(index), task, step, outcome, replaced: None }
 }
 
 /// The checkpoints that members are started with.
@@ -34,6 +34,22 @@ fn a_newer_one_is_stored_and_its_repetition_is_answered_alike() {
     let stored = persist(vec![phase_record(0, record)]);
     assert_eq!(bench.checkpoint(0, rank.clone(), kept.clone()), vec![stored, applied.clone()]);
     assert_eq!(bench.checkpoint(0, rank, kept), vec![applied]);
+}
+
+#[test]
+fn the_one_that_is_replaced_can_go() {
+    let mut bench = formed();
+    let (rank, first) = (task(0, 0, 0), checkpoint_of(&task(0, 0, 0), 20));
+    bench.checkpoint(0, rank.clone(), first.clone());
+    let replaced = |commands: &[Command]| match commands.last() {
+        Some(Command::AcknowledgeCheckpoint { replaced, .. }) => replaced.clone(),
+        other => panic!("{other:?} answers no checkpoint"),
+    };
+    let second = checkpoint_of(&rank, 40);
+    assert_eq!(replaced(&bench.checkpoint(0, rank.clone(), second.clone())), Some(first.blob));
+    assert_eq!(replaced(&bench.checkpoint(0, rank.clone(), second)), None, "asked again");
+    let late = checkpoint_of(&rank, 30);
+    assert_eq!(replaced(&bench.checkpoint(0, rank, late)), None, "nothing took its place");
 }
 
 #[test]

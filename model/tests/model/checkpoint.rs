@@ -101,9 +101,9 @@ fn strange_tensors_are_named() {
     let strange = altered("logit_bias", Dtype::F32, &[1], &[0; 4]);
     assert!(error(&tiny(), &strange).to_string().contains("SigLIP"));
 
-    let wide = altered("logit_scale", Dtype::F64, &[], &[0; 8]);
-    let message = error(&tiny(), &wide).to_string();
-    assert_eq!(message, "tensor logit_scale has dtype F64, expected F32, F16 or BF16; convert it");
+    let whole = altered("logit_scale", Dtype::I64, &[], &[0; 8]);
+    let message = error(&tiny(), &whole).to_string();
+    assert_eq!(message, "tensor logit_scale has dtype I64, expected F32, F16, BF16 or F64; convert it");
 
     let broken = altered("logit_scale", Dtype::F32, &[], &f32::NAN.to_le_bytes());
     assert!(error(&tiny(), &broken).to_string().contains("tensor logit_scale holds NaN or infinity"));

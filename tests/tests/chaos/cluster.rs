@@ -34,6 +34,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(25);
 pub struct Shape {
     pub heartbeat_ms: u64,
     pub workers: usize,
+    /// The fewest workers that a gang goes on with; all, where there is none.
+    pub gang_floor: Option<u32>,
     /// The blobs lie on a disk of their own, of so many bytes.
     pub disk_bytes: Option<u64>,
     /// Every part has a network namespace of its own.
@@ -44,7 +46,14 @@ pub struct Shape {
 
 impl Shape {
     pub fn usual() -> Self {
-        Self { heartbeat_ms: 500, workers: 3, disk_bytes: None, is_apart: false, variables: Vec::new() }
+        Self {
+            heartbeat_ms: 500,
+            workers: 3,
+            gang_floor: None,
+            disk_bytes: None,
+            is_apart: false,
+            variables: Vec::new(),
+        }
     }
 }
 
@@ -56,6 +65,7 @@ pub struct Cluster {
     pub operator: Operator,
     pub etcd: EtcdCluster,
     network: Option<Network>,
+    gang_floor: Option<u32>,
     _disk: Option<Disk>,
     folder: TempDir,
 }
@@ -75,6 +85,7 @@ impl Cluster {
             operator: Operator::new(&[]),
             etcd,
             network,
+            gang_floor: shape.gang_floor,
             _disk: disk,
             folder,
         };
@@ -149,7 +160,11 @@ impl Cluster {
 
     /// Submits the audit of a spec file.
     pub fn submit(&self, spec: &Path) {
-        let spec = spec_json(spec, AUDIT);
+        let mut spec = spec_value(spec, AUDIT);
+        if let Some(floor) = self.gang_floor {
+            spec["workers"]["gang_floor"] = floor.into();
+        }
+        let spec = serde_json::to_vec(&spec).expect("is JSON");
         self.wait("the audit taken", |cluster| cluster.operator.submit(AUDIT, spec.clone()));
     }
 
@@ -294,10 +309,14 @@ impl Drop for Cluster {
 
 /// A spec file as it is submitted, under an id.
 pub fn spec_json(spec: &Path, audit: &str) -> Vec<u8> {
+    serde_json::to_vec(&spec_value(spec, audit)).expect("is JSON")
+}
+
+fn spec_value(spec: &Path, audit: &str) -> serde_json::Value {
     let spec = lethe_common::spec::load(spec).expect("is a spec");
     let mut spec = serde_json::to_value(&spec).expect("is JSON");
     spec["audit"]["id"] = audit.into();
-    serde_json::to_vec(&spec).expect("is JSON")
+    spec
 }
 
 fn work(folder: &Path) -> PathBuf {

@@ -113,6 +113,27 @@ fn all_workers_gone_for_good() {
     });
 }
 
+/// A gang of another size sums in another order; f32, after 100 steps.
+const SHRUNKEN_GANG_TOLERANCE: f64 = 1e-3;
+
+#[test]
+#[ignore = "long: make chaos"]
+fn gang_goes_on_with_fewer_workers() {
+    let shape = Shape { gang_floor: Some(2), ..Shape::usual() };
+    scenario("a worker gone for good in mid-unlearn, the gang goes on with two", shape, |mut cluster, undisturbed| {
+        cluster.wait_for("unlearn", "some steps in", |unlearn| is_running(unlearn) && unlearn.done >= 10);
+        let victim = cluster.busy_worker("unlearn");
+        cluster.worker(victim).kill();
+        cluster.wait("the worker given up", |c| !c.is_joined(victim));
+        let small =
+            |unlearn: &lethe_proto::v1::PhaseView| unlearn.notes.iter().any(|note| note.contains("2 of 3 ranks"));
+        cluster.wait_for("unlearn", "going on with two", small);
+        let results = cluster.finish();
+        results.assert_scores(undisturbed, "a gang that shrank");
+        results.assert_weights(undisturbed, SHRUNKEN_GANG_TOLERANCE, "a gang that shrank");
+    });
+}
+
 fn kill_all(cluster: &mut Cluster) {
     (0..3).for_each(|n| cluster.worker(n).kill());
 }

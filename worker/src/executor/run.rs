@@ -74,7 +74,10 @@ impl Runner {
         };
         ctx.stop_if_cancelled()?;
         match work {
-            Work::Map { program } => (self.programs.map)(program, &ctx),
+            Work::Map { program } => {
+                self.memory.pass(&task);
+                (self.programs.map)(program, &ctx)
+            }
             Work::Gang { program, place, checkpoint } => {
                 let store = AgentStore {
                     link: self.link.clone(),
@@ -82,7 +85,7 @@ impl Runner {
                     generation: place.generation,
                     cancelled: cancelled.clone(),
                 };
-                self.memory.enter(&task);
+                self.memory.enter(&task, &spec_json);
                 let announce = announce(self.link.clone(), task.clone());
                 let tell = tell(self.link.clone(), task.clone());
                 let gang = GangContext { checkpoint, ..gang(place, store, (announce, tell)) };

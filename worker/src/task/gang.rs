@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lethe_collective::{CollectiveError, Group};
-use lethe_common::blob::BlobRef;
+use lethe_common::blob::{BlobRef, Digest};
 use lethe_common::ids::{AuditId, Generation, PhaseIndex, TaskId};
 use serde::{Deserialize, Serialize};
 
@@ -59,8 +59,16 @@ pub struct Checkpoint {
 /// audit (weights, optimiser state, the last applied step). It is dropped when another gang starts.
 #[derive(Default)]
 pub struct GangMemory {
-    owner: Option<(AuditId, PhaseIndex)>,
+    owner: Option<Owner>,
     state: Option<Box<dyn Any>>,
+}
+
+/// Whose state it is. The spec tells an audit from an earlier one of the same name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Owner {
+    audit: AuditId,
+    phase: PhaseIndex,
+    spec: Digest,
 }
 
 impl GangMemory {
@@ -74,11 +82,18 @@ impl GangMemory {
         self.state = Some(Box::new(state));
     }
 
-    /// Forgets what belongs to another audit or phase than this task's.
-    pub(crate) fn enter(&mut self, task: &TaskId) {
-        let owner = Some((task.audit.clone(), task.phase));
-        if self.owner != owner {
-            *self = Self { owner, state: None };
+    /// Forgets what belongs to another audit or phase than this gang's.
+    pub(crate) fn enter(&mut self, task: &TaskId, spec_json: &str) {
+        let owner = Owner { audit: task.audit.clone(), phase: task.phase, spec: Digest::of(spec_json.as_bytes()) };
+        if self.owner.as_ref() != Some(&owner) {
+            *self = Self { owner: Some(owner), state: None };
+        }
+    }
+
+    /// Forgets the gang of a phase that a map task of the same audit shows to be over.
+    pub(crate) fn pass(&mut self, task: &TaskId) {
+        if self.owner.as_ref().is_some_and(|owner| owner.audit == task.audit && owner.phase != task.phase) {
+            self.forget();
         }
     }
 
@@ -96,12 +111,21 @@ mod tests {
     fn a_state_outlives_a_generation_but_not_its_phase() {
         let other_phase = TaskId { phase: PhaseIndex(3), ..sample_id(2) };
         let mut memory = GangMemory::default();
-        memory.enter(&sample_id(0));
+        memory.enter(&sample_id(0), "{}");
         memory.keep(7_u64);
-        memory.enter(&sample_id(1));
+        memory.enter(&sample_id(1), "{}");
         assert_eq!(memory.take::<u64>(), Some(7));
         memory.keep(8_u64);
-        memory.enter(&other_phase);
+        memory.enter(&other_phase, "{}");
         assert_eq!(memory.take::<u64>(), None);
+        memory.keep(9_u64);
+        memory.enter(&other_phase, "{\"audit\": 2}");
+        assert_eq!(memory.take::<u64>(), None, "another audit of the same name");
+        memory.keep(10_u64);
+        memory.pass(&other_phase);
+        assert_eq!(memory.take::<u64>(), Some(10));
+        memory.keep(11_u64);
+        memory.pass(&sample_id(0));
+        assert_eq!(memory.take::<u64>(), None, "its phase is over");
     }
 }

@@ -20,23 +20,23 @@ pub struct Saver {
     task: TaskId,
     announce: Announce,
     every: Duration,
-    last: Instant,
     /// One at a time is written.
     writing: Arc<AtomicBool>,
 }
 
 impl Saver {
     pub fn new(blobs: Arc<Blobs>, task: TaskId, announce: Announce, every: Duration) -> Self {
-        Self { blobs, task, announce, every, last: Instant::now(), writing: Arc::default() }
+        Self { blobs, task, announce, every, writing: Arc::default() }
     }
 
     /// Begins a checkpoint where one is due and none is being written. What fails is told and tried again when the next
     /// is due: a training does not end because its checkpoint could not be written.
-    pub fn offer(&mut self, trainee: &Trainee, origin: Digest) {
-        if self.last.elapsed() < self.every || self.writing.swap(true, Ordering::SeqCst) {
+    pub fn offer(&self, trainee: &mut Trainee, origin: Digest) {
+        let is_due = trainee.kept_at.is_none_or(|at| at.elapsed() >= self.every);
+        if !is_due || self.writing.swap(true, Ordering::SeqCst) {
             return;
         }
-        self.last = Instant::now();
+        trainee.kept_at = Some(Instant::now());
         match snapshot::encode(trainee, origin) {
             Ok(bytes) => self.write(trainee.applied(), bytes.into()),
             Err(error) => {

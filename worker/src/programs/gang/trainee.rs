@@ -3,8 +3,11 @@
 //! Ranks that would not train the same thing are refused before the first step. After a loss the survivors exchange their last applied step, the highest wins, and laggards copy it;
 //! so a step that one rank applied is never taken twice.
 
+use std::time::Instant;
+
+use bytes::Bytes;
 use lethe_collective::Collective;
-use lethe_common::blob::Digest;
+use lethe_common::blob::{BlobError, Digest};
 use lethe_common::fault::Fault;
 use lethe_common::ids::Generation;
 use lethe_common::time::Millis;
@@ -20,6 +23,8 @@ pub struct Trainee {
     pub optimizer: AdamW,
     /// Every step that all ranks took, in order.
     pub history: Vec<Applied>,
+    /// When the state was last kept, or the training began; none where it is due at once.
+    pub kept_at: Option<Instant>,
 }
 
 /// A checkpoint that an earlier generation left, and how to read it.
@@ -58,8 +63,7 @@ impl Trainee {
         self.history.len() as u64
     }
 
-    /// Refuses ranks that begin elsewhere: `origin` is a digest of the first weights and of everything that a step
-    /// depends on.
+    /// Refuses ranks that begin elsewhere: `origin` is a digest of the first weights and of the spec.
     pub fn require_same_origin(origin: Digest, group: &dyn Collective) -> Result<(), Fault> {
         let own = Tensor::f_from_slice(&words(origin)).map_err(torch)?;
         let gathered = group.all_gather(&own).map_err(collective_fault)?;
@@ -78,7 +82,7 @@ impl Trainee {
         let steps = every(self.applied() as i64, group)?;
         let highest = steps.iter().copied().max().unwrap_or(0);
         if let Some(kept) = kept.filter(|kept| kept.checkpoint.step as i64 > highest)
-            && self.read(&kept, group)?
+            && self.go_on_from(&kept, group)?
         {
             return Ok(());
         }
@@ -90,14 +94,17 @@ impl Trainee {
         self.copy_from(root, highest, group)
     }
 
-    /// Reads the checkpoint; false where some rank cannot, and then no rank goes on from it.
-    fn read(&mut self, kept: &Kept<'_>, group: &dyn Collective) -> Result<bool, Fault> {
+    /// Goes on from a checkpoint that at least one rank can read; the others copy it. False where it is of no use to any.
+    fn go_on_from(&mut self, kept: &Kept<'_>, group: &dyn Collective) -> Result<bool, Fault> {
         let Checkpoint { step, blob } = kept.checkpoint;
-        let read = kept.blobs.get(blob).map_err(|error| error.to_string());
-        let usable = read.as_ref().is_ok_and(|bytes| snapshot::check(self, kept.origin, bytes).is_ok());
-        if every(i64::from(usable), group)?.contains(&0) {
-            let reason =
-                read.map_or_else(|error| error, |_| "it is damaged, or another rank cannot read it".to_owned());
+        let read = self.read(kept);
+        let found = every(read.as_ref().map_or_else(Unread::code, |_| USABLE), group)?;
+        let root = found.iter().position(|code| *code == USABLE);
+        let Some(root) = root else {
+            let reason = read.err().map(|unread| unread.to_string()).unwrap_or_default();
+            if found.contains(&Unread::AWAY) {
+                return Err(Fault::retryable(format!("the checkpoint {} cannot be read now: {reason}", blob.path)));
+            }
             tracing::error!(
                 step,
                 path = blob.path,
@@ -105,21 +112,44 @@ impl Trainee {
                 "the checkpoint is of no use; the training goes on without it"
             );
             return Ok(false);
+        };
+        if let Ok(bytes) = read {
+            snapshot::restore(self, kept.origin, &bytes).map_err(|error| Fault::retryable(error.to_string()))?;
         }
-        let bytes = read.map_err(Fault::retryable)?;
-        snapshot::restore(self, kept.origin, &bytes).map_err(|error| Fault::retryable(error.to_string()))?;
         tracing::info!(step, "going on from the checkpoint");
+        if found.iter().any(|code| *code != USABLE) {
+            self.copy_from(root as u32, *step as i64, group)?;
+        }
         Ok(true)
     }
 
+    fn read(&self, kept: &Kept<'_>) -> Result<Bytes, Unread> {
+        let bytes = kept.blobs.get(&kept.checkpoint.blob).map_err(|error| match error {
+            BlobError::Open { .. } | BlobError::Access { .. } => Unread::Away(error.to_string()),
+            BlobError::Damaged { .. } | BlobError::TooLarge { .. } => Unread::Useless(error.to_string()),
+        })?;
+        match snapshot::check(self, kept.origin, &bytes) {
+            Ok(()) => Ok(bytes),
+            Err(error) => Err(Unread::Useless(error.to_string())),
+        }
+    }
+
+    /// Nothing is changed until everything has come: a state that is part this step's and part the last one's would pass
+    /// for a whole one.
     fn copy_from(&mut self, root: u32, steps: i64, group: &dyn Collective) -> Result<(), Fault> {
         let [first, second] = self.optimizer.moments();
-        for mut buffer in [self.clip.flat(), first, second] {
-            group.broadcast(&mut buffer, root).map_err(collective_fault)?;
+        let own = [self.clip.flat(), first, second];
+        let mut came = own.each_ref().map(|buffer| buffer.f_detach_copy());
+        for buffer in &mut came {
+            let buffer = buffer.as_mut().map_err(|error| Fault::retryable(error.to_string()))?;
+            group.broadcast(buffer, root).map_err(collective_fault)?;
         }
         let mut history = self.encoded_history(steps as usize).map_err(torch)?;
         group.broadcast(&mut history, root).map_err(collective_fault)?;
         let words = Vec::<i64>::try_from(&history).map_err(torch)?;
+        for (mut own, came) in own.into_iter().zip(came) {
+            own.f_copy_(&came.map_err(torch)?).map_err(torch)?;
+        }
         self.take_history(&words);
         Ok(())
     }
@@ -135,6 +165,30 @@ impl Trainee {
         let mut words: Vec<i64> = self.history.iter().flat_map(Applied::encode).collect();
         words.resize(steps * Applied::WORDS, 0);
         Tensor::f_from_slice(&words)
+    }
+}
+
+/// What a rank says of a checkpoint that it can go on from.
+const USABLE: i64 = 2;
+
+/// Why a rank cannot go on from a checkpoint.
+#[derive(Debug, thiserror::Error)]
+enum Unread {
+    /// Another try may fare better.
+    #[error("{0}")]
+    Away(String),
+    #[error("{0}")]
+    Useless(String),
+}
+
+impl Unread {
+    const AWAY: i64 = 1;
+
+    fn code(&self) -> i64 {
+        match self {
+            Self::Away(_) => Self::AWAY,
+            Self::Useless(_) => 0,
+        }
     }
 }
 

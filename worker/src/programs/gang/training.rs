@@ -10,7 +10,7 @@ use bytes::Bytes;
 use lethe_collective::Collective;
 use lethe_common::blob::Digest;
 use lethe_common::fault::Fault;
-use lethe_common::spec::{GangSection, Precision};
+use lethe_common::spec::{GangSection, Precision, Spec};
 use lethe_common::time::Millis;
 use lethe_evidence::artifacts::{self, Training, names};
 use lethe_model::schedule::Cosine;
@@ -58,12 +58,12 @@ pub struct Job<O> {
 }
 
 impl<O: Objective + 'static> Job<O> {
-    fn begin(material: Material<O>, section: &GangSection) -> Result<Self, Fault> {
+    fn begin(material: Material<O>, section: &GangSection, spec: &Spec) -> Result<Self, Fault> {
         let Material { whole, vocabulary, start, objective } = material;
-        let origin = origin(&start, section)?;
+        let origin = origin(&start, spec)?;
         let settings = AdamWSettings { weight_decay: section.weight_decay, ..AdamWSettings::default() };
         let optimizer = AdamW::new(&start, settings).map_err(model_fault)?;
-        let trainee = Trainee { clip: start, optimizer, history: Vec::new() };
+        let trainee = Trainee { clip: start, optimizer, history: Vec::new(), kept_at: Some(Instant::now()) };
         Ok(Self { whole, vocabulary, objective, origin, trainee })
     }
 }
@@ -80,14 +80,17 @@ pub fn run<O: Objective + 'static>(
     let mut job = match memory.take::<Job<O>>() {
         Some(job) => job,
         None => match prepare()? {
-            Prepared::Training(material) => Job::begin(*material, section)?,
+            Prepared::Training(material) => Job::begin(*material, section, &ctx.spec)?,
             Prepared::Nothing(clip) => return Ok(Trained { clip: *clip, report: Training::default() }),
         },
     };
     let course = Course { section, objective: &job.objective };
     course.check(world_size)?;
     if let Err(fault) = course.generation(&mut job.trainee, ctx, gang, job.origin) {
-        memory.keep(job);
+        // After a fatal fault the state may be half of a step, and the training does not go on.
+        if !fault.is_fatal() {
+            memory.keep(job);
+        }
         return Err(fault);
     }
     let report = course.report(&job.trainee, world_size, began);
@@ -95,11 +98,10 @@ pub fn run<O: Objective + 'static>(
     Ok(Trained { clip, report })
 }
 
-/// What every rank must begin with: the weights, and all that a step depends on beside the data, which are blobs
-/// that the coordinator names.
-fn origin(start: &Clip, section: &GangSection) -> Result<Digest, Fault> {
+/// What every rank must begin with: the weights and the spec. The data are blobs that the coordinator names.
+fn origin(start: &Clip, spec: &Spec) -> Result<Digest, Fault> {
     let weights = start.flat().f_to_device(Device::Cpu).and_then(|flat| bytes_of(&flat)).map_err(torch)?;
-    let recipe = serde_json::to_vec(section).map_err(fatal)?;
+    let recipe = serde_json::to_vec(spec).map_err(fatal)?;
     let config = start.config().to_json();
     let parts = [Digest::of(&weights), Digest::of(&recipe), Digest::of(config.as_bytes())];
     Ok(Digest::of(&parts.map(|digest| digest.0).concat()))
@@ -147,10 +149,13 @@ impl Course<'_> {
         let group = connect().map_err(collective_fault)?;
         Trainee::require_same_origin(origin, &group)?;
         let teller = Teller::start(self.section.steps, group.ledger(), Arc::clone(&gang.tell));
-        teller.at(trainee.applied() + 1);
+        let is_new = trainee.applied() == 0;
         let kept = gang.checkpoint.as_ref().map(|checkpoint| Kept { checkpoint, blobs: ctx.blobs, origin });
         trainee.agree(kept, &group)?;
-        let mut saver = (gang.rank == 0).then(|| self.saver(ctx, &gang));
+        if is_new && trainee.applied() > 0 {
+            trainee.kept_at = None; // others trained on, and who kept it last is gone
+        }
+        let saver = (gang.rank == 0).then(|| self.saver(ctx, &gang));
         let schedule = self.schedule();
         let mut skipped = 0;
         while trainee.applied() < self.section.steps {
@@ -160,7 +165,7 @@ impl Course<'_> {
             group.begin_step(step + 1);
             let exchange = Exchange { clip: &trainee.clip, objective: self.objective, step, pieces, group: &group };
             let Reduced { loss, gradient } = exchange.gradient()?;
-            let vote = Vote { generation, applied: step, is_finite: is_finite(&gradient)? };
+            let vote = Vote { generation, applied: step, is_finite: loss.is_finite() && is_finite(&gradient)? };
             let loss = match vote.cast(&group)? {
                 Verdict::Apply => {
                     skipped = 0;
@@ -175,7 +180,7 @@ impl Course<'_> {
                 }
             };
             trainee.history.push(Applied { loss, at: Millis::now(), generation });
-            saver.iter_mut().for_each(|saver| saver.offer(trainee, origin));
+            saver.iter().for_each(|saver| saver.offer(trainee, origin));
             if skipped == MAX_SKIPPED_IN_A_ROW {
                 return Err(Fault::fatal(format!(
                     "{skipped} steps in a row without a finite gradient, the last was step {step}; lower the learning rate"

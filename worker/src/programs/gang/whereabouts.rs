@@ -29,8 +29,10 @@ impl Teller {
         std::thread::spawn(move || {
             let mut last = None;
             while ended.recv_timeout(TELL_EVERY) == Err(RecvTimeoutError::Timeout) {
-                let now = Some(place((at.load(Ordering::Relaxed), steps), &ledger));
-                if now != last {
+                let step = at.load(Ordering::Relaxed);
+                let now = Some(place((step, steps), &ledger));
+                // While the ranks agree on where to go on, nobody is at any step.
+                if step > 0 && now != last {
                     now.iter().cloned().for_each(|place| tell(place));
                     last = now;
                 }
