@@ -14,15 +14,19 @@ const SCHEDULED: [&str; 3] = ["tasks", "tasks_quarter_cpu", "tasks_multi_client"
 
 /// One repetition of the script.
 pub async fn measure(script: &Path, tasks: u32) -> anyhow::Result<Value> {
-    let tasks = tasks.to_string();
+    ask(script, &["--repetitions", "1", "--tasks", &tasks.to_string()], "ray").await
+}
+
+/// What another system's script prints as JSON; `option` names the script, and `no-` before it leaves the system out.
+pub async fn ask(script: &Path, arguments: &[&str], option: &str) -> anyhow::Result<Value> {
     let output = Command::new(script)
-        .args(["--repetitions", "1", "--tasks", &tasks])
+        .args(arguments)
         .stderr(Stdio::inherit())
         .kill_on_drop(true)
         .output()
         .await
         .with_context(|| {
-            format!("cannot start {}; name it with --ray, or leave Ray out with --no-ray", script.display())
+            format!("cannot start {}; name it with --{option}, or leave it out with --no-{option}", script.display())
         })?;
     if !output.status.success() {
         bail!("{} ended with {}", script.display(), output.status);

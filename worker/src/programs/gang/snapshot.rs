@@ -84,7 +84,8 @@ fn read(trainee: &Trainee, origin: Digest, bytes: &[u8]) -> Result<(Vec<Tensor>,
     Ok((values, words))
 }
 
-fn bytes_of(values: &Tensor) -> Result<Vec<u8>, TchError> {
+/// A tensor's numbers as they lie in memory, from any device.
+pub fn bytes_of(values: &Tensor) -> Result<Vec<u8>, TchError> {
     let values = values.f_to_device(Device::Cpu)?;
     let mut bytes = vec![0; values.numel() * values.kind().elt_size_in_bytes()];
     values.f_copy_data_u8(&mut bytes, values.numel())?;

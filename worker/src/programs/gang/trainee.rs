@@ -1,7 +1,7 @@
 //! What a rank keeps of a training between generations: weights, optimiser state and the last applied step.
 //!
-//! Ranks that would not train the same thing are refused before the first step. After a loss the survivors exchange their last applied step, the highest wins, and laggards copy it;
-//! so a step that one rank applied is never taken twice.
+//! Ranks that would not train the same thing are refused before the first step. After a loss the survivors exchange
+//! their last applied step, the highest wins, and laggards copy it; so a step that one rank applied is never taken twice.
 
 use std::time::Instant;
 

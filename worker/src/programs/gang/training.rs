@@ -14,13 +14,14 @@ use lethe_common::spec::{GangSection, Precision, Spec};
 use lethe_common::time::Millis;
 use lethe_evidence::artifacts::{self, Training, names};
 use lethe_model::schedule::Cosine;
-use lethe_model::tch::{Device, Kind, TchError, Tensor};
+use lethe_model::tch::{Kind, TchError, Tensor};
 use lethe_model::{AdamW, AdamWSettings, Clip, Vocabulary};
 
 use super::exchange::{Exchange, Reduced};
 use super::objective::Objective;
 use super::sampler::rank_rows;
 use super::saver::Saver;
+use super::snapshot;
 use super::trainee::{Applied, Kept, Trainee};
 use super::vote::{Verdict, Vote};
 use super::whereabouts::Teller;
@@ -100,7 +101,7 @@ pub fn run<O: Objective + 'static>(
 
 /// What every rank must begin with: the weights and the spec. The data are blobs that the coordinator names.
 fn origin(start: &Clip, spec: &Spec) -> Result<Digest, Fault> {
-    let weights = start.flat().f_to_device(Device::Cpu).and_then(|flat| bytes_of(&flat)).map_err(torch)?;
+    let weights = snapshot::bytes_of(&start.flat()).map_err(torch)?;
     let recipe = serde_json::to_vec(spec).map_err(fatal)?;
     let config = start.config().to_json();
     let parts = [Digest::of(&weights), Digest::of(&recipe), Digest::of(config.as_bytes())];
@@ -212,12 +213,6 @@ impl Course<'_> {
 fn is_finite(gradient: &Tensor) -> Result<bool, Fault> {
     let sum = gradient.f_sum(gradient.kind()).and_then(|sum| sum.f_double_value(&[]));
     sum.map(f64::is_finite).map_err(torch)
-}
-
-fn bytes_of(values: &Tensor) -> Result<Vec<u8>, TchError> {
-    let mut bytes = vec![0; values.numel() * values.kind().elt_size_in_bytes()];
-    values.f_copy_data_u8(&mut bytes, values.numel())?;
-    Ok(bytes)
 }
 
 fn torch(error: TchError) -> Fault {

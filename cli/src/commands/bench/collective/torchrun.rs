@@ -1,26 +1,13 @@
 //! torchrun's side of the comparison, measured by its own script.
 
 use std::path::Path;
-use std::process::Stdio;
 
-use anyhow::{Context, bail};
 use serde_json::Value;
-use tokio::process::Command;
+
+use super::super::ray::ask;
 
 pub async fn measure(script: &Path, losses: u32) -> anyhow::Result<Value> {
-    let output = Command::new(script)
-        .args(["--losses", &losses.to_string()])
-        .stderr(Stdio::inherit())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .with_context(|| {
-            format!("cannot start {}; name it with --torchrun, or leave it out with --no-torchrun", script.display())
-        })?;
-    if !output.status.success() {
-        bail!("{} ended with {}", script.display(), output.status);
-    }
-    serde_json::from_slice(&output.stdout).with_context(|| format!("{} printed no JSON", script.display()))
+    ask(script, &["--losses", &losses.to_string()], "torchrun").await
 }
 
 /// The middle of its recoveries, in seconds.
