@@ -1,17 +1,31 @@
 //! Who may lead: one at a time, whoever comes first, and the next soon after.
 
+use std::sync::Arc;
+
 use lethe_common::ids::Term;
 use lethe_coordinator::store::{Leader, Outcome};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use crate::on_both;
 use crate::rig::{Rig, TTL, assert_applied, candidate, contents, fence, puts, raw, soon, until};
 
 on_both! {
+    all_that_start_at_once_open_a_new_store
     two_candidates_make_one_reign
     one_that_resigns_is_followed_within_a_second
     one_that_is_killed_is_followed_after_the_ttl
     a_deposed_leader_writes_nothing
+}
+
+async fn all_that_start_at_once_open_a_new_store(rig: Rig) {
+    let rig = Arc::new(rig);
+    let mut starting = JoinSet::new();
+    for _ in 0..32 {
+        let rig = rig.clone();
+        starting.spawn(async move { drop(rig.open().await) });
+    }
+    soon("the stores", starting.join_all()).await;
 }
 
 async fn two_candidates_make_one_reign(rig: Rig) {

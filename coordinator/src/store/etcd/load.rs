@@ -39,12 +39,6 @@ impl EtcdStore {
         }
     }
 
-    /// Some key under the prefix, if there is any.
-    pub(super) async fn first_key(&self) -> Result<Option<String>, StoreError> {
-        let page = self.page(&Request { keys: 1, ..self.whole("") }).await?;
-        Ok(page.kvs().first().map(|kv| String::from_utf8_lossy(kv.key()).into_owned()))
-    }
-
     async fn load_once(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         let mut request = self.whole(prefix);
         let mut loaded = Vec::new();

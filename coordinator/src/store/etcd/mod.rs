@@ -11,7 +11,7 @@ mod space;
 use std::sync::Arc;
 use std::time::Duration;
 
-use etcd_client::{Compare, CompareOp, DeleteOptions, GetResponse, Txn, TxnOp, TxnOpResponse, TxnResponse};
+use etcd_client::{Compare, CompareOp, DeleteOptions, GetOptions, GetResponse, Txn, TxnOp, TxnOpResponse, TxnResponse};
 use lethe_common::ids::Term;
 
 use super::embedded::{check_schema, no_schema};
@@ -24,6 +24,13 @@ pub(super) use keeper::Lease;
 
 /// The longest that one call tries, all members and pauses included.
 const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Who wrote under the prefix first.
+enum Origin {
+    Empty,
+    Schema(Vec<u8>),
+    Foreign(String),
+}
 
 #[derive(Debug, Clone)]
 pub struct EtcdStore {
@@ -52,31 +59,37 @@ impl EtcdStore {
     }
 
     async fn check_schema(&self) -> Result<(), StoreError> {
+        match self.origin().await? {
+            Origin::Schema(value) => return check_schema(&value),
+            Origin::Foreign(key) => return Err(no_schema(key)),
+            Origin::Empty => {}
+        }
         let key = self.key(SCHEMA);
-        if let Some(value) = self.get(SCHEMA).await? {
-            return check_schema(&value);
-        }
-        if let Some(key) = self.first_key().await? {
-            return Err(no_schema(key));
-        }
         let absent = Compare::create_revision(key.as_str(), CompareOp::Equal, 0);
         let put = TxnOp::put(key.as_str(), SCHEMA_VERSION.to_string(), None);
         self.write("take the schema's version", DEADLINE, Txn::new().when([absent]).and_then([put])).await?;
         // Whoever put it, it must be ours.
-        match self.get(SCHEMA).await? {
-            Some(value) => check_schema(&value),
-            None => Err(no_schema(key)),
+        match self.origin().await? {
+            Origin::Schema(value) => check_schema(&value),
+            Origin::Foreign(key) => Err(no_schema(key)),
+            Origin::Empty => Err(no_schema(key)),
         }
     }
 
-    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let key = self.key(key);
-        let get = |client: etcd_client::Client| {
-            let key = key.clone();
-            async move { client.kv_client().get(key, None).await }
+    /// One moment's answer: a coordinator that starts beside this one may put the schema at any time.
+    async fn origin(&self) -> Result<Origin, StoreError> {
+        let some = GetOptions::new().with_prefix().with_limit(1).with_keys_only();
+        let gets = [TxnOp::get(self.key(SCHEMA), None), TxnOp::get(self.key(""), Some(some))];
+        let read = |client: etcd_client::Client| {
+            let txn = Txn::new().and_then(gets.clone());
+            async move { client.kv_client().txn(txn).await }
         };
-        let found = self.members.call("read", DEADLINE, get).await?;
-        Ok(found.kvs().first().map(|kv| kv.value().to_vec()))
+        let answer = self.members.call("read the schema's version", DEADLINE, read).await?;
+        if let Some(value) = first_value(&answer) {
+            return Ok(Origin::Schema(value));
+        }
+        let some = found(&answer, 1).and_then(|keys| keys.kvs().first().map(|kv| kv.key().to_vec()));
+        Ok(some.map_or(Origin::Empty, |key| Origin::Foreign(String::from_utf8_lossy(&key).into_owned())))
     }
 
     /// Runs a transaction that writes; a full etcd is cleared out and asked once more. Since a lost
