@@ -10,8 +10,8 @@ use std::time::Duration;
 use crate::error::CollectiveError;
 use crate::store::{RendezvousError, RendezvousStore};
 
-const OK: c_int = 0;
-const OTHER: c_int = -1;
+pub(crate) const OK: c_int = 0;
+pub(crate) const OTHER: c_int = -1;
 const TIMED_OUT: c_int = -2;
 const PEER_LOST: c_int = -3;
 
@@ -50,6 +50,14 @@ unsafe extern "C" {
     pub(crate) fn lethe_start_all_reduce_sum(group: *mut c_void, tensor: *mut c_void, work: *mut *mut c_void) -> c_int;
     pub(crate) fn lethe_work_wait(work: *mut c_void) -> c_int;
     pub(crate) fn lethe_work_free(work: *mut c_void);
+    pub(crate) fn lethe_hooks_new(
+        leaves: *const *mut c_void,
+        count: usize,
+        ready: unsafe extern "C" fn(*mut c_void, usize, *mut c_void, *mut *mut c_void) -> c_int,
+        context: *mut c_void,
+        hooks: *mut *mut c_void,
+    ) -> c_int;
+    pub(crate) fn lethe_hooks_free(hooks: *mut c_void);
 }
 
 /// Turns the code of a call that this thread just made into a result.

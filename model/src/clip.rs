@@ -121,6 +121,11 @@ impl Clip {
         &self.params
     }
 
+    /// The tensors of [`Clip::params`], which gradients are taken by.
+    pub fn leaves(&self) -> Vec<&Tensor> {
+        self.params.iter().map(|param| &param.tensor).collect()
+    }
+
     pub(crate) fn params_mut(&mut self) -> &mut [Param] {
         &mut self.params
     }

@@ -4,7 +4,7 @@
 //!
 //! A global batch over ranks: encode local pairs; gather features; turn the gathered matrices and the logit scale
 //! into leaves; take this rank's part of a loss of them; [`leaf_gradients`] gives its slopes, which are summed over ranks;
-//! [`through`] carries the local rows back into the parameters. The sum of the ranks' results is then exactly the gradient
+//! [`inner_product`] carries the local rows back into the parameters. The sum of the ranks' results is then exactly the gradient
 //! of the global loss. A rank that takes the whole loss instead of a part sums nothing, and divides the slope of the logit
 //! scale by the world size.
 
@@ -15,8 +15,7 @@ use crate::error::{ModelError, Result};
 
 /// d(loss)/d(parameters), `[parameter_count]` in the flat buffer's order; zero where the loss does not reach.
 pub fn gradients(loss: &Tensor, clip: &Clip) -> Result<Tensor> {
-    let leaves: Vec<&Tensor> = clip.params().iter().map(|p| &p.tensor).collect();
-    let slopes = backward(loss, &leaves)?;
+    let slopes = backward(loss, &clip.leaves())?;
     let flat: Vec<Tensor> = slopes.iter().map(|s| s.f_reshape([-1])).collect::<std::result::Result<_, _>>()?;
     Ok(Tensor::f_cat(&flat, 0)?)
 }
@@ -31,10 +30,11 @@ pub fn leaf_gradients(loss: &Tensor, leaves: &[&Tensor]) -> Result<Vec<Tensor>> 
     backward(loss, leaves)
 }
 
-/// Carries slopes of outputs back into the parameters: the flat gradient of sum(output * slope) over all pairs.
+/// What carries slopes of outputs back into the parameters: sum(output * slope) over all pairs, whose gradient it is.
+/// `None` where there is no pair.
 ///
-/// Each pair is an output with a graph into `clip` (local features, the logit scale) and d(loss)/d(output) in its shape.
-pub fn through(pairs: &[(&Tensor, &Tensor)], clip: &Clip) -> Result<Tensor> {
+/// Each pair is an output with a graph into a model (local features, the logit scale) and d(loss)/d(output) in its shape.
+pub fn inner_product(pairs: &[(&Tensor, &Tensor)]) -> Result<Option<Tensor>> {
     let mut total: Option<Tensor> = None;
     for (output, slope) in pairs {
         same_shape(output, slope)?;
@@ -44,10 +44,7 @@ pub fn through(pairs: &[(&Tensor, &Tensor)], clip: &Clip) -> Result<Tensor> {
             None => part,
         });
     }
-    match total {
-        Some(loss) => gradients(&loss, clip),
-        None => Ok(clip.flat().f_zeros_like()?),
-    }
+    Ok(total)
 }
 
 /// Scales `gradient` in place to at most `max_norm` in L2; returns the norm it had.

@@ -9,6 +9,7 @@ mod file_store;
 mod killed;
 mod operations;
 mod pending;
+mod reducer;
 mod store;
 mod wiring;
 
@@ -60,6 +61,12 @@ conformance! {
     pending::dropped_in_flight_the_tensor_is_quiet_and_the_next_generation_forms with 3;
     pending::dropping_the_group_aborts_what_a_peer_holds_up with 2;
     pending::one_that_outlives_its_group_keeps_no_socket_open with 2;
+    reducer::a_reducers_sum_is_that_of_all_ranks_and_zero_where_none_came with 3;
+    reducer::ranks_that_find_gradients_in_another_order_agree with 2;
+    reducer::what_backward_found_is_on_the_wire_while_it_goes_on with 2;
+    reducer::pieces_are_added_before_they_are_summed with 2;
+    reducer::a_backward_that_fails_is_told_as_it_failed with 1;
+    reducer::a_peer_lost_in_backward_fails_it_and_the_next_generation_reduces with 2;
     accounts::counters_equal_the_bytes_that_were_given with 2;
     accounts::what_was_refused_is_not_counted with 1;
     accounts::another_thread_reads_the_call_under_way with 2;

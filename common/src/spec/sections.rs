@@ -141,10 +141,22 @@ pub struct GangSection {
     pub micro_batch: Option<u32>,
     #[serde(default)]
     pub precision: Precision,
+    /// Gradients are summed over the ranks in pieces of at least so many MiB while backward still runs.
+    #[serde(default = "bucket_mib")]
+    pub bucket_mib: u32,
+    /// Each rank keeps the optimiser's state of its part of the model and of its neighbour's, not the whole (ZeRO stage 1,
+    /// arXiv 1910.02054): less memory for half as many bytes again on the wire.
+    #[serde(default)]
+    pub shard_optimizer: bool,
     /// The whole state of the training is kept this often, beside what the ranks hold in memory; 0 keeps it as often as it
     /// can be written.
     #[serde(default = "one_minute")]
     pub checkpoint_seconds: u64,
+}
+
+/// That of PyTorch's `DistributedDataParallel`.
+fn bucket_mib() -> u32 {
+    25
 }
 
 fn one_minute() -> u64 {
@@ -161,6 +173,8 @@ impl GangSection {
         warmup_steps: 5,
         micro_batch: None,
         precision: Precision::F32,
+        bucket_mib: 25,
+        shard_optimizer: false,
         checkpoint_seconds: 60,
     };
 }

@@ -1,6 +1,6 @@
 //! Gradients through gathered features add up to the gradient of the whole batch.
 
-use lethe_model::gradients::{clip_norm, gradients, leaf, leaf_gradients, through};
+use lethe_model::gradients::{clip_norm, gradients, inner_product, leaf, leaf_gradients};
 use lethe_model::loss::contrastive;
 use lethe_model::tch::{Tensor, no_grad};
 
@@ -25,7 +25,7 @@ fn two_ranks_give_the_gradient_of_one() {
         let (image_slope, text_slope) = (slopes[0].narrow(0, 3 * rank, 3), slopes[1].narrow(0, 3 * rank, 3));
         let scale_slope = &slopes[2] / world;
         let pairs = [(&local_image, &image_slope), (&local_text, &text_slope), (clip.logit_scale(), &scale_slope)];
-        through(&pairs, &clip).unwrap()
+        gradients(&inner_product(&pairs).unwrap().expect("has pairs"), &clip).unwrap()
     };
     assert_close("sum of ranks", &(rank_gradient(0) + rank_gradient(1)), &whole, 2e-6);
 }

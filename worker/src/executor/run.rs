@@ -123,7 +123,7 @@ fn gang<'a>(place: Place, store: AgentStore, (announce, tell): (Announce, Tell))
     let timeout = Duration::from_millis(timeout_ms);
     let host = std::env::var(HOST_VARIABLE).unwrap_or_else(|_| "127.0.0.1".to_owned());
     let options = GroupOptions { rank, world_size, backend: Backend::Gloo { host }, timeout };
-    let connect: Connect<'a> = Box::new(move || Group::connect(Arc::new(store), &options));
+    let connect: Connect<'a> = Box::new(move || Ok(Box::new(Group::connect(Arc::new(store), &options)?)));
     GangContext { rank, world_size, generation, timeout, connect: Some(connect), checkpoint: None, announce, tell }
 }
 

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lethe_collective::{CollectiveError, Group};
+use lethe_collective::{Collective, CollectiveError};
 use lethe_common::blob::{BlobRef, Digest};
 use lethe_common::ids::{AuditId, Generation, PhaseIndex, TaskId};
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ pub struct GangContext<'a> {
     pub tell: Tell,
 }
 
-pub type Connect<'a> = Box<dyn FnOnce() -> Result<Group, CollectiveError> + 'a>;
+pub type Connect<'a> = Box<dyn FnOnce() -> Result<Box<dyn Collective>, CollectiveError> + 'a>;
 
 /// From any thread: the step, and the blob.
 pub type Announce = Arc<dyn Fn(u64, BlobRef) + Send + Sync>;

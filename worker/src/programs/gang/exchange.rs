@@ -2,13 +2,13 @@
 //!
 //! Gathered features are leaves. Each rank takes its rows' part of the loss of them, the slopes of all ranks are
 //! summed, and each carries those of its own rows into its parameters; the sum of the ranks' gradients is the exact
-//! gradient of the global loss. A share that is too large is computed in pieces: features first, without what backward
+//! gradient of the global loss. Gradients are summed while backward still runs ([`Reducer`]). A share that is too large is computed in pieces: features first, without what backward
 //! needs, and each piece again once its slopes are known (gradient caching, arXiv 2101.06983).
 
-use lethe_collective::Collective;
+use lethe_collective::{Broken, Collective, Reducer};
 use lethe_common::fault::Fault;
 use lethe_model::error::Result as ModelResult;
-use lethe_model::gradients::{leaf, leaf_gradients, through};
+use lethe_model::gradients::{inner_product, leaf, leaf_gradients};
 use lethe_model::tch::{TchError, Tensor, no_grad_guard};
 use lethe_model::{Clip, ModelError};
 
@@ -19,7 +19,7 @@ use crate::programs::fault::{collective_fault, model_fault};
 /// The summed gradient of one step, the same bits on every rank.
 pub struct Reduced {
     pub loss: f32,
-    /// `[parameter_count]`, in the flat buffer's order.
+    /// `[parameter_count]`, in the flat buffer's order; the reducer's own, so it holds until the next step.
     pub gradient: Tensor,
 }
 
@@ -43,8 +43,8 @@ struct Slopes {
 }
 
 impl Exchange<'_> {
-    /// The step's global gradient.
-    pub fn gradient(&self) -> Result<Reduced, Fault> {
+    /// The step's global gradient. The reducer watches the model's parameters.
+    pub fn gradient(&self, reducer: &mut Reducer) -> Result<Reduced, Fault> {
         let share = Share::whole(self.group.rank() as usize, self.group.world_size() as usize);
         let features = match self.pieces {
             1 => self.features(share),
@@ -53,12 +53,10 @@ impl Exchange<'_> {
         let features = features.map_err(model_fault)?;
         let slopes = self.slopes(&features, share)?;
         let gradient = match self.pieces {
-            1 => self.back(&features, &slopes.own, Some(&slopes.scale)),
-            _ => self.back_again(&features, &slopes, share),
+            1 => reducer.sum(self.group, || self.back(&features, &slopes.own, Some(&slopes.scale))),
+            _ => self.back_again(&features, &slopes, share, reducer),
         };
-        let mut gradient = gradient.map_err(model_fault)?;
-        self.group.all_reduce_sum(&mut gradient).map_err(collective_fault)?;
-        Ok(Reduced { loss: slopes.loss as f32, gradient })
+        Ok(Reduced { loss: slopes.loss as f32, gradient: gradient.map_err(broken)? })
     }
 
     fn features(&self, share: Share) -> ModelResult<Vec<Features>> {
@@ -110,33 +108,42 @@ impl Exchange<'_> {
         Ok(summed)
     }
 
-    /// The flat gradient of the features' slopes; features without a graph are constants.
-    fn back(&self, features: &[Features], slopes: &[Tensor], scale: Option<&Tensor>) -> ModelResult<Tensor> {
+    /// Carries the features' slopes into the parameters, for the reducer to see; features without a graph are constants.
+    fn back(&self, features: &[Features], slopes: &[Tensor], scale: Option<&Tensor>) -> ModelResult<()> {
         let trained = features.iter().zip(slopes).filter(|(matrix, _)| matrix.local.requires_grad());
         let mut pairs: Vec<(&Tensor, &Tensor)> = trained.map(|(matrix, slope)| (&matrix.local, slope)).collect();
         if let Some(scale) = scale.filter(|_| self.objective.trains_logit_scale()) {
             pairs.push((self.clip.logit_scale(), scale));
         }
-        through(&pairs, self.clip)
+        match inner_product(&pairs)? {
+            Some(loss) => leaf_gradients(&loss, &self.clip.leaves()).map(drop),
+            None => Ok(()),
+        }
     }
 
-    /// The same piece by piece: each piece's features again, now with a graph.
-    fn back_again(&self, features: &[Features], slopes: &Slopes, share: Share) -> ModelResult<Tensor> {
-        let mut sum: Option<Tensor> = None;
-        for (index, piece) in share.pieces(self.pieces).enumerate() {
+    /// The same piece by piece: each piece's features again, now with a graph. The last one's backward sums.
+    fn back_again(
+        &self,
+        features: &[Features],
+        slopes: &Slopes,
+        share: Share,
+        reducer: &mut Reducer,
+    ) -> Result<Tensor, Broken<ModelError>> {
+        let back = |piece: Share| {
             let again = self.features(piece)?;
             let rows = |(matrix, slope): (&Features, &Tensor)| {
                 let (own, part) = (share.range(matrix.rows), piece.range(matrix.rows));
                 slope.f_narrow(0, (part.start - own.start) as i64, part.len() as i64)
             };
             let own = features.iter().zip(&slopes.own).map(rows).collect::<Result<Vec<_>, TchError>>()?;
-            let part = self.back(&again, &own, (index == 0).then_some(&slopes.scale))?;
-            sum = Some(match sum {
-                Some(mut sum) => sum.f_add_(&part)?,
-                None => part,
-            });
+            self.back(&again, &own, piece.is_first().then_some(&slopes.scale))
+        };
+        let mut pieces: Vec<Share> = share.pieces(self.pieces).collect();
+        let last = pieces.pop();
+        for piece in pieces {
+            reducer.add(|| back(piece))?;
         }
-        sum.ok_or_else(|| ModelError::Torch("a share has at least one piece".to_owned()))
+        reducer.sum(self.group, || last.map_or(Ok(()), back))
     }
 
     /// Every matrix as the loss sees it: whole and in global order where it reaches everyone, in one call for all of
@@ -158,6 +165,13 @@ impl Exchange<'_> {
             }
         };
         features.iter().map(matrix).collect::<Result<_, _>>().map_err(torch)
+    }
+}
+
+fn broken(broken: Broken<ModelError>) -> Fault {
+    match broken {
+        Broken::Backward(error) => model_fault(error),
+        Broken::Collective(error) => collective_fault(error),
     }
 }
 

@@ -3,7 +3,9 @@
 mod dataset;
 mod exchange;
 mod gathered;
+mod meeting;
 mod objective;
+mod optimizer;
 mod overfit;
 mod safe;
 mod sampler;

@@ -30,6 +30,11 @@ impl Share {
         (0..pieces).map(move |piece| Self { piece, pieces, ..self })
     }
 
+    /// Whether it is the whole share or its first piece.
+    pub fn is_first(self) -> bool {
+        self.piece == 0
+    }
+
     /// The positions in a batch of `rows` that this is.
     pub fn range(self, rows: usize) -> Range<usize> {
         let own = rank_rows(rows, self.rank, self.world_size);

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use lethe_common::blob::Digest;
 use lethe_common::ids::TaskId;
+use lethe_model::tch::Tensor;
 
 use super::snapshot;
 use super::trainee::Trainee;
@@ -29,26 +30,25 @@ impl Saver {
         Self { blobs, task, announce, every, writing: Arc::default() }
     }
 
-    /// Begins a checkpoint where one is due and none is being written. What fails is told and tried again when the next
-    /// is due: a training does not end because its checkpoint could not be written.
-    pub fn offer(&self, trainee: &mut Trainee, origin: Digest) {
-        let is_due = trainee.kept_at.is_none_or(|at| at.elapsed() >= self.every);
-        if !is_due || self.writing.swap(true, Ordering::SeqCst) {
-            return;
-        }
+    /// Whether a checkpoint is due and none is being written.
+    pub fn is_due(&self, trainee: &Trainee) -> bool {
+        trainee.kept_at.is_none_or(|at| at.elapsed() >= self.every) && !self.writing.load(Ordering::SeqCst)
+    }
+
+    /// Begins a checkpoint. What fails is told and tried again when the next is due: a training does not end because its
+    /// checkpoint could not be written.
+    pub fn keep(&self, trainee: &mut Trainee, moments: &[Tensor; 2], origin: Digest) {
         trainee.kept_at = Some(Instant::now());
-        match snapshot::encode(trainee, origin) {
+        match snapshot::encode(trainee, moments, origin) {
             Ok(bytes) => self.write(trainee.applied(), bytes.into()),
-            Err(error) => {
-                tracing::warn!(%error, "no checkpoint was taken");
-                self.writing.store(false, Ordering::SeqCst);
-            }
+            Err(error) => tracing::warn!(%error, "no checkpoint was taken"),
         }
     }
 
     fn write(&self, step: u64, bytes: Bytes) {
         let (blobs, task, announce) = (Arc::clone(&self.blobs), self.task.clone(), Arc::clone(&self.announce));
         let writing = Arc::clone(&self.writing);
+        writing.store(true, Ordering::SeqCst);
         std::thread::spawn(move || {
             match blobs.put(&task, &format!("checkpoint-{step}"), bytes) {
                 Ok(written) => announce(step, written.blob),

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use lethe_common::blob::Digest;
+use lethe_model::Clip;
 use lethe_model::tch::{Device, Kind, TchError, Tensor};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -29,9 +30,35 @@ pub enum SnapshotError {
     Torch(#[from] TchError),
 }
 
-/// The state after the last applied step.
-pub fn encode(trainee: &Trainee, origin: Digest) -> Result<Vec<u8>, SnapshotError> {
-    let [first, second] = trainee.optimizer.moments();
+/// A whole state, with the moments of all numbers.
+pub struct Snapshot {
+    pub weights: Tensor,
+    pub moments: [Tensor; 2],
+    /// [`Applied::encode`] of every step, i64.
+    pub history: Tensor,
+}
+
+impl Snapshot {
+    /// One to be filled, of so many steps.
+    pub fn blank(clip: &Clip, steps: u64) -> Result<Self, TchError> {
+        let zeros = || clip.flat().f_zeros_like();
+        let words = vec![0; steps as usize * Applied::WORDS];
+        Ok(Self { weights: zeros()?, moments: [zeros()?, zeros()?], history: Tensor::f_from_slice(&words)? })
+    }
+
+    pub fn steps(&self) -> u64 {
+        (self.history.numel() / Applied::WORDS) as u64
+    }
+
+    pub fn tensors(&mut self) -> [&mut Tensor; 4] {
+        let [first, second] = &mut self.moments;
+        [&mut self.weights, first, second, &mut self.history]
+    }
+}
+
+/// The state after the last applied step. `moments` are the whole model's.
+pub fn encode(trainee: &Trainee, moments: &[Tensor; 2], origin: Digest) -> Result<Vec<u8>, SnapshotError> {
+    let [first, second] = moments.each_ref().map(Tensor::shallow_clone);
     let flats = [trainee.clip.flat(), first, second];
     let buffers = flats.iter().map(bytes_of).collect::<Result<Vec<_>, TchError>>()?;
     let words: Vec<u8> = trainee.history.iter().flat_map(Applied::encode).flat_map(i64::to_le_bytes).collect();
@@ -45,43 +72,30 @@ pub fn encode(trainee: &Trainee, origin: Digest) -> Result<Vec<u8>, SnapshotErro
     Ok(safetensors::serialize(views, Some(metadata))?)
 }
 
-/// Puts a state in place of the trainee's own. Nothing is changed where an error is returned.
-pub fn restore(trainee: &mut Trainee, origin: Digest, bytes: &[u8]) -> Result<(), SnapshotError> {
-    let (values, words) = read(trainee, origin, bytes)?;
-    let [first, second] = trainee.optimizer.moments();
-    for (mut target, value) in [trainee.clip.flat(), first, second].into_iter().zip(&values) {
-        target.f_copy_(value)?;
-    }
-    trainee.take_history(&words);
-    Ok(())
-}
-
-/// Whether a state would fit the trainee.
-pub fn check(trainee: &Trainee, origin: Digest, bytes: &[u8]) -> Result<(), SnapshotError> {
-    read(trainee, origin, bytes).map(drop)
-}
-
-fn read(trainee: &Trainee, origin: Digest, bytes: &[u8]) -> Result<(Vec<Tensor>, Vec<i64>), SnapshotError> {
+/// The state of a training of this model that began at `origin`.
+pub fn decode(clip: &Clip, origin: Digest, bytes: &[u8]) -> Result<Snapshot, SnapshotError> {
     let (_, header) = SafeTensors::read_metadata(bytes)?;
     let found = header.metadata().as_ref().and_then(|metadata| metadata.get(ORIGIN)).cloned().unwrap_or_default();
     if found != origin.to_hex() {
         return Err(SnapshotError::Stranger { found, expected: origin.to_hex() });
     }
     let file = SafeTensors::deserialize(bytes)?;
-    let [first, second] = trainee.optimizer.moments();
-    let targets = [(WEIGHTS, trainee.clip.flat()), (MOMENTS[0], first), (MOMENTS[1], second)];
-    let mut values = Vec::new();
-    for (name, target) in &targets {
+    let flat = clip.flat();
+    let buffer = |name: &'static str| {
         let data = file.tensor(name)?.data();
-        let expected = target.numel() * target.kind().elt_size_in_bytes();
+        let expected = flat.numel() * flat.kind().elt_size_in_bytes();
         if data.len() != expected {
             return Err(SnapshotError::Size { name, found: data.len(), expected });
         }
-        values.push(Tensor::f_from_data_size(data, &target.size(), target.kind())?);
-    }
+        Ok(Tensor::f_from_data_size(data, &flat.size(), flat.kind())?.f_to_device(flat.device())?)
+    };
     let words: Vec<i64> =
         file.tensor(HISTORY)?.data().as_chunks().0.iter().map(|word| i64::from_le_bytes(*word)).collect();
-    Ok((values, words))
+    Ok(Snapshot {
+        weights: buffer(WEIGHTS)?,
+        moments: [buffer(MOMENTS[0])?, buffer(MOMENTS[1])?],
+        history: Tensor::f_from_slice(&words)?,
+    })
 }
 
 /// A tensor's numbers as they lie in memory, from any device.

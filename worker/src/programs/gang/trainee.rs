@@ -2,29 +2,34 @@
 //!
 //! Ranks that would not train the same thing are refused before the first step. After a loss the survivors exchange
 //! their last applied step, the highest wins, and laggards copy it; so a step that one rank applied is never taken twice.
+//! Nothing is changed until everything has come: a state that is part this step's and part the last one's would pass for a
+//! whole one.
 
 use std::time::Instant;
 
-use bytes::Bytes;
 use lethe_collective::Collective;
 use lethe_common::blob::{BlobError, Digest};
 use lethe_common::fault::Fault;
 use lethe_common::ids::Generation;
 use lethe_common::time::Millis;
+use lethe_model::Clip;
 use lethe_model::tch::{TchError, Tensor};
-use lethe_model::{AdamW, Clip};
 
-use super::snapshot;
+use super::meeting::{Meeting, Stand};
+use super::optimizer::{Layout, Optimizer, Values, narrow};
+use super::snapshot::{self, Snapshot};
 use crate::programs::fault::{collective_fault, model_fault};
 use crate::task::{Blobs, Checkpoint};
 
 pub struct Trainee {
     pub clip: Clip,
-    pub optimizer: AdamW,
+    pub optimizer: Optimizer,
     /// Every step that all ranks took, in order.
     pub history: Vec<Applied>,
     /// When the state was last kept, or the training began; none where it is due at once.
     pub kept_at: Option<Instant>,
+    /// Neither this rank nor its peers can go on from what they have: the training begins anew.
+    pub is_lost: bool,
 }
 
 /// A checkpoint that an earlier generation left, and how to read it.
@@ -77,25 +82,82 @@ impl Trainee {
         )))
     }
 
-    /// Brings every rank to the highest applied step among them, or to the checkpoint's where that is higher still.
-    pub fn agree(&mut self, kept: Option<Kept<'_>>, group: &dyn Collective) -> Result<(), Fault> {
-        let steps = every(self.applied() as i64, group)?;
-        let highest = steps.iter().copied().max().unwrap_or(0);
-        if let Some(kept) = kept.filter(|kept| kept.checkpoint.step as i64 > highest)
-            && self.go_on_from(&kept, group)?
+    /// Brings every rank to the highest step that the ranks together have, or to the checkpoint's where that is higher still.
+    pub fn agree(&mut self, layout: &Layout, kept: Option<Kept<'_>>, group: &dyn Collective) -> Result<(), Fault> {
+        let stands = self.stand().exchange(group)?;
+        let meeting = Meeting::of(&stands, layout);
+        let have = meeting.as_ref().map_or(-1, |meeting| meeting.step as i64);
+        if let Some(kept) = kept.filter(|kept| kept.checkpoint.step as i64 > have)
+            && self.go_on_from(layout, &kept, group)?
         {
             return Ok(());
         }
-        if steps.iter().all(|&step| step == highest) {
+        let Some(meeting) = meeting else {
+            self.is_lost = true;
+            return Err(Fault::retryable(
+                "two neighbours were lost with the optimiser's state that only they had, and no checkpoint is of use: the \
+                 training begins anew; shorten gang.checkpoint_seconds or leave gang.shard_optimizer out",
+            ));
+        };
+        if stands.iter().all(|stand| stand.is_fresh) {
+            return self.optimizer.begin(&self.clip, layout.spans()).map_err(model_fault);
+        }
+        if meeting.is_settled {
             return Ok(());
         }
-        let root = steps.iter().position(|&step| step == highest).unwrap_or(0) as u32;
-        tracing::info!(step = highest, root, ?steps, "copying the last applied step to the ranks that lag");
-        self.copy_from(root, highest, group)
+        tracing::info!(step = meeting.step, ranks = ?stands, "copying the last applied step to the ranks that need it");
+        self.take_part(&meeting, layout, group)
+    }
+
+    fn stand(&self) -> Stand {
+        Stand {
+            applied: self.applied(),
+            is_fresh: self.optimizer.is_fresh(),
+            is_ahead: self.optimizer.is_ahead(),
+            is_whole: self.optimizer.is_whole(),
+            spans: self.optimizer.spans(),
+        }
+    }
+
+    /// Gives what this rank is to give and takes what it needs.
+    fn take_part(&mut self, meeting: &Meeting, layout: &Layout, group: &dyn Collective) -> Result<(), Fault> {
+        if self.optimizer.is_ahead() && self.applied() == meeting.step {
+            self.optimizer.undo(&self.clip).map_err(torch)?;
+        }
+        let stays = meeting.stays(layout.rank);
+        let zeros = || self.clip.flat().f_zeros_like().map_err(torch);
+        let weights = if stays { None } else { Some(zeros()?) };
+        let mut next = Optimizer::fresh(self.optimizer.settings());
+        if !stays {
+            next.begin(&self.clip, layout.spans()).map_err(model_fault)?;
+        }
+        for (range, root) in &meeting.sources {
+            let mut values = self.optimizer.values(&self.clip, range).map_err(torch)?;
+            if *root != layout.rank {
+                values = fresh(&values).map_err(torch)?;
+            }
+            for values in &mut values {
+                group.broadcast(values, *root).map_err(collective_fault)?;
+            }
+            let [came, first, second] = values;
+            if let Some(weights) = &weights {
+                narrow(weights, range).and_then(|mut own| own.f_copy_(&came)).map_err(torch)?;
+                next.write(range, &[first, second]).map_err(torch)?;
+            }
+        }
+        let mut history = self.encoded_history(meeting.step as usize).map_err(torch)?;
+        group.broadcast(&mut history, meeting.historian).map_err(collective_fault)?;
+        let words = Vec::<i64>::try_from(&history).map_err(torch)?;
+        if let Some(weights) = weights {
+            self.clip.flat().f_copy_(&weights).map_err(torch)?;
+            self.optimizer = next;
+        }
+        self.take_history(&words);
+        Ok(())
     }
 
     /// Goes on from a checkpoint that at least one rank can read; the others copy it. False where it is of no use to any.
-    fn go_on_from(&mut self, kept: &Kept<'_>, group: &dyn Collective) -> Result<bool, Fault> {
+    fn go_on_from(&mut self, layout: &Layout, kept: &Kept<'_>, group: &dyn Collective) -> Result<bool, Fault> {
         let Checkpoint { step, blob } = kept.checkpoint;
         let read = self.read(kept);
         let found = every(read.as_ref().map_or_else(Unread::code, |_| USABLE), group)?;
@@ -113,49 +175,48 @@ impl Trainee {
             );
             return Ok(false);
         };
-        if let Ok(bytes) = read {
-            snapshot::restore(self, kept.origin, &bytes).map_err(|error| Fault::retryable(error.to_string()))?;
+        let mut snapshot = match read {
+            Ok(snapshot) => snapshot,
+            Err(_) => Snapshot::blank(&self.clip, *step).map_err(torch)?,
+        };
+        if found.iter().any(|code| *code != USABLE) {
+            for tensor in snapshot.tensors() {
+                group.broadcast(tensor, root as u32).map_err(collective_fault)?;
+            }
         }
         tracing::info!(step, "going on from the checkpoint");
-        if found.iter().any(|code| *code != USABLE) {
-            self.copy_from(root as u32, *step as i64, group)?;
-        }
+        self.put(snapshot, layout)?;
         Ok(true)
     }
 
-    fn read(&self, kept: &Kept<'_>) -> Result<Bytes, Unread> {
-        let bytes = kept.blobs.get(&kept.checkpoint.blob).map_err(|error| match error {
-            BlobError::Open { .. } | BlobError::Access { .. } => Unread::Away(error.to_string()),
-            BlobError::Damaged { .. } | BlobError::TooLarge { .. } => Unread::Useless(error.to_string()),
-        })?;
-        match snapshot::check(self, kept.origin, &bytes) {
-            Ok(()) => Ok(bytes),
-            Err(error) => Err(Unread::Useless(error.to_string())),
-        }
-    }
-
-    /// Nothing is changed until everything has come: a state that is part this step's and part the last one's would pass
-    /// for a whole one.
-    fn copy_from(&mut self, root: u32, steps: i64, group: &dyn Collective) -> Result<(), Fault> {
-        let [first, second] = self.optimizer.moments();
-        let own = [self.clip.flat(), first, second];
-        let mut came = own.each_ref().map(|buffer| buffer.f_detach_copy());
-        for buffer in &mut came {
-            let buffer = buffer.as_mut().map_err(|error| Fault::retryable(error.to_string()))?;
-            group.broadcast(buffer, root).map_err(collective_fault)?;
-        }
-        let mut history = self.encoded_history(steps as usize).map_err(torch)?;
-        group.broadcast(&mut history, root).map_err(collective_fault)?;
+    fn put(&mut self, snapshot: Snapshot, layout: &Layout) -> Result<(), Fault> {
+        let Snapshot { weights, moments, history } = snapshot;
         let words = Vec::<i64>::try_from(&history).map_err(torch)?;
-        for (mut own, came) in own.into_iter().zip(came) {
-            own.f_copy_(&came.map_err(torch)?).map_err(torch)?;
-        }
+        let mut optimizer = Optimizer::fresh(self.optimizer.settings());
+        optimizer.begin(&self.clip, layout.spans()).map_err(model_fault)?;
+        optimizer.write(&(0..layout.length), &moments).map_err(torch)?;
+        self.clip.flat().f_copy_(&weights).map_err(torch)?;
+        self.optimizer = optimizer;
         self.take_history(&words);
         Ok(())
     }
 
+    fn read(&self, kept: &Kept<'_>) -> Result<Snapshot, Unread> {
+        let bytes = kept.blobs.get(&kept.checkpoint.blob).map_err(|error| match error {
+            BlobError::Open { .. } | BlobError::Access { .. } => Unread::Away(error.to_string()),
+            BlobError::Damaged { .. } | BlobError::TooLarge { .. } => Unread::Useless(error.to_string()),
+        })?;
+        let snapshot = snapshot::decode(&self.clip, kept.origin, &bytes);
+        let snapshot = snapshot.map_err(|error| Unread::Useless(error.to_string()))?;
+        let (found, expected) = (snapshot.steps(), kept.checkpoint.step);
+        if found != expected {
+            return Err(Unread::Useless(format!("it has {found} steps; expected {expected}")));
+        }
+        Ok(snapshot)
+    }
+
     /// The history as [`Applied::encode`] gives it, in place of the trainee's own.
-    pub fn take_history(&mut self, words: &[i64]) {
+    fn take_history(&mut self, words: &[i64]) {
         self.history = words.chunks_exact(Applied::WORDS).map(Applied::decode).collect();
         self.optimizer.set_steps(self.history.iter().filter(|applied| applied.loss.is_finite()).count() as u64);
     }
@@ -166,6 +227,12 @@ impl Trainee {
         words.resize(steps * Applied::WORDS, 0);
         Tensor::f_from_slice(&words)
     }
+}
+
+/// Buffers of the same shape, for a broadcast to write to.
+fn fresh(values: &Values) -> Result<Values, TchError> {
+    let [weights, first, second] = values;
+    Ok([weights.f_empty_like()?, first.f_empty_like()?, second.f_empty_like()?])
 }
 
 /// What a rank says of a checkpoint that it can go on from.

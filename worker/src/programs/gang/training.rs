@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use lethe_collective::Collective;
+use lethe_collective::Reducer;
 use lethe_common::blob::Digest;
 use lethe_common::fault::Fault;
 use lethe_common::spec::{GangSection, Precision, Spec};
@@ -15,15 +15,16 @@ use lethe_common::time::Millis;
 use lethe_evidence::artifacts::{self, Training, names};
 use lethe_model::schedule::Cosine;
 use lethe_model::tch::{Kind, TchError, Tensor};
-use lethe_model::{AdamW, AdamWSettings, Clip, Vocabulary};
+use lethe_model::{AdamWSettings, Clip, Vocabulary};
 
 use super::exchange::{Exchange, Reduced};
 use super::objective::Objective;
+use super::optimizer::{Layout, Optimizer};
 use super::sampler::rank_rows;
 use super::saver::Saver;
 use super::snapshot;
 use super::trainee::{Applied, Kept, Trainee};
-use super::vote::{Verdict, Vote};
+use super::vote::Vote;
 use super::whereabouts::Teller;
 use crate::programs::fault::{collective_fault, fatal, model_fault};
 use crate::task::{GangContext, GangMemory, TaskContext, TaskOutput};
@@ -63,8 +64,9 @@ impl<O: Objective + 'static> Job<O> {
         let Material { whole, vocabulary, start, objective } = material;
         let origin = origin(&start, spec)?;
         let settings = AdamWSettings { weight_decay: section.weight_decay, ..AdamWSettings::default() };
-        let optimizer = AdamW::new(&start, settings).map_err(model_fault)?;
-        let trainee = Trainee { clip: start, optimizer, history: Vec::new(), kept_at: Some(Instant::now()) };
+        let optimizer = Optimizer::fresh(settings);
+        let kept_at = Some(Instant::now());
+        let trainee = Trainee { clip: start, optimizer, history: Vec::new(), kept_at, is_lost: false };
         Ok(Self { whole, vocabulary, objective, origin, trainee })
     }
 }
@@ -89,7 +91,7 @@ pub fn run<O: Objective + 'static>(
     course.check(world_size)?;
     if let Err(fault) = course.generation(&mut job.trainee, ctx, gang, job.origin) {
         // After a fatal fault the state may be half of a step, and the training does not go on.
-        if !fault.is_fatal() {
+        if !fault.is_fatal() && !job.trainee.is_lost {
             memory.keep(job);
         }
         return Err(fault);
@@ -146,13 +148,23 @@ impl Course<'_> {
         origin: Digest,
     ) -> Result<(), Fault> {
         let (generation, pieces) = (gang.generation, self.pieces(gang.world_size));
+        // Declared before the group, so that the group goes first: that ends what is in flight.
+        let bucket_bytes = (self.section.bucket_mib as usize) << 20;
+        let mut reducer = Reducer::new(&trainee.clip.leaves(), bucket_bytes).map_err(collective_fault)?;
         let connect = gang.connect.take().ok_or_else(|| Fault::fatal("a generation meets once"))?;
         let group = connect().map_err(collective_fault)?;
-        Trainee::require_same_origin(origin, &group)?;
+        let group = &*group;
+        Trainee::require_same_origin(origin, group)?;
         let teller = Teller::start(self.section.steps, group.ledger(), Arc::clone(&gang.tell));
         let is_new = trainee.applied() == 0;
         let kept = gang.checkpoint.as_ref().map(|checkpoint| Kept { checkpoint, blobs: ctx.blobs, origin });
-        trainee.agree(kept, &group)?;
+        let layout = Layout {
+            rank: gang.rank,
+            world_size: gang.world_size,
+            length: trainee.clip.parameter_count(),
+            is_sharded: self.section.shard_optimizer,
+        };
+        trainee.agree(&layout, kept, group)?;
         if is_new && trainee.applied() > 0 {
             trainee.kept_at = None; // others trained on, and who kept it last is gone
         }
@@ -164,24 +176,26 @@ impl Course<'_> {
             let step = trainee.applied();
             teller.at(step + 1);
             group.begin_step(step + 1);
-            let exchange = Exchange { clip: &trainee.clip, objective: self.objective, step, pieces, group: &group };
-            let Reduced { loss, gradient } = exchange.gradient()?;
-            let vote = Vote { generation, applied: step, is_finite: loss.is_finite() && is_finite(&gradient)? };
-            let loss = match vote.cast(&group)? {
-                Verdict::Apply => {
-                    skipped = 0;
-                    let rate = schedule.rate(step);
-                    trainee.optimizer.step(&mut trainee.clip, &gradient, rate).map_err(model_fault)?;
-                    loss
-                }
-                Verdict::Skip => {
-                    skipped += 1;
-                    tracing::warn!(step, "a gradient is not finite; every rank skips the step");
-                    f32::NAN
-                }
+            let exchange = Exchange { clip: &trainee.clip, objective: self.objective, step, pieces, group };
+            let Reduced { loss, gradient } = exchange.gradient(&mut reducer)?;
+            let is_finite = loss.is_finite() && is_finite(&gradient)?;
+            let keep = saver.as_ref().is_some_and(|saver| saver.is_due(trainee));
+            let verdict = Vote { generation, applied: step, is_finite, keep }.cast(group)?;
+            let loss = if verdict.apply {
+                skipped = 0;
+                let Trainee { clip, optimizer, .. } = &mut *trainee;
+                optimizer.step(clip, &gradient, schedule.rate(step), &layout, group)?;
+                loss
+            } else {
+                skipped += 1;
+                tracing::warn!(step, "a gradient is not finite; every rank skips the step");
+                f32::NAN
             };
             trainee.history.push(Applied { loss, at: Millis::now(), generation });
-            saver.iter().for_each(|saver| saver.offer(trainee, origin));
+            if verdict.keep {
+                let moments = trainee.optimizer.whole_moments(&layout, group)?;
+                saver.iter().for_each(|saver| saver.keep(trainee, &moments, origin));
+            }
             if skipped == MAX_SKIPPED_IN_A_ROW {
                 return Err(Fault::fatal(format!(
                     "{skipped} steps in a row without a finite gradient, the last was step {step}; lower the learning rate"

@@ -18,14 +18,16 @@ pub struct Vote {
     pub applied: u64,
     /// Whether the summed gradient is finite.
     pub is_finite: bool,
+    /// Whether the state is to be kept after this step; rank 0's word holds.
+    pub keep: bool,
 }
 
 /// What all votes come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    Apply,
-    /// Some rank has a gradient that is not finite; every rank skips the step.
-    Skip,
+pub struct Verdict {
+    /// Not where some rank has a gradient that is not finite; every rank skips the step then.
+    pub apply: bool,
+    pub keep: bool,
 }
 
 impl Vote {
@@ -46,17 +48,19 @@ impl Vote {
                 self.applied, self.generation
             )));
         }
-        Ok(if votes.iter().all(|vote| vote.is_finite) { Verdict::Apply } else { Verdict::Skip })
+        let keep = votes.first().is_some_and(|vote| vote.keep);
+        Ok(Verdict { apply: votes.iter().all(|vote| vote.is_finite), keep })
     }
 
-    fn encode(self) -> [i64; 3] {
-        [self.generation.0 as i64, self.applied as i64, i64::from(self.is_finite)]
+    fn encode(self) -> [i64; 4] {
+        [self.generation.0 as i64, self.applied as i64, i64::from(self.is_finite), i64::from(self.keep)]
     }
 }
 
 fn decode(vote: &Tensor) -> Result<Vote, TchError> {
     let at = |index| vote.f_int64_value(&[index]);
-    Ok(Vote { generation: Generation(at(0)? as u64), applied: at(1)? as u64, is_finite: at(2)? != 0 })
+    let (is_finite, keep) = (at(2)? != 0, at(3)? != 0);
+    Ok(Vote { generation: Generation(at(0)? as u64), applied: at(1)? as u64, is_finite, keep })
 }
 
 fn torch(error: TchError) -> Fault {
@@ -67,14 +71,21 @@ fn torch(error: TchError) -> Fault {
 mod tests {
     use super::*;
 
-    const VOTE: Vote = Vote { generation: Generation(4), applied: 17, is_finite: true };
+    const VOTE: Vote = Vote { generation: Generation(4), applied: 17, is_finite: true, keep: false };
+
+    #[test]
+    fn rank_0_says_when_the_state_is_kept() {
+        let keeper = Vote { keep: true, ..VOTE };
+        assert!(VOTE.count(&[keeper, VOTE]).expect("counts").keep);
+        assert!(!keeper.count(&[VOTE, keeper]).expect("counts").keep);
+    }
 
     #[test]
     fn one_rank_without_a_finite_gradient_makes_all_skip() {
         let spoilt = Vote { is_finite: false, ..VOTE };
-        assert_eq!(VOTE.count(&[VOTE, VOTE, VOTE]).expect("counts"), Verdict::Apply);
-        assert_eq!(VOTE.count(&[VOTE, spoilt, VOTE]).expect("counts"), Verdict::Skip);
-        assert_eq!(spoilt.count(&[VOTE, spoilt, VOTE]).expect("counts"), Verdict::Skip);
+        assert!(VOTE.count(&[VOTE, VOTE, VOTE]).expect("counts").apply);
+        assert!(!VOTE.count(&[VOTE, spoilt, VOTE]).expect("counts").apply);
+        assert!(!spoilt.count(&[VOTE, spoilt, VOTE]).expect("counts").apply);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Gradients of many ranks, uneven shares and pieces against one process.
 
+use lethe_collective::Reducer;
 use lethe_model::gradients::gradients;
 use lethe_model::loss::contrastive;
 use lethe_model::tch::Tensor;
@@ -18,9 +19,11 @@ fn computed(objective: &str, world_size: u32, pieces: usize) -> (f64, Vec<f64>) 
         let mut material = Material::new();
         let objective = material.objective(objective);
         let clip = material.moved();
+        // Every parameter is a bucket of its own.
+        let mut reducer = Reducer::new(&clip.leaves(), 0).expect("watches");
         let group = seat.connect().expect("the group forms");
         let exchange = Exchange { clip: &clip, objective: &*objective, step: STEP, pieces, group: &group };
-        let reduced = exchange.gradient().expect("computes");
+        let reduced = exchange.gradient(&mut reducer).expect("computes");
         (f64::from(reduced.loss), Vec::<f64>::try_from(&reduced.gradient).expect("is a vector"))
     });
     let first = all.swap_remove(0);
