@@ -16,6 +16,8 @@ pub enum Operation {
 }
 
 impl Operation {
+    pub const ALL: [Self; 4] = [Self::AllReduce, Self::Broadcast, Self::AllGather, Self::Barrier];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::AllReduce => "all_reduce",

@@ -21,7 +21,7 @@ pub use score::{ShardDigest, SuspectCut, caption_words, count_words};
 pub use scores::{ScoreRow, ScoresWriter, read_scores};
 pub use select::{DropEntry, DropList, ForgetSet, Member, WordScore};
 pub use shards::{ShardEntry, Shards};
-pub use train::Training;
+pub use train::{Calls, Training};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

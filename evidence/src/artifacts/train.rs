@@ -1,5 +1,7 @@
 //! How a gang's training went.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -18,4 +20,17 @@ pub struct Training {
     pub samples: u64,
     pub world_size: u32,
     pub seconds: f64,
+    /// What each kind of collective call cost the rank that tells, in the last generation.
+    #[serde(default)]
+    pub collectives: BTreeMap<String, Calls>,
+}
+
+/// Calls of one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Calls {
+    pub calls: u64,
+    /// Bytes of the tensors that were given to them; a ring sends 2(n-1)/n of that for a sum.
+    pub payload_bytes: u64,
+    /// Time that the training waited in them.
+    pub waited_s: f64,
 }

@@ -20,6 +20,17 @@ fn ticks(stat: &str) -> Option<u64> {
     Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
 }
 
+/// wchar: bytes that it gave to write calls since its start, to sockets and to files.
+pub fn written_bytes(pid: u32) -> anyhow::Result<u64> {
+    let path = format!("/proc/{pid}/io");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    written(&text).with_context(|| format!("{path} tells no wchar"))
+}
+
+fn written(io: &str) -> Option<u64> {
+    io.lines().find_map(|line| line.strip_prefix("wchar:"))?.trim().parse().ok()
+}
+
 /// VmHWM: the most memory it had resident, in bytes.
 pub fn peak_bytes(pid: u32) -> anyhow::Result<u64> {
     let path = format!("/proc/{pid}/status");
@@ -41,6 +52,7 @@ mod tests {
         let stat = "12 (a) b (c) S 1 12 12 0 -1 4194560 900 0 0 0 150 50 0 0 20 0 5 0 100 1 1";
         assert_eq!(ticks(stat), Some(200));
         assert_eq!(high_water("Name:\tx\nVmHWM:\t    2048 kB\n"), Some(2 << 20));
+        assert_eq!(written("rchar: 7\nwchar: 12\nsyscr: 1\n"), Some(12));
         assert!(cpu_seconds(std::process::id()).is_ok() && peak_bytes(std::process::id()).is_ok_and(|b| b > 1 << 20));
     }
 }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use lethe_collective::Reducer;
+use lethe_collective::{Operation, Reducer, Tally, Traffic};
 use lethe_common::blob::Digest;
 use lethe_common::fault::Fault;
 use lethe_common::spec::{GangSection, Precision, Spec};
 use lethe_common::time::Millis;
-use lethe_evidence::artifacts::{self, Training, names};
+use lethe_evidence::artifacts::{self, Calls, Training, names};
 use lethe_model::schedule::Cosine;
 use lethe_model::tch::{Kind, TchError, Tensor};
 use lethe_model::{AdamWSettings, Clip, Vocabulary};
@@ -89,14 +89,17 @@ pub fn run<O: Objective + 'static>(
     };
     let course = Course { section, objective: &job.objective };
     course.check(world_size)?;
-    if let Err(fault) = course.generation(&mut job.trainee, ctx, gang, job.origin) {
-        // After a fatal fault the state may be half of a step, and the training does not go on.
-        if !fault.is_fatal() && !job.trainee.is_lost {
-            memory.keep(job);
+    let traffic = match course.generation(&mut job.trainee, ctx, gang, job.origin) {
+        Ok(traffic) => traffic,
+        Err(fault) => {
+            // After a fatal fault the state may be half of a step, and the training does not go on.
+            if !fault.is_fatal() && !job.trainee.is_lost {
+                memory.keep(job);
+            }
+            return Err(fault);
         }
-        return Err(fault);
-    }
-    let report = course.report(&job.trainee, world_size, began);
+    };
+    let report = course.report(&job.trainee, world_size, began, traffic);
     let clip = job.whole.expand_vocabulary(&job.trainee.clip, &job.vocabulary).map_err(model_fault)?;
     Ok(Trained { clip, report })
 }
@@ -146,7 +149,7 @@ impl Course<'_> {
         ctx: &TaskContext<'_>,
         mut gang: GangContext<'_>,
         origin: Digest,
-    ) -> Result<(), Fault> {
+    ) -> Result<Traffic, Fault> {
         let (generation, pieces) = (gang.generation, self.pieces(gang.world_size));
         // Declared before the group, so that the group goes first: that ends what is in flight.
         let bucket_bytes = (self.section.bucket_mib as usize) << 20;
@@ -203,7 +206,8 @@ impl Course<'_> {
             }
             (ctx.progress)(trainee.applied(), self.section.steps);
         }
-        group.barrier().map_err(collective_fault)
+        group.barrier().map_err(collective_fault)?;
+        Ok(group.traffic())
     }
 
     fn saver(&self, ctx: &TaskContext<'_>, gang: &GangContext<'_>) -> Saver {
@@ -211,7 +215,7 @@ impl Course<'_> {
         Saver::new(Arc::clone(ctx.blobs), ctx.task.clone(), Arc::clone(&gang.announce), every)
     }
 
-    fn report(&self, trainee: &Trainee, world_size: u32, began: Instant) -> Training {
+    fn report(&self, trainee: &Trainee, world_size: u32, began: Instant, traffic: Traffic) -> Training {
         Training {
             steps: trainee.applied(),
             losses: trainee.history.iter().map(|applied| applied.loss).collect(),
@@ -220,8 +224,14 @@ impl Course<'_> {
             samples: trainee.applied() * self.objective.batch(),
             world_size,
             seconds: began.elapsed().as_secs_f64(),
+            collectives: Operation::ALL.into_iter().map(|operation| calls(operation, &traffic)).collect(),
         }
     }
+}
+
+fn calls(operation: Operation, traffic: &Traffic) -> (String, Calls) {
+    let Tally { calls, payload_bytes, waited } = traffic.of(operation);
+    (operation.name().to_owned(), Calls { calls, payload_bytes, waited_s: waited.as_secs_f64() })
 }
 
 fn is_finite(gradient: &Tensor) -> Result<bool, Fault> {

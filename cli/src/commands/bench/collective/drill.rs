@@ -8,38 +8,51 @@ use std::path::Path;
 use anyhow::Context;
 use lethe_common::spec::{GangSection, PlanName, Spec};
 use lethe_data::{ShardWriter, encode_png};
+use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 
-const PAIRS: usize = 256;
+const PAIRS: usize = 64;
+/// Each is one token.
+const WORDS: [&str; 16] = [
+    "red", "blue", "green", "dog", "cat", "car", "tree", "house", "boat", "bird", "man", "hat", "road", "sun", "book",
+    "tea",
+];
+/// Tokens of a caption, with the start and the end.
+pub const CAPTION_TOKENS: usize = 10;
+/// Different tokens of all captions.
+pub const VOCABULARY: usize = WORDS.len() + 2;
 
 /// A model that is trained from fresh weights.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
     pub side: u32,
     pub patch: u32,
+    /// Of the image tower.
     pub width: u32,
+    /// Of the text tower and the embeddings.
+    pub text_width: u32,
     pub layers: u32,
 }
 
 /// A training of a shape.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Course {
     pub shape: Shape,
     pub ranks: u32,
-    pub batch: u32,
-    pub steps: u64,
+    pub gang: GangSection,
 }
 
 impl Course {
     /// Writes shards and config to the folder.
     pub fn prepare(&self, folder: &Path) -> anyhow::Result<Spec> {
-        let Shape { side, patch, width, layers } = self.shape;
+        let Shape { side, patch, width, text_width, layers } = self.shape;
         let config = json!({
-            "embed_dim": width,
+            "embed_dim": text_width,
             "vision_cfg": {"image_size": side, "patch_size": patch, "width": width, "head_width": 64, "layers": layers},
-            "text_cfg": {"context_length": 16, "vocab_size": 49_408, "width": width, "heads": width / 64, "layers": layers},
+            "text_cfg": {"context_length": 16, "vocab_size": 49_408, "width": text_width, "heads": text_width / 64,
+                "layers": layers},
         });
         let path = folder.join("model.json");
         std::fs::write(&path, config.to_string()).with_context(|| format!("cannot write {}", path.display()))?;
@@ -52,8 +65,7 @@ impl Course {
             "workers": {"count": self.ranks},
         });
         let mut spec: Spec = serde_json::from_value(least)?;
-        let gang = GangSection { steps: self.steps, batch: self.batch, learning_rate: 1e-4, ..GangSection::PLAIN };
-        spec.train.gang = gang;
+        spec.train.gang = self.gang.clone();
         Ok(spec)
     }
 }
@@ -64,9 +76,23 @@ fn write_shard(path: &Path, side: u32) -> anyhow::Result<()> {
     let mut draws = ChaCha8Rng::seed_from_u64(1);
     for number in 0..PAIRS {
         let noise: Vec<u8> = (0..side * side * 3).map(|_| draws.random()).collect();
-        let caption = format!("a picture of noise, number {}", number % 50);
+        let words: Vec<&str> = (2..CAPTION_TOKENS).map(|_| *WORDS.choose(&mut draws).unwrap_or(&WORDS[0])).collect();
+        let caption = words.join(" ");
         writer.append(&format!("{number:06}"), &encode_png(&noise, side)?, "png", &caption)?;
     }
     writer.finish()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_a_token() {
+        for word in WORDS {
+            let tokens = lethe_data::Tokenizer::new().encode(word, 16);
+            assert_eq!(tokens.iter().filter(|token| **token != 0).count(), 3, "{word}");
+        }
+    }
 }

@@ -4,8 +4,10 @@
 
 mod drill;
 mod executors;
+mod meter;
 mod print;
 mod recovery;
+mod steps;
 mod torchrun;
 
 use anyhow::Context;
@@ -17,6 +19,7 @@ use crate::exit::Ending;
 /// What was measured, and what was not and why.
 #[derive(Debug, Default)]
 pub struct Results {
+    pub rounds: Vec<steps::Round>,
     pub recovery: Option<recovery::Recovery>,
     pub torchrun: Option<Value>,
     pub skipped: std::collections::BTreeMap<&'static str, String>,
@@ -33,7 +36,15 @@ pub fn run(options: &Collective) -> anyhow::Result<Ending> {
 }
 
 async fn all(options: &Collective) -> anyhow::Result<Results> {
-    let mut results = Results::default();
+    let rounds = steps::measure(options).await.context("the steps were not measured")?;
+    let mut results = Results { rounds, ..Results::default() };
+    if options.no_ddp {
+        results.skipped.insert("ddp", "--no-ddp".to_owned());
+    }
+    if options.recoveries == 0 {
+        results.skipped.insert("recovery", "--recoveries 0".to_owned());
+        return Ok(results);
+    }
     eprintln!("recovery: {} losses of 1 of {} ranks", options.recoveries, recovery::RANKS);
     results.recovery = Some(recovery::measure(options.recoveries).await.context("the recovery was not measured")?);
     if options.no_torchrun {

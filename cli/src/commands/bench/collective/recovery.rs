@@ -3,9 +3,11 @@
 //! It must never count a step that was under way when the rank was killed as one after it: the first step of a later
 //! generation is what counts.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use lethe_common::spec::GangSection;
 use lethe_common::time::Millis;
 use lethe_evidence::artifacts::{Training, names};
 use lethe_proto::v1::{AuditView, GetAuditRequest, RunState, SubmitRequest};
@@ -22,7 +24,7 @@ use crate::cluster::{Client, Cluster, ClusterPlan};
 
 pub const RANKS: u32 = 4;
 /// 9.6 M parameters, 6.3 M of them the word table.
-const SHAPE: Shape = Shape { side: 28, patch: 7, width: 128, layers: 8 };
+const SHAPE: Shape = Shape { side: 28, patch: 7, width: 128, text_width: 128, layers: 8 };
 const BATCH: u32 = 16;
 /// The coordinator gives a gang up after 20 lost generations.
 const LOSSES_A_TRAINING: u32 = 10;
@@ -67,7 +69,8 @@ pub async fn measure(losses: u32) -> anyhow::Result<Recovery> {
 async fn disturbed(losses: u32, seed: u64) -> anyhow::Result<(Vec<Millis>, Training)> {
     let folder = tempfile::Builder::new().prefix("lethe-bench-").tempdir()?;
     let steps = u64::from(losses + 1) * (STEPS_BETWEEN + 4);
-    let spec = Course { shape: SHAPE, ranks: RANKS, batch: BATCH, steps }.prepare(folder.path())?;
+    let gang = GangSection { steps, batch: BATCH, learning_rate: 1e-4, ..GangSection::PLAIN };
+    let spec = Course { shape: SHAPE, ranks: RANKS, gang }.prepare(folder.path())?;
     let result = folder.path().join("result");
     std::fs::create_dir(&result)?;
     let plan = ClusterPlan { result: result.clone(), workers: RANKS, heartbeat_ms: DEFAULT_HEARTBEAT_MS };
@@ -78,9 +81,14 @@ async fn disturbed(losses: u32, seed: u64) -> anyhow::Result<(Vec<Millis>, Train
     };
     cluster.stop().await;
     let kills = ended?;
-    let report = result.join(names::TRAINING);
-    let text = std::fs::read(&report).with_context(|| format!("cannot read {}", report.display()))?;
-    Ok((kills, serde_json::from_slice(&text).context("the training's report is not readable")?))
+    Ok((kills, report(&result)?))
+}
+
+/// What the training tells of itself.
+pub fn report(result: &Path) -> anyhow::Result<Training> {
+    let path = result.join(names::TRAINING);
+    let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_slice(&text).context("the training's report is not readable")
 }
 
 async fn kill_in_turn(mut client: Client, spec_json: Vec<u8>, losses: u32, seed: u64) -> anyhow::Result<Vec<Millis>> {
@@ -103,7 +111,7 @@ async fn kill_in_turn(mut client: Client, spec_json: Vec<u8>, losses: u32, seed:
 }
 
 /// Waits until the gang took so many steps, or the audit ended well.
-async fn reached(client: &mut Client, audit: &str, steps: u64) -> anyhow::Result<u64> {
+pub async fn reached(client: &mut Client, audit: &str, steps: u64) -> anyhow::Result<u64> {
     let by = Instant::now() + DEADLINE;
     loop {
         let reply = client.get_audit(GetAuditRequest { audit: audit.to_owned() }).await?.into_inner();
