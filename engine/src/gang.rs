@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use lethe_common::blob::parse_attempt_path;
 use lethe_common::fault::FaultKind;
 use lethe_common::ids::{Attempt, Generation, PhaseIndex, ShardId, TaskId, WorkerId};
 
@@ -186,7 +187,7 @@ impl GangWork {
     }
 
     /// Keeps what a later generation may begin with, where it is of the current one's leading rank and newer than what
-    /// is kept.
+    /// this generation kept. What an earlier one kept it went on from, or it was of no use to any rank.
     pub fn checkpoint(
         &self,
         ledger: &mut Ledger,
@@ -203,7 +204,7 @@ impl GangWork {
         }
         match &ledger.phase(self.phase).checkpoint {
             Some(kept) if *kept == checkpoint => CommitOutcome::Applied, // its answer was lost
-            Some(kept) if kept.step >= checkpoint.step => CommitOutcome::Stale,
+            Some(kept) if kept.step >= checkpoint.step && is_of(&kept.blob.path, task) => CommitOutcome::Stale,
             Some(kept) if kept.blob.path == checkpoint.blob.path => CommitOutcome::Refused,
             Some(_) | None => {
                 // A training that gets on has not used its generations up, however many it loses on the way.
@@ -312,4 +313,9 @@ fn end_of(cause: &Cause) -> End {
             FaultKind::HandedBack => End::NobodysFault,
         },
     }
+}
+
+/// Whether an attempt wrote a blob.
+fn is_of(path: &str, task: &TaskId) -> bool {
+    parse_attempt_path(path).is_some_and(|(writer, _)| writer == *task)
 }

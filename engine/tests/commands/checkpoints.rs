@@ -94,6 +94,19 @@ fn the_next_generation_begins_with_it_and_the_last_one_gives_none() {
     assert_eq!(bench.phase(0).checkpoint.map(|c| c.step), Some(21));
 }
 
+/// Where no rank could read what was kept, they train anew.
+#[test]
+fn a_generation_keeps_what_it_has_though_an_earlier_one_was_further() {
+    let mut bench = formed();
+    bench.checkpoint(0, task(0, 0, 0), checkpoint_of(&task(0, 0, 0), 20));
+    bench.fail(1, task(0, 1, 0), Fault::retryable("a peer did not answer"));
+    bench.fail(0, task(0, 0, 0), Fault::handed_back("aborted"));
+    for (step, kept) in [(10, 10), (9, 10), (11, 11)] {
+        bench.checkpoint(0, task(0, 0, 1), checkpoint_of(&task(0, 0, 1), step));
+        assert_eq!(bench.phase(0).checkpoint.map(|c| c.step), Some(kept));
+    }
+}
+
 #[test]
 fn a_new_leader_and_another_size_go_on_from_it() {
     let mut bench = Bench::with_workers(2);

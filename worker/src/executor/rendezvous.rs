@@ -1,5 +1,5 @@
 //! The rendezvous store of one generation, served by the coordinator through the agent, so that gangs
-//! need no port but Gloo's own.
+//! need no port but Gloo's own; and how ranks wait for each other before they connect.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +35,30 @@ impl AgentStore {
         self.link.close_call(call);
         reply.map_err(|_| unavailable("the task was aborted, or the agent does not answer"))
     }
+}
+
+/// Says that this rank is ready to connect, and waits until every rank is. A connection has the group's time-out, but a
+/// newcomer may read its inputs for longer while the others have theirs: they wait for as long as the coordinator takes
+/// it for alive, which ends the generation otherwise. `waits` is a sign of life of this rank.
+pub(super) fn meet(
+    store: &dyn RendezvousStore,
+    rank: u32,
+    world_size: u32,
+    look_every: Duration,
+    waits: impl Fn(),
+) -> Result<(), RendezvousError> {
+    let key = |rank: u32| format!("ready/{rank}");
+    store.set(&key(rank), &[])?;
+    for peer in 0..world_size {
+        loop {
+            match store.get(&key(peer), look_every) {
+                Ok(_) => break,
+                Err(RendezvousError::TimedOut { .. }) => waits(),
+                Err(gone @ RendezvousError::Unavailable(_)) => return Err(gone),
+            }
+        }
+    }
+    Ok(())
 }
 
 fn unavailable(why: &str) -> RendezvousError {
@@ -75,5 +99,33 @@ impl RendezvousStore for AgentStore {
             RendezvousReply::Sum(sum) => Ok(sum),
             other => Err(unexpected(other)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+    use std::time::Instant;
+
+    use lethe_collective::MemoryStore;
+
+    use super::*;
+
+    #[test]
+    fn ranks_wait_for_one_that_takes_longer_than_any_call() {
+        let store = MemoryStore::new();
+        let signs = AtomicU32::new(0);
+        let look = Duration::from_millis(20);
+        std::thread::scope(|scope| {
+            let early = scope.spawn(|| meet(&store, 0, 2, look, || _ = signs.fetch_add(1, Ordering::SeqCst)));
+            let began = Instant::now();
+            while signs.load(Ordering::SeqCst) < 5 {
+                assert!(began.elapsed() < Duration::from_secs(30), "nobody waits");
+                std::thread::yield_now();
+            }
+            assert!(!early.is_finished(), "it did not wait");
+            meet(&store, 1, 2, look, || {}).expect("all are ready");
+            early.join().expect("no panic").expect("all are ready");
+        });
     }
 }

@@ -9,14 +9,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lethe_collective::{Backend, Group, GroupOptions};
+use lethe_collective::{Backend, CollectiveError, Group, GroupOptions};
 use lethe_common::fault::Fault;
 use lethe_common::ids::TaskId;
 use lethe_common::spec::Spec;
 
 use super::link::Link;
 use super::listen::Assignment;
-use super::rendezvous::AgentStore;
+use super::rendezvous::{AgentStore, meet};
 use super::{Programs, memory};
 use crate::frame::{FromExecutor, Place, RunTask, Work};
 use crate::task::{Announce, Blobs, Checkpoint, Connect, GangContext, GangMemory, TaskContext, TaskOutput, Tell};
@@ -26,6 +26,9 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The address that gang peers reach this machine under, where they are not all on one.
 const HOST_VARIABLE: &str = "LETHE_GANG_HOST";
+
+/// How often a rank that waits for others shows that it lives, within the group's time-out.
+const LOOKS_A_TIMEOUT: u32 = 4;
 
 pub(super) struct Runner {
     programs: Programs,
@@ -61,7 +64,7 @@ impl Runner {
         let spec: Spec = serde_json::from_str(&spec_json)
             .map_err(|e| Fault::fatal(format!("{task}: this worker cannot read the audit's spec: {e}")))?;
         let blobs = blobs(&mut self.blobs, blob_root)?;
-        let progress = reporter(&self.link, &task);
+        let progress = reporter(self.link.clone(), task.clone());
         let (progress, cancelled_flag) = (&progress, &*cancelled);
         let ctx = TaskContext {
             task: task.clone(),
@@ -88,7 +91,8 @@ impl Runner {
                 self.memory.enter(&task, &spec_json);
                 let announce = announce(self.link.clone(), task.clone());
                 let tell = tell(self.link.clone(), task.clone());
-                let gang = GangContext { checkpoint, ..gang(place, store, (announce, tell)) };
+                let waits = reporter(self.link.clone(), task.clone());
+                let gang = GangContext { checkpoint, ..gang(place, store, (announce, tell), move || waits(0, 0)) };
                 (self.programs.gang)(program, &ctx, gang, &mut self.memory)
             }
         }
@@ -118,17 +122,26 @@ fn tell(link: Link, task: TaskId) -> Tell {
     })
 }
 
-fn gang<'a>(place: Place, store: AgentStore, (announce, tell): (Announce, Tell)) -> GangContext<'a> {
+fn gang<'a>(
+    place: Place,
+    store: AgentStore,
+    (announce, tell): (Announce, Tell),
+    waits: impl Fn() + 'a,
+) -> GangContext<'a> {
     let Place { generation, rank, world_size, timeout_ms } = place;
     let timeout = Duration::from_millis(timeout_ms);
     let host = std::env::var(HOST_VARIABLE).unwrap_or_else(|_| "127.0.0.1".to_owned());
     let options = GroupOptions { rank, world_size, backend: Backend::Gloo { host }, timeout };
-    let connect: Connect<'a> = Box::new(move || Ok(Box::new(Group::connect(Arc::new(store), &options)?)));
+    let connect: Connect<'a> = Box::new(move || {
+        let ready = meet(&store, rank, world_size, timeout / LOOKS_A_TIMEOUT, waits);
+        ready.map_err(|error| CollectiveError::Other { operation: "meet", detail: error.to_string() })?;
+        Ok(Box::new(Group::connect(Arc::new(store), &options)?))
+    });
     GangContext { rank, world_size, generation, timeout, connect: Some(connect), checkpoint: None, announce, tell }
 }
 
 /// Reports progress at most once an interval. A lost agent is noticed by the listener.
-fn reporter<'a>(link: &'a Link, task: &'a TaskId) -> impl Fn(u64, u64) + 'a {
+fn reporter(link: Link, task: TaskId) -> impl Fn(u64, u64) {
     let last = Cell::new(None::<Instant>);
     move |done, total| {
         let due = last.get().is_none_or(|at| at.elapsed() >= PROGRESS_INTERVAL);

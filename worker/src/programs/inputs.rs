@@ -63,9 +63,13 @@ pub fn shard_entry(ctx: &TaskContext<'_>, shard: ShardId) -> Result<(Shards, Sha
     Ok((shards, entry))
 }
 
-/// The packed pairs of every shard of a phase, in order of shard.
+/// The packed pairs of every shard of a phase, in order of shard; each is a sign of life.
 pub fn all_pairs(ctx: &TaskContext<'_>, phase: &str) -> Result<Vec<PairTable>, Fault> {
-    let table = |input| PairTable::from_parquet(read(ctx, input, names::PAIRS)?).map_err(fatal);
+    let table = |input| {
+        ctx.stop_if_cancelled()?;
+        (ctx.progress)(0, 0);
+        PairTable::from_parquet(read(ctx, input, names::PAIRS)?).map_err(fatal)
+    };
     ctx.inputs_of(phase).map(table).collect()
 }
 
