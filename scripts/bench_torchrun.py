@@ -6,6 +6,7 @@ no step must; after the restart all ranks read it. One thread a rank.
 """
 
 import argparse
+import ctypes
 import json
 import os
 import random
@@ -17,9 +18,16 @@ import time
 
 RANKS, BATCH, WIDTH, LAYERS, TOKENS, WORDS = 4, 16, 128, 8, 10, 49_408
 SETTLE_STEPS = 6
+WAIT_S = 600
+
+
+def end_with_parent():
+    """A rank is the leader of its own session: without this it would outlive a torchrun that was killed."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def train(scratch):
+    end_with_parent()
     import torch
     import torch.distributed as dist
     import torch.nn.functional as F
@@ -59,7 +67,7 @@ def train(scratch):
         model.module.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
     local = BATCH // world
-    while not os.path.exists(f"{scratch}/stop"):
+    while True:
         draws = torch.Generator().manual_seed(step)
         pixels = torch.rand(BATCH, 3, 28, 28, generator=draws)[rank * local : (rank + 1) * local]
         tokens = torch.randint(WORDS, (BATCH, TOKENS), generator=draws)[rank * local : (rank + 1) * local]
@@ -76,7 +84,6 @@ def train(scratch):
             os.replace(path + ".new", path)
             with open(f"{scratch}/steps", "a") as file:
                 file.write(f"{step} {time.time()} {os.getpid()}\n")
-    dist.destroy_process_group()
 
 
 def steps(scratch):
@@ -87,27 +94,39 @@ def steps(scratch):
         return []
 
 
-def wait(holds, what, seconds=180):
-    deadline = time.time() + seconds
-    while not holds():
-        if time.time() > deadline:
-            sys.exit(f"{what} did not come within {seconds} s")
-        time.sleep(0.02)
+def fail(scratch, message):
+    with open(f"{scratch}/log") as file:
+        sys.exit(f"{message}\n" + "".join(file.readlines()[-40:]))
 
 
 def measure(scratch, losses):
+    # torchrun's agent keeps one store through all restarts, in which restarted ranks find the addresses of the ended
+    # ones: "connectFullMesh failed", or they wait for each other (pytorch/pytorch issue 135712). With the sharing switched
+    # off the new rank 0 serves an empty store on a new port. The rest is as by default: the agent looks at its ranks every
+    # 0.1 s, and survivors end on SIGTERM within half a second, far from the 30 s after which they would be killed.
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={RANKS}"]
     command += [f"--max-restarts={10 * losses}", __file__, "--train", "--scratch", scratch]
-    job = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=open(f"{scratch}/log", "w"))
+    env = os.environ | {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    with open(f"{scratch}/log", "w") as log:
+        job = subprocess.Popen(command, env=env, stdout=log, stderr=log, preexec_fn=end_with_parent)
+
+    def wait(holds, what):
+        deadline = time.time() + WAIT_S
+        while not holds():
+            if job.poll() is not None:
+                fail(scratch, f"torchrun ended with {job.returncode} before {what}")
+            if time.time() > deadline:
+                fail(scratch, f"{what} did not come within {WAIT_S} s")
+            time.sleep(0.02)
+
     recoveries, durations = [], []
     try:
-        for _ in range(losses):
+        for loss in range(losses):
             taken = len(steps(scratch))
             wait(lambda: len(steps(scratch)) >= taken + SETTLE_STEPS, "the next step")
             time.sleep(random.random() * 0.5)
             before = steps(scratch)
-            rank = random.randrange(RANKS)
-            with open(f"{scratch}/rank-{rank}.pid") as file:
+            with open(f"{scratch}/rank-{random.randrange(RANKS)}.pid") as file:
                 os.kill(int(file.read()), signal.SIGKILL)
             killed = time.time()
             leader = before[-1][2]
@@ -117,10 +136,12 @@ def measure(scratch, losses):
             undisturbed = [b[1] - a[1] for a, b in zip(before, before[1:]) if a[2] == b[2]]
             durations.append(statistics.median(undisturbed))
             recoveries.append(min(later()) - killed - durations[-1])
+            print(f"loss {loss + 1} of {losses}: {recoveries[-1]:.2f} s", file=sys.stderr)
     finally:
-        open(f"{scratch}/stop", "w").close()
+        # torchrun ends its ranks on SIGTERM and itself thereafter.
+        job.terminate()
         try:
-            job.wait(30)
+            job.wait(60)
         except subprocess.TimeoutExpired:
             job.kill()
     print(json.dumps({
