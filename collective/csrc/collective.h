@@ -55,7 +55,7 @@ int lethe_work_wait(void* work);
 void lethe_work_free(void* work);
 
 // Calls `ready` with each leaf's gradient as backward finds it, on the thread that runs this part of backward, and
-// puts the tensor that it gives, and gives away, in the gradient's place. A code other than 0 fails backward. Frees: no call follows.
+// puts the tensor that it gives, and gives away, in the gradient's place. A code other than 0 fails backward. None is called after lethe_hooks_free.
 typedef int (*lethe_gradient_ready)(void* context, size_t leaf, void* gradient, void** replacement);
 int lethe_hooks_new(void* const* leaves, size_t count, lethe_gradient_ready ready, void* context, void** hooks);
 void lethe_hooks_free(void* hooks);

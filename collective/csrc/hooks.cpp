@@ -15,6 +15,7 @@ class Hooks {
  public:
   void place(const at::Tensor& leaf, size_t number, lethe_gradient_ready ready, void* context) {
     auto hook = [=](const at::Tensor& found) {
+      if (!found.defined()) return found;
       at::Tensor gradient = found;
       void* replacement = nullptr;
       TORCH_CHECK(ready(context, number, &gradient, &replacement) == LETHE_OK, "a gradient could not be taken over");

@@ -31,6 +31,9 @@ pub struct Injection {
 pub enum Mischief {
     /// The call fails with this, and does not reach the peers. A started operation fails when it is waited for.
     Error(CollectiveError),
+    /// The call succeeds on the peers and fails here with this, as where this rank is cut off at its end. A started
+    /// operation fails when it is waited for.
+    Late(CollectiveError),
     /// The call reaches the peers only after this time; beyond the group's time-out they give up first.
     Delay(Duration),
     /// The call succeeds, and the first value that it leaves on this rank is a NaN. Floating point only.
@@ -80,15 +83,17 @@ impl<C: Collective> Faulty<C> {
                 Ok(Afterwards::Nothing)
             }
             Some(Mischief::Nan) => Ok(Afterwards::Poison),
+            Some(Mischief::Late(error)) => Ok(Afterwards::Fail(error)),
             Some(Mischief::Hang(end)) => Err(hang(operation, &end)),
         }
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Afterwards {
     Nothing,
     Poison,
+    Fail(CollectiveError),
 }
 
 impl Afterwards {
@@ -96,6 +101,7 @@ impl Afterwards {
         match self {
             Self::Nothing => Ok(()),
             Self::Poison => poison(operation, tensor),
+            Self::Fail(error) => Err(error),
         }
     }
 }
@@ -147,6 +153,10 @@ impl<C: Collective> Collective for Faulty<C> {
             Some(Mischief::Nan) => {
                 let (same, started) = (tensor.shallow_clone(), self.inner.start_all_reduce_sum(tensor)?);
                 Ok(Pending::new(move || started.wait().and_then(|()| poison(operation, Some(&same)))))
+            }
+            Some(Mischief::Late(error)) => {
+                let started = self.inner.start_all_reduce_sum(tensor)?;
+                Ok(Pending::new(move || started.wait().and(Err(error))))
             }
             Some(Mischief::Hang(end)) => Ok(Pending::new(move || Err(hang(operation, &end)))),
         }

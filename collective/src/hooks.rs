@@ -27,9 +27,6 @@ pub(crate) struct Hooks<C> {
     collector: Arc<C>,
 }
 
-// SAFETY: hooks are placed, called and removed under libtorch's own locks; the collector is Send and Sync.
-unsafe impl<C: Collector> Send for Hooks<C> {}
-
 impl<C: Collector> Hooks<C> {
     pub(crate) fn place(leaves: &[&Tensor], collector: C) -> Result<Self, CollectiveError> {
         let collector = Arc::new(collector);

@@ -26,7 +26,7 @@ pub enum Broken<E> {
 }
 
 /// Watches leaves, which are a model's parameters in the order of its flat buffer. Other backwards that reach the
-/// leaves must not run beside [`Self::add`] and [`Self::sum`].
+/// leaves must not run beside [`Self::add`] and [`Self::sum`], and what runs in one of these reaches a leaf once.
 ///
 /// After an error it is of no more use, as the group is. Drop the group first: it ends what is in flight at once.
 pub struct Reducer {
@@ -189,6 +189,9 @@ impl State {
 
     /// A leaf's gradient into its slot, and on the wire what that completes.
     fn take(&mut self, leaf: usize, gradient: &Tensor) -> Result<Tensor, CollectiveError> {
+        if std::mem::replace(&mut self.reached[leaf], true) {
+            return Err(other("a leaf was reached twice, and its sum may be on the wire"));
+        }
         let mut slot = self.slots[leaf].shallow_clone();
         let _ = match self.is_begun {
             true => slot.f_add_(gradient).map_err(torch)?,
@@ -197,7 +200,6 @@ impl State {
                 slot.shallow_clone()
             }
         };
-        self.reached[leaf] = true;
         let bucket = self.bucket_of[leaf];
         self.buckets[bucket].missing -= 1;
         if self.buckets[bucket].missing == 0 {

@@ -114,7 +114,11 @@ impl BlobStore {
     /// Writes bytes under a path nobody else writes (an attempt's), whole or not at all: where the disk is full
     /// nothing of it stays.
     pub async fn put(&self, path: &str, bytes: Bytes) -> Result<BlobRef, BlobError> {
-        let blob = BlobRef { path: path.to_owned(), size_bytes: bytes.len() as u64, digest: Digest::of(&bytes) };
+        let size_bytes = bytes.len() as u64;
+        if size_bytes > MAX_BLOB_BYTES {
+            return Err(BlobError::TooLarge { path: path.to_owned(), size_bytes });
+        }
+        let blob = BlobRef { path: path.to_owned(), size_bytes, digest: Digest::of(&bytes) };
         let at = object_store::path::Path::from(path);
         match self.inner.put(&at, PutPayload::from_bytes(bytes)).await {
             Ok(_) => Ok(blob),

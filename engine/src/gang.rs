@@ -208,7 +208,9 @@ impl GangWork {
             Some(kept) if kept.blob.path == checkpoint.blob.path => CommitOutcome::Refused,
             Some(_) | None => {
                 // A training that gets on has not used its generations up, however many it loses on the way.
-                ledger.tally(self.phase, &mut turn.outbox).strikes = 0;
+                if checkpoint.step > ledger.phase(self.phase).furthest {
+                    ledger.tally(self.phase, &mut turn.outbox).strikes = 0;
+                }
                 ledger.keep_checkpoint(self.phase, checkpoint, &mut turn.outbox);
                 CommitOutcome::Applied
             }

@@ -221,7 +221,9 @@ impl Ledger {
     }
 
     pub fn keep_checkpoint(&mut self, phase: PhaseIndex, checkpoint: GangCheckpoint, outbox: &mut Outbox) {
-        self.phase_mut(phase, outbox).checkpoint = Some(checkpoint);
+        let record = self.phase_mut(phase, outbox);
+        record.furthest = record.furthest.max(checkpoint.step);
+        record.checkpoint = Some(checkpoint);
     }
 
     /// What a commit holds, as it will be kept.

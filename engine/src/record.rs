@@ -82,6 +82,9 @@ pub struct PhaseRecord {
     /// Gangs: what a new generation begins with where no worker holds anything newer. Forgotten at the phase's end.
     #[serde(default)]
     pub checkpoint: Option<GangCheckpoint>,
+    /// Gangs: the furthest step that was ever kept. One that begins anew has not got on until it is beyond.
+    #[serde(default)]
+    pub furthest: u64,
 }
 
 /// A gang's state after so many applied steps, in a blob that only its program reads.
@@ -214,6 +217,7 @@ impl PhaseRecord {
             halvings: BTreeMap::new(),
             notes: Vec::new(),
             checkpoint: None,
+            furthest: 0,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Gradients of a model's parameters as one flat tensor, also where the loss was taken on gathered features.
 //!
-//! It must never accumulate into a parameter: every call returns fresh numbers, so there is nothing to zero.
+//! It must never accumulate into a parameter: there is nothing to zero. Whoever hooks the parameters sees each gradient as
+//! it is found.
 //!
 //! A global batch over ranks: encode local pairs; gather features; turn the gathered matrices and the logit scale
 //! into leaves; take this rank's part of a loss of them; [`leaf_gradients`] gives its slopes, which are summed over ranks;
@@ -15,7 +16,7 @@ use crate::error::{ModelError, Result};
 
 /// d(loss)/d(parameters), `[parameter_count]` in the flat buffer's order; zero where the loss does not reach.
 pub fn gradients(loss: &Tensor, clip: &Clip) -> Result<Tensor> {
-    let slopes = backward(loss, &clip.leaves())?;
+    let slopes = slopes(loss, &clip.leaves())?;
     let flat: Vec<Tensor> = slopes.iter().map(|s| s.f_reshape([-1])).collect::<std::result::Result<_, _>>()?;
     Ok(Tensor::f_cat(&flat, 0)?)
 }
@@ -27,7 +28,7 @@ pub fn leaf(values: &Tensor) -> Result<Tensor> {
 
 /// d(loss)/d(leaf) for each leaf, in its shape; zero where the loss does not reach.
 pub fn leaf_gradients(loss: &Tensor, leaves: &[&Tensor]) -> Result<Vec<Tensor>> {
-    backward(loss, leaves)
+    slopes(loss, leaves)
 }
 
 /// What carries slopes of outputs back into the parameters: sum(output * slope) over all pairs, whose gradient it is.
@@ -56,15 +57,24 @@ pub fn clip_norm(gradient: &mut Tensor, max_norm: f64) -> Result<f64> {
     Ok(norm)
 }
 
-fn backward(loss: &Tensor, leaves: &[&Tensor]) -> Result<Vec<Tensor>> {
+/// Runs backward to the parameters, for the hooks that watch them.
+pub fn backward(loss: &Tensor, clip: &Clip) -> Result<()> {
+    run(loss, &clip.leaves()).map(drop)
+}
+
+fn slopes(loss: &Tensor, leaves: &[&Tensor]) -> Result<Vec<Tensor>> {
+    let pairs = run(loss, leaves)?.into_iter().zip(leaves);
+    pairs.map(|(slope, leaf)| if slope.defined() { Ok(slope) } else { Ok(leaf.f_zeros_like()?) }).collect()
+}
+
+/// A slope is undefined where the loss does not reach.
+fn run(loss: &Tensor, leaves: &[&Tensor]) -> Result<Vec<Tensor>> {
     if !loss.requires_grad() {
         return Err(ModelError::Torch(
             "the loss has no graph: it was computed under no_grad or from detached tensors".into(),
         ));
     }
-    let slopes = Tensor::f_run_backward(&[loss], leaves, false, false)?;
-    let pairs = slopes.into_iter().zip(leaves);
-    pairs.map(|(slope, leaf)| if slope.defined() { Ok(slope) } else { Ok(leaf.f_zeros_like()?) }).collect()
+    Ok(Tensor::f_run_backward(&[loss], leaves, false, false)?)
 }
 
 fn same_shape(output: &Tensor, slope: &Tensor) -> Result<()> {

@@ -66,7 +66,8 @@ conformance! {
     reducer::what_backward_found_is_on_the_wire_while_it_goes_on with 2;
     reducer::pieces_are_added_before_they_are_summed with 2;
     reducer::a_backward_that_fails_is_told_as_it_failed with 1;
-    reducer::a_peer_lost_in_backward_fails_it_and_the_next_generation_reduces with 2;
+    reducer::a_peer_lost_in_backward_fails_it_and_leaves_no_hook with 2;
+    reducer::a_leaf_that_is_reached_twice_is_refused with 1;
     accounts::counters_equal_the_bytes_that_were_given with 2;
     accounts::what_was_refused_is_not_counted with 1;
     accounts::another_thread_reads_the_call_under_way with 2;

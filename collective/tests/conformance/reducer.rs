@@ -106,7 +106,7 @@ pub fn a_backward_that_fails_is_told_as_it_failed<W: Wiring>() {
     });
 }
 
-pub fn a_peer_lost_in_backward_fails_it_and_the_next_generation_reduces<W: Wiring>() {
+pub fn a_peer_lost_in_backward_fails_it_and_leaves_no_hook<W: Wiring>() {
     on_every_rank::<W, _>(2, PATIENT, |group| {
         let model = Model::new(&group);
         let mut reducer = Reducer::new(&model.leaves(), SMALL).expect("watches");
@@ -122,5 +122,14 @@ pub fn a_peer_lost_in_backward_fails_it_and_the_next_generation_reduces<W: Wirin
         drop(reducer);
         let mut again = Reducer::new(&model.leaves(), SMALL).expect("watches");
         again.add(all).expect("no hook of the first is left");
+    });
+}
+
+pub fn a_leaf_that_is_reached_twice_is_refused<W: Wiring>() {
+    on_every_rank::<W, _>(1, PATIENT, |group| {
+        let model = Model::new(&group);
+        let mut reducer = Reducer::new(&model.leaves(), SMALL).expect("watches");
+        let outcome = reducer.sum(&group, || model.back(0, 1.0).and_then(|()| model.back(0, 1.0)));
+        assert!(matches!(&outcome, Err(Broken::Collective(CollectiveError::Other { .. }))), "{outcome:?}");
     });
 }

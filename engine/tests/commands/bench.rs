@@ -215,6 +215,7 @@ pub fn waiting() -> PhaseRecord {
         halvings: Default::default(),
         notes: vec![],
         checkpoint: None,
+        furthest: 0,
     }
 }
 

@@ -29,7 +29,8 @@ fn begins_with(commands: &[Command]) -> Vec<Option<GangCheckpoint>> {
 fn a_newer_one_is_stored_and_its_repetition_is_answered_alike() {
     let mut bench = formed();
     let (rank, kept) = (task(0, 0, 0), checkpoint_of(&task(0, 0, 0), 20));
-    let record = PhaseRecord { generation: Generation(1), checkpoint: Some(kept.clone()), ..running() };
+    let checkpoint = Some(kept.clone());
+    let record = PhaseRecord { generation: Generation(1), checkpoint, furthest: 20, ..running() };
     let applied = answer(0, rank.clone(), 20, CommitOutcome::Applied);
     let stored = persist(vec![phase_record(0, record)]);
     assert_eq!(bench.checkpoint(0, rank.clone(), kept.clone()), vec![stored, applied.clone()]);
@@ -101,9 +102,10 @@ fn a_generation_keeps_what_it_has_though_an_earlier_one_was_further() {
     bench.checkpoint(0, task(0, 0, 0), checkpoint_of(&task(0, 0, 0), 20));
     bench.fail(1, task(0, 1, 0), Fault::retryable("a peer did not answer"));
     bench.fail(0, task(0, 0, 0), Fault::handed_back("aborted"));
-    for (step, kept) in [(10, 10), (9, 10), (11, 11)] {
+    for (step, kept, strikes) in [(10, 10, 1), (9, 10, 1), (11, 11, 1), (21, 21, 0)] {
         bench.checkpoint(0, task(0, 0, 1), checkpoint_of(&task(0, 0, 1), step));
-        assert_eq!(bench.phase(0).checkpoint.map(|c| c.step), Some(kept));
+        let phase = bench.phase(0);
+        assert_eq!((phase.checkpoint.map(|c| c.step), phase.tally.strikes), (Some(kept), strikes), "step {step}");
     }
 }
 

@@ -20,6 +20,9 @@ pub struct Training {
     pub samples: u64,
     pub world_size: u32,
     pub seconds: f64,
+    /// Numbers that were trained; the word table counts with the words in use.
+    #[serde(default)]
+    pub parameters: u64,
     /// What each kind of collective call cost the rank that tells, in the last generation.
     #[serde(default)]
     pub collectives: BTreeMap<String, Calls>,

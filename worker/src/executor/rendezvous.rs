@@ -51,9 +51,11 @@ pub(super) fn meet(
     store.set(&key(rank), &[])?;
     for peer in 0..world_size {
         loop {
-            match store.get(&key(peer), look_every) {
+            let answer = store.get(&key(peer), look_every);
+            waits();
+            match answer {
                 Ok(_) => break,
-                Err(RendezvousError::TimedOut { .. }) => waits(),
+                Err(RendezvousError::TimedOut { .. }) => {}
                 Err(gone @ RendezvousError::Unavailable(_)) => return Err(gone),
             }
         }

@@ -40,7 +40,7 @@ pub struct Whereabouts {
     pub step: u64,
     /// Steps of the whole training.
     pub steps: u64,
-    /// The collective call that it is in, or the last one that it left.
+    /// The collective call that it issued last.
     pub call: String,
     /// Of the calls of this step, from 1; 0 before the first.
     pub call_number: u64,

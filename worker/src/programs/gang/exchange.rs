@@ -2,13 +2,14 @@
 //!
 //! Gathered features are leaves. Each rank takes its rows' part of the loss of them, the slopes of all ranks are
 //! summed, and each carries those of its own rows into its parameters; the sum of the ranks' gradients is the exact
-//! gradient of the global loss. Gradients are summed while backward still runs ([`Reducer`]). A share that is too large is computed in pieces: features first, without what backward
-//! needs, and each piece again once its slopes are known (gradient caching, arXiv 2101.06983).
+//! gradient of the global loss. Gradients are summed while backward still runs ([`Reducer`]). A share that is too large is
+//! computed in pieces: features first, without what backward needs, and each piece again once its slopes are known
+//! (gradient caching, arXiv 2101.06983).
 
 use lethe_collective::{Broken, Collective, Reducer};
 use lethe_common::fault::Fault;
 use lethe_model::error::Result as ModelResult;
-use lethe_model::gradients::{inner_product, leaf, leaf_gradients};
+use lethe_model::gradients::{backward, inner_product, leaf, leaf_gradients};
 use lethe_model::tch::{TchError, Tensor, no_grad_guard};
 use lethe_model::{Clip, ModelError};
 
@@ -116,7 +117,7 @@ impl Exchange<'_> {
             pairs.push((self.clip.logit_scale(), scale));
         }
         match inner_product(&pairs)? {
-            Some(loss) => leaf_gradients(&loss, &self.clip.leaves()).map(drop),
+            Some(loss) => backward(&loss, self.clip),
             None => Ok(()),
         }
     }
@@ -136,7 +137,7 @@ impl Exchange<'_> {
                 slope.f_narrow(0, (part.start - own.start) as i64, part.len() as i64)
             };
             let own = features.iter().zip(&slopes.own).map(rows).collect::<Result<Vec<_>, TchError>>()?;
-            self.back(&again, &own, piece.is_first().then_some(&slopes.scale))
+            self.back(&again, &own, piece.is_last().then_some(&slopes.scale))
         };
         let mut pieces: Vec<Share> = share.pieces(self.pieces).collect();
         let last = pieces.pop();

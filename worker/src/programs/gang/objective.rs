@@ -30,9 +30,9 @@ impl Share {
         (0..pieces).map(move |piece| Self { piece, pieces, ..self })
     }
 
-    /// Whether it is the whole share or its first piece.
-    pub fn is_first(self) -> bool {
-        self.piece == 0
+    /// Whether it is the whole share or its last piece.
+    pub fn is_last(self) -> bool {
+        self.piece + 1 == self.pieces
     }
 
     /// The positions in a batch of `rows` that this is.

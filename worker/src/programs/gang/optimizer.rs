@@ -12,10 +12,12 @@ use lethe_model::error::Result as ModelResult;
 use lethe_model::tch::{TchError, Tensor};
 use lethe_model::{AdamW, AdamWSettings, Clip};
 
+use super::meeting::Moment;
+
 use crate::programs::fault::{collective_fault, model_fault};
 
-/// Numbers of a part that one call gathers, so that nobody holds a second copy of the model.
-const STRIP: i64 = 4 << 20;
+/// Numbers that one call carries, so that a rank needs no second copy of the model for it.
+pub const STRIP: i64 = 4 << 20;
 
 /// Whose numbers of the flat buffer are whose.
 #[derive(Debug, Clone, Copy)]
@@ -54,13 +56,20 @@ impl Layout {
 /// Weights, first moment and second moment of the same numbers.
 pub type Values = [Tensor; 3];
 
+/// What the parts were before a step whose weights did not come from all ranks yet.
+#[derive(Debug)]
+struct Before {
+    values: Vec<Values>,
+    /// Where the parts are.
+    ahead: Moment,
+}
+
 #[derive(Debug)]
 pub struct Optimizer {
     settings: AdamWSettings,
     /// Empty before the first generation: nothing was updated, and every moment is zero.
     parts: Vec<AdamW>,
-    /// What the parts were before a step whose weights did not come from all ranks yet.
-    before: Option<Vec<Values>>,
+    before: Option<Before>,
     /// Whether all weights are of one step.
     is_whole: bool,
 }
@@ -78,9 +87,9 @@ impl Optimizer {
         self.parts.is_empty()
     }
 
-    /// Whether the parts are a step further than the rest of the model.
-    pub fn is_ahead(&self) -> bool {
-        self.before.is_some()
+    /// Where the parts are, if they are a step further than the rest of the model.
+    pub fn ahead(&self) -> Option<Moment> {
+        self.before.as_ref().map(|before| before.ahead)
     }
 
     pub fn is_whole(&self) -> bool {
@@ -91,19 +100,20 @@ impl Optimizer {
         self.parts.iter().map(AdamW::span).collect()
     }
 
-    /// One step from the whole gradient, which every rank has. With parts it ends when the weights of all have come.
+    /// One step, to a moment, from the whole gradient, which every rank has. With parts it ends when the weights of all
+    /// have come.
     pub fn step(
         &mut self,
         clip: &mut Clip,
         gradient: &Tensor,
         rate: f64,
-        layout: &Layout,
-        group: &dyn Collective,
+        to: Moment,
+        (layout, group): (&Layout, &dyn Collective),
     ) -> Result<(), Fault> {
         if !layout.is_sharded {
             return self.update(clip, gradient, rate).map_err(model_fault);
         }
-        self.before = Some(self.copy(clip).map_err(torch)?);
+        self.before = Some(Before { values: self.copy(clip).map_err(torch)?, ahead: to });
         self.is_whole = false;
         self.update(clip, gradient, rate).map_err(model_fault)?;
         let (own, flat) = (layout.part(layout.rank), clip.flat());
@@ -128,7 +138,8 @@ impl Optimizer {
 
     /// Takes the parts back to the step that the rest of the model is at.
     pub fn undo(&mut self, clip: &Clip) -> Result<(), TchError> {
-        for (part, before) in self.parts.iter().zip(self.before.take().into_iter().flatten()) {
+        let before = self.before.take().map_or_else(Vec::new, |before| before.values);
+        for (part, before) in self.parts.iter().zip(before) {
             for (mut now, before) in of_part(part, clip)?.into_iter().zip(before) {
                 now.f_copy_(&before)?;
             }
@@ -179,10 +190,14 @@ impl Optimizer {
         self.parts.iter_mut().for_each(|part| part.set_steps(steps));
     }
 
-    /// The whole model's moments, for a checkpoint; every rank must call it.
+    /// The whole model's moments, for rank 0's checkpoint; every rank must call it, and the others get theirs alone.
     pub fn whole_moments(&self, layout: &Layout, group: &dyn Collective) -> Result<[Tensor; 2], Fault> {
         let own = self.parts.first().map(AdamW::moments).ok_or_else(|| Fault::fatal("no part was begun"))?;
         if !layout.is_sharded {
+            return Ok(own);
+        }
+        if layout.rank != 0 {
+            own.iter().try_for_each(|part| gather(part, layout, group, |_, _| Ok(())))?;
             return Ok(own);
         }
         let [first, second] = own.each_ref().map(|part| -> Result<Tensor, Fault> {

@@ -15,7 +15,7 @@ use super::snapshot;
 use super::trainee::Trainee;
 use crate::task::{Announce, Blobs};
 
-/// The leading rank's; the others have the same state.
+/// The leading rank's; the others have the same weights.
 pub struct Saver {
     blobs: Arc<Blobs>,
     task: TaskId,

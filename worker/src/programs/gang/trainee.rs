@@ -2,9 +2,10 @@
 //!
 //! Ranks that would not train the same thing are refused before the first step. After a loss the survivors exchange
 //! their last applied step, the highest wins, and laggards copy it; so a step that one rank applied is never taken twice.
-//! Nothing is changed until everything has come: a state that is part this step's and part the last one's would pass for a
-//! whole one.
+//! Nothing but a step that can be undone is changed until everything has come: a state that is part this step's and part the
+//! last one's would pass for a whole one.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use lethe_collective::Collective;
@@ -15,7 +16,7 @@ use lethe_common::time::Millis;
 use lethe_model::Clip;
 use lethe_model::tch::{TchError, Tensor};
 
-use super::meeting::{Meeting, Stand};
+use super::meeting::{Meeting, Moment, Stand};
 use super::optimizer::{Layout, Optimizer, Values, narrow};
 use super::snapshot::{self, Snapshot};
 use crate::programs::fault::{collective_fault, model_fault};
@@ -86,7 +87,7 @@ impl Trainee {
     pub fn agree(&mut self, layout: &Layout, kept: Option<Kept<'_>>, group: &dyn Collective) -> Result<(), Fault> {
         let stands = self.stand().exchange(group)?;
         let meeting = Meeting::of(&stands, layout);
-        let have = meeting.as_ref().map_or(-1, |meeting| meeting.step as i64);
+        let have = meeting.as_ref().map_or(-1, |meeting| meeting.at.steps as i64);
         if let Some(kept) = kept.filter(|kept| kept.checkpoint.step as i64 > have)
             && self.go_on_from(layout, &kept, group)?
         {
@@ -95,8 +96,8 @@ impl Trainee {
         let Some(meeting) = meeting else {
             self.is_lost = true;
             return Err(Fault::retryable(
-                "two neighbours were lost with the optimiser's state that only they had, and no checkpoint is of use: the \
-                 training begins anew; shorten gang.checkpoint_seconds or leave gang.shard_optimizer out",
+                "the ranks that had a part of the optimiser's state are lost, and no checkpoint is of use: the training begins \
+                 anew; shorten gang.checkpoint_seconds or leave gang.shard_optimizer out",
             ));
         };
         if stands.iter().all(|stand| stand.is_fresh) {
@@ -105,15 +106,22 @@ impl Trainee {
         if meeting.is_settled {
             return Ok(());
         }
-        tracing::info!(step = meeting.step, ranks = ?stands, "copying the last applied step to the ranks that need it");
+        tracing::info!(step = meeting.at.steps, ranks = ?stands, "copying the last applied step to the ranks that need it");
         self.take_part(&meeting, layout, group)
     }
 
     fn stand(&self) -> Stand {
+        let moment = |steps: usize| Moment {
+            steps: steps as u64,
+            generation: steps.checked_sub(1).map_or(0, |last| self.history[last].generation.0),
+        };
+        let steps = self.history.len();
+        let skipped = self.history.last().is_some_and(|last| last.loss.is_nan());
         Stand {
-            applied: self.applied(),
+            applied: moment(steps),
+            skipped: skipped.then(|| moment(steps - 1)),
+            ahead: self.optimizer.ahead(),
             is_fresh: self.optimizer.is_fresh(),
-            is_ahead: self.optimizer.is_ahead(),
             is_whole: self.optimizer.is_whole(),
             spans: self.optimizer.spans(),
         }
@@ -121,7 +129,7 @@ impl Trainee {
 
     /// Gives what this rank is to give and takes what it needs.
     fn take_part(&mut self, meeting: &Meeting, layout: &Layout, group: &dyn Collective) -> Result<(), Fault> {
-        if self.optimizer.is_ahead() && self.applied() == meeting.step {
+        if self.optimizer.ahead() != Some(meeting.at) {
             self.optimizer.undo(&self.clip).map_err(torch)?;
         }
         let stays = meeting.stays(layout.rank);
@@ -132,10 +140,11 @@ impl Trainee {
             next.begin(&self.clip, layout.spans()).map_err(model_fault)?;
         }
         for (range, root) in &meeting.sources {
-            let mut values = self.optimizer.values(&self.clip, range).map_err(torch)?;
-            if *root != layout.rank {
-                values = fresh(&values).map_err(torch)?;
-            }
+            let values = match *root == layout.rank {
+                true => self.optimizer.values(&self.clip, range),
+                false => self.empty(range),
+            };
+            let mut values = values.map_err(torch)?;
             for values in &mut values {
                 group.broadcast(values, *root).map_err(collective_fault)?;
             }
@@ -145,15 +154,24 @@ impl Trainee {
                 next.write(range, &[first, second]).map_err(torch)?;
             }
         }
-        let mut history = self.encoded_history(meeting.step as usize).map_err(torch)?;
+        let mut history = self.encoded_history(meeting.at.steps as usize).map_err(torch)?;
         group.broadcast(&mut history, meeting.historian).map_err(collective_fault)?;
         let words = Vec::<i64>::try_from(&history).map_err(torch)?;
+        // A rank that lets go of what it gave must know that it came.
+        group.barrier().map_err(collective_fault)?;
         if let Some(weights) = weights {
             self.clip.flat().f_copy_(&weights).map_err(torch)?;
             self.optimizer = next;
         }
         self.take_history(&words);
         Ok(())
+    }
+
+    /// Buffers for a broadcast to write to.
+    fn empty(&self, range: &Range<i64>) -> Result<Values, TchError> {
+        let flat = self.clip.flat();
+        let buffer = || Tensor::f_empty([range.end - range.start], (flat.kind(), flat.device()));
+        Ok([buffer()?, buffer()?, buffer()?])
     }
 
     /// Goes on from a checkpoint that at least one rank can read; the others copy it. False where it is of no use to any.
@@ -227,12 +245,6 @@ impl Trainee {
         words.resize(steps * Applied::WORDS, 0);
         Tensor::f_from_slice(&words)
     }
-}
-
-/// Buffers of the same shape, for a broadcast to write to.
-fn fresh(values: &Values) -> Result<Values, TchError> {
-    let [weights, first, second] = values;
-    Ok([weights.f_empty_like()?, first.f_empty_like()?, second.f_empty_like()?])
 }
 
 /// What a rank says of a checkpoint that it can go on from.

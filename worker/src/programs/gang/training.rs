@@ -18,6 +18,7 @@ use lethe_model::tch::{Kind, TchError, Tensor};
 use lethe_model::{AdamWSettings, Clip, Vocabulary};
 
 use super::exchange::{Exchange, Reduced};
+use super::meeting::Moment;
 use super::objective::Objective;
 use super::optimizer::{Layout, Optimizer};
 use super::sampler::rank_rows;
@@ -101,6 +102,8 @@ pub fn run<O: Objective + 'static>(
     };
     let report = course.report(&job.trainee, world_size, began, traffic);
     let clip = job.whole.expand_vocabulary(&job.trainee.clip, &job.vocabulary).map_err(model_fault)?;
+    // A peer may have been lost as it left the last barrier, and another generation asks who was there.
+    memory.keep(job);
     Ok(Trained { clip, report })
 }
 
@@ -187,7 +190,8 @@ impl Course<'_> {
             let loss = if verdict.apply {
                 skipped = 0;
                 let Trainee { clip, optimizer, .. } = &mut *trainee;
-                optimizer.step(clip, &gradient, schedule.rate(step), &layout, group)?;
+                let to = Moment { steps: step + 1, generation: generation.0 };
+                optimizer.step(clip, &gradient, schedule.rate(step), to, (&layout, group))?;
                 loss
             } else {
                 skipped += 1;
@@ -224,6 +228,7 @@ impl Course<'_> {
             samples: trainee.applied() * self.objective.batch(),
             world_size,
             seconds: began.elapsed().as_secs_f64(),
+            parameters: trainee.clip.parameter_count() as u64,
             collectives: Operation::ALL.into_iter().map(|operation| calls(operation, &traffic)).collect(),
         }
     }

@@ -48,13 +48,14 @@ impl Teller {
 }
 
 fn place((step, steps): (u64, u64), ledger: &Ledger) -> Whereabouts {
-    let waiting = ledger.waiting().map(|waiting| waiting.call);
-    let call = waiting.or_else(|| ledger.last_call());
+    // Not the call it waits for: sums that backward started may be waited for long after, and a rank that stopped in its
+    // backward has issued the fewest.
+    let call = ledger.last_call();
     Whereabouts {
         step,
         steps,
         call: call.map_or_else(String::new, |call| call.operation.name().to_owned()),
         call_number: call.filter(|call| call.step == step).map_or(0, |call| call.number),
-        waits: waiting.is_some(),
+        waits: ledger.waiting().is_some(),
     }
 }

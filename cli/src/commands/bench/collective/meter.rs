@@ -12,7 +12,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::super::proc::{cpu_seconds, peak_bytes, written_bytes};
 use super::executors::executors;
 
-const EVERY: Duration = Duration::from_millis(50);
+/// Each look reads all of /proc, at the cost of what is measured.
+const EVERY: Duration = Duration::from_millis(250);
 
 /// All executors together since they began.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

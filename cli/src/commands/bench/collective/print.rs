@@ -74,7 +74,7 @@ fn step_lines(rounds: &[Round], ranks: u32) -> Vec<String> {
     line("memory of a rank at most", " GB", spread(rounds, ranks, |round| Some(round.lethe.peak_bytes as f64 / 1e9)));
     line("step_overhead", "", spread(rounds, ranks, |round| Some(round.overhead())));
     line("ratio_to_ddp", "", spread(rounds, ranks, Round::ratio_to_ddp));
-    line("gradient_bytes_over_ring_bound", "", spread(rounds, ranks, Round::bytes_over_ring));
+    line("gradient_bytes_over_ring_bound", "", spread(rounds, ranks, |round| Some(round.bytes_over_ring())));
     lines
 }
 
@@ -86,7 +86,7 @@ pub fn json(results: &Results) -> Value {
     json!({
         "step_overhead": by_world(&results.rounds, |round| Some(round.overhead())),
         "ratio_to_ddp": by_world(&results.rounds, Round::ratio_to_ddp),
-        "gradient_bytes_over_ring_bound": by_world(&results.rounds, Round::bytes_over_ring),
+        "gradient_bytes_over_ring_bound": by_world(&results.rounds, |round| Some(round.bytes_over_ring())),
         "rounds": results.rounds,
         "recovery_s": results.recovery.as_ref().map(|recovery| recovery.median_s),
         "ratio_to_torchrun_recovery": ratio(results),

@@ -45,6 +45,7 @@ pub struct Cost {
     pub collectives: BTreeMap<String, Calls>,
     /// The most memory that a rank had.
     pub peak_bytes: u64,
+    pub parameters: u64,
 }
 
 impl Cost {
@@ -81,17 +82,11 @@ impl Round {
     }
 
     /// Gradient bytes that a rank sent, over 2(n-1)/n of the gradient; features, votes and their headers are left out.
-    pub fn bytes_over_ring(&self) -> Option<f64> {
-        let parameters = self.parameters()?;
-        let ring = 2.0 * f64::from(self.ranks - 1) / f64::from(self.ranks) * parameters * 4.0;
+    pub fn bytes_over_ring(&self) -> f64 {
+        let ring = 2.0 * f64::from(self.ranks - 1) / f64::from(self.ranks) * self.lethe.parameters as f64 * 4.0;
         // A rank sends what it gathered to every other.
         let gathered = self.lethe.gathered_bytes() * f64::from(self.ranks - 1);
-        Some((self.lethe.written_bytes - gathered) / ring)
-    }
-
-    /// DistributedDataParallel tells how many it trains; the model is the same.
-    fn parameters(&self) -> Option<f64> {
-        self.ddp.as_ref()?["parameters"].as_f64()
+        (self.lethe.written_bytes - gathered) / ring
     }
 }
 
@@ -125,7 +120,9 @@ async fn round(options: &Collective, ranks: u32) -> anyhow::Result<Round> {
     let lethe = cost(std::slice::from_ref(&whole)).await.context("the steps were not measured")?;
     let ddp = match options.no_ddp {
         true => None,
-        false => Some(ddp(&options.ddp, ranks, options.batch).await?),
+        false => {
+            ddp(&options.ddp, ranks, options.batch).await.map_err(|error| eprintln!("not measured: {error:#}")).ok()
+        }
     };
     let without_overlap = cost(&[Course { gang: one_bucket, ..whole }]).await?;
     let computation = cost(&vec![share; ranks as usize]).await.context("the computation alone was not measured")?;
@@ -160,6 +157,7 @@ async fn cost(courses: &[Course]) -> anyhow::Result<Cost> {
         written_bytes: spent.written_bytes / taken / f64::from(ranks),
         collectives: trainings[0].collectives.iter().map(|(name, calls)| (name.clone(), a_step(calls))).collect(),
         peak_bytes: spent.peak_bytes,
+        parameters: trainings[0].parameters,
     })
 }
 

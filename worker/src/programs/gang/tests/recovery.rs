@@ -96,53 +96,99 @@ fn furthest(have: &[f64], want: &[f64]) -> f64 {
     have.iter().zip(want).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }
 
-/// Ranks are lost with all they had; newcomers take their places in a second generation, of `then` ranks.
-fn with_a_loss(
-    course: Course,
-    (world_size, then): (u32, u32),
-    lost: &[u32],
-    planned: impl Fn(u32) -> (Vec<Injection>, Option<Slip>) + Sync,
-) -> Vec<f64> {
-    let memories: Vec<Mutex<Kept>> = ranks(world_size, |seat| {
-        let is_lost = lost.contains(&seat.rank);
-        let (failures, slip) = if is_lost { planned(seat.rank) } else { (Vec::new(), None) };
-        let mut memory = GangMemory::default();
-        let gang = failing(seat, 1, failures);
-        let lost = with_context(|ctx| trained(course, ctx, gang, || course.material(slip), &mut memory));
-        lost.expect_err("the generation is lost");
-        Mutex::new(Kept(if is_lost { GangMemory::default() } else { memory }))
-    });
-    // Newcomers come last where the group shrinks, so that the survivors change their ranks.
-    let survivors: Vec<usize> = (0..memories.len()).filter(|rank| !lost.contains(&(*rank as u32))).collect();
-    let held = |rank: u32| match then == world_size {
-        true => Some(rank as usize),
-        false => survivors.get(rank as usize).copied(),
+/// A call that fails on a rank.
+#[derive(Debug, Clone, Copy)]
+struct Planned {
+    rank: u32,
+    step: u64,
+    call: u64,
+    /// It succeeds on the peers, as where this rank is cut off at its end.
+    is_late: bool,
+}
+
+impl Planned {
+    fn injection(self) -> Injection {
+        let Self { rank, step, call, is_late } = self;
+        let error = CollectiveError::PeerLost { operation: "a call", detail: "this rank is lost".to_owned() };
+        let mischief = if is_late { Mischief::Late(error) } else { Mischief::Error(error) };
+        Injection { rank, step, call, mischief }
+    }
+}
+
+fn fails(rank: u32, step: u64, call: u64) -> Planned {
+    Planned { rank, step, call, is_late: false }
+}
+
+fn fails_late(rank: u32, step: u64, call: u64) -> Planned {
+    Planned { is_late: true, ..fails(rank, step, call) }
+}
+
+/// A generation that fails, and what becomes of its ranks.
+struct Failure<'a> {
+    /// Who is lost with all it had.
+    lost: &'a [u32],
+    planned: Vec<Planned>,
+    /// Of every rank that is lost.
+    slip: Option<Slip>,
+}
+
+fn loses<'a>(lost: &'a [u32], planned: impl IntoIterator<Item = Planned>) -> Failure<'a> {
+    Failure { lost, planned: planned.into_iter().collect(), slip: None }
+}
+
+/// Generation after generation fails, and one of `then` ranks ends well. A survivor must not begin anew, unless `anew`.
+fn play(course: Course, (world_size, then): (u32, u32), failures: &[Failure<'_>], anew: bool) -> Vec<f64> {
+    let mut memories: Vec<Mutex<Kept>> = (0..world_size).map(|_| Mutex::new(Kept(GangMemory::default()))).collect();
+    let mut newcomers: Vec<bool> = vec![true; world_size as usize];
+    let enter = |seat: &Seat, newcomers: &[bool], slip: Option<Slip>| {
+        let (rank, is_new) = (seat.rank, newcomers[seat.rank as usize]);
+        move || {
+            assert!(is_new || anew, "rank {rank} began anew");
+            course.material(slip)
+        }
     };
+    for (failure, number) in failures.iter().zip(1..) {
+        let ended = ranks(world_size, |seat| {
+            let rank = seat.rank;
+            let slip = failure.slip.clone().filter(|_| failure.lost.contains(&rank));
+            let prepare = enter(&seat, &newcomers, slip);
+            let planned = failure.planned.iter().map(|planned| planned.injection()).collect();
+            let gang = failing(seat, number, planned);
+            let mut memory = memories[rank as usize].lock().expect("is free");
+            let ended = with_context(|ctx| trained(course, ctx, gang, prepare, &mut memory.0));
+            ended.expect_err("the generation is lost");
+            failure.lost.contains(&rank)
+        });
+        for (rank, is_lost) in ended.into_iter().enumerate() {
+            newcomers[rank] = is_lost;
+            if is_lost {
+                memories[rank] = Mutex::new(Kept(GangMemory::default()));
+            }
+        }
+    }
+    if then < world_size {
+        let mut stays = newcomers.iter().map(|is_new| !is_new);
+        memories.retain(|_| stays.next() == Some(true));
+        newcomers = vec![false; memories.len()];
+    }
     agreed(ranks(then, |seat| {
-        let held = held(seat.rank).map(|rank| &memories[rank]);
-        let mut kept = held.map(|kept| kept.lock().expect("is free"));
-        let mut none = GangMemory::default();
-        let memory = kept.as_mut().map_or(&mut none, |kept| &mut kept.0);
-        generation(course, seat, 2, || course.material(None), memory).expect("trains on")
+        let prepare = enter(&seat, &newcomers, None);
+        let mut memory = memories[seat.rank as usize].lock().expect("is free");
+        generation(course, seat, 100, prepare, &mut memory.0).expect("trains on")
     }))
 }
 
 /// Rank 1 is lost as it computes a step.
 fn lost_in_step(step: u64) -> Vec<f64> {
     let slip = Slip { kind: Kind::Lost, step, fired: Arc::new(AtomicBool::new(false)) };
-    let weights = with_a_loss(UNLEARN, (2, 2), &[1], |_| (Vec::new(), Some(slip.clone())));
+    let failure = Failure { lost: &[1], planned: Vec::new(), slip: Some(slip.clone()) };
+    let weights = play(UNLEARN, (2, 2), &[failure], false);
     assert!(slip.fired.load(Ordering::SeqCst), "nobody was lost");
     weights
 }
 
-/// A rank's call fails at the middle of a short training, whichever call that is.
-fn lost_in_call(rank: u32, call: u64) -> Vec<Injection> {
-    let detail = "this rank is lost".to_owned();
-    let error = CollectiveError::PeerLost { operation: "a call", detail };
-    vec![Injection { rank, step: SHORT / 2, call, mischief: Mischief::Error(error) }]
-}
-
 const SHORT: u64 = 12;
+const MIDDLE: u64 = SHORT / 2;
 /// The features, the slopes, the gradient, the vote; and the weights where the optimiser is sharded.
 const CALLS: u64 = 4;
 
@@ -222,10 +268,50 @@ fn a_rank_lost_in_any_call_of_a_step_changes_no_bit() {
         let course = Course { steps: SHORT, is_sharded, ..UNLEARN };
         let want = undisturbed(course, 3);
         for call in 1..=calls {
-            let have = with_a_loss(course, (3, 3), &[1], |rank| (lost_in_call(rank, call), None));
-            assert!(have == want, "lost in call {call}, {course:?}: {:e}", furthest(&have, &want));
+            for planned in [fails(1, MIDDLE, call), fails_late(1, MIDDLE, call)] {
+                let what = format!("{planned:?}, {course:?}");
+                let have = play(course, (3, 3), &[loses(&[1], [planned])], false);
+                assert!(have == want, "{what}: {:e}", furthest(&have, &want));
+            }
         }
     }
+}
+
+/// Rank 1 is lost and rank 2 cut off at the end of a call, so that only rank 0 comes through.
+#[test]
+fn survivors_that_are_a_step_apart_meet_and_no_bit_changes() {
+    for is_sharded in [false, true] {
+        let course = Course { steps: SHORT, is_sharded, ..UNLEARN };
+        let want = undisturbed(course, 3);
+        for call in CALLS..=CALLS + u64::from(is_sharded) {
+            let planned = [1, 2].map(|rank| fails_late(rank, MIDDLE, call));
+            let have = play(course, (3, 3), &[loses(&[1], planned)], false);
+            assert!(have == want, "call {call}, {course:?}: {:e}", furthest(&have, &want));
+        }
+    }
+}
+
+/// The next generation fails too, in each of the calls by which the ranks agree.
+#[test]
+fn a_second_loss_while_the_ranks_agree_changes_no_bit() {
+    let course = Course { steps: SHORT, ..SHARDED };
+    let want = undisturbed(course, 3);
+    for call in [2, 3, 6, 11, 12, 13] {
+        let first = loses(&[1], [fails(1, MIDDLE, CALLS + 1)]);
+        let have = play(course, (3, 3), &[first, loses(&[1], [fails(0, 0, call)])], false);
+        assert!(have == want, "call {call}: {:e}", furthest(&have, &want));
+    }
+}
+
+/// All vote to skip a step; one rank is told, one is cut off, and one is lost.
+#[test]
+fn a_step_that_was_skipped_takes_no_state_along() {
+    let course = Course { steps: SHORT, objective: "train", ..SHARDED };
+    let spoilt = Slip { kind: Kind::Spoilt, step: MIDDLE - 1, fired: Arc::new(AtomicBool::new(false)) };
+    let planned = [1, 2].map(|rank| fails_late(rank, MIDDLE, CALLS));
+    let failure = Failure { slip: Some(spoilt), ..loses(&[1], planned) };
+    // The step is taken again, by ranks whose features are numbers.
+    assert!(play(course, (3, 3), &[failure], false) == undisturbed(course, 3));
 }
 
 #[test]
@@ -233,7 +319,7 @@ fn what_a_lost_rank_updated_is_with_its_neighbour() {
     let course = Course { steps: SHORT, ..SHARDED };
     let want = undisturbed(course, 3);
     for (lost, call) in [(0, CALLS), (1, CALLS + 1), (2, CALLS + 1)] {
-        let have = with_a_loss(course, (3, 2), &[lost], |rank| (lost_in_call(rank, call), None));
+        let have = play(course, (3, 2), &[loses(&[lost], [fails(lost, MIDDLE, call)])], false);
         let far = furthest(&have, &want);
         assert!(far <= TOLERANCE, "rank {lost} lost for good: {far:e}");
     }
@@ -242,8 +328,8 @@ fn what_a_lost_rank_updated_is_with_its_neighbour() {
 #[test]
 fn two_neighbours_lost_at_once_begin_the_training_anew() {
     let course = Course { steps: SHORT, ..SHARDED };
-    let have = with_a_loss(course, (4, 4), &[1, 2], |rank| (lost_in_call(rank, 1), None));
-    assert!(have == undisturbed(course, 4));
+    let both = || loses(&[1, 2], [1, 2].map(|rank| fails(rank, MIDDLE, 1)));
+    assert!(play(course, (4, 4), &[both()], true) == undisturbed(course, 4));
 }
 
 #[test]
