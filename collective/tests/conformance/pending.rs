@@ -143,6 +143,7 @@ pub fn one_that_outlives_its_group_keeps_no_socket_open<W: Wiring>() {
     let (noticed, waiting) = channel::<()>();
     let (noticed, waiting) = (Mutex::new(Some(noticed)), Mutex::new(waiting));
     on_every_rank::<W, _>(2, PATIENT, |group| {
+        group.barrier().expect("all are connected"); // or rank 0 may go before rank 1 is
         let mut sum = tensor(&group, &[1.0]);
         let pending = group.start_all_reduce_sum(&mut sum).expect("starts");
         if group.rank() == 0 {
