@@ -48,7 +48,7 @@ pub struct Job {
 
 impl Job {
     pub fn draw(rng: &mut ChaCha8Rng, index: u32, workers: u32, liar: bool) -> Self {
-        let shards = if rng.random_bool(0.1) { rng.random_range(0..3) } else { rng.random_range(3..40) };
+        let shards = if rng.random_bool(0.1) { rng.random_range(0..3) } else { rng.random_range(3..workers.max(40)) };
         let sample = (0..shards).filter(|_| rng.random_bool(0.3)).map(ShardId).collect();
         let outline = Outline { shards, samples: [(RESCORE, sample)].into() };
         let poison: BTreeMap<_, _> = match rng.random_bool(0.3) {
@@ -66,6 +66,11 @@ impl Job {
         let plan = plan(world_size, floor);
         let (lied, alone) = (BTreeSet::new(), BTreeSet::new());
         Self { id, plan, outline, options, source: None, poison, cancelled: false, fatal: false, lied, alone }
+    }
+
+    /// Its gang wants every worker, and goes on with half of them.
+    pub fn take_all(&mut self, workers: u32) {
+        self.plan = plan(workers, Some(workers.div_ceil(2)));
     }
 
     /// The ranks of its gang.

@@ -5,7 +5,8 @@
 //! ends as if there had been none).
 //!
 //! `LETHE_SIM_SEED=7` replays one seed, and `LETHE_SIM_ALOUD=1` with it tells every event and command;
-//! `LETHE_SIM_SEEDS=10000` runs that many, however long it takes.
+//! `LETHE_SIM_SEEDS=10000` runs that many, however long it takes. `LETHE_SIM_WORKERS=1024` gives each world so many workers
+//! instead of one to five, up to as many shards an audit, and the first audit a gang of all of them.
 
 mod agents;
 mod clients;

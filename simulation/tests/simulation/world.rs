@@ -56,12 +56,16 @@ impl World {
     pub fn new(seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let knobs = knobs(&mut rng);
-        let size = rng.random_range(1..=5);
+        let many = crate::number("LETHE_SIM_WORKERS").map(|many| u32::try_from(many).expect("is a number of workers"));
+        let size = many.unwrap_or_else(|| rng.random_range(1..=5));
         let name = |i: u32| WorkerId::new(&format!("w{i}")).expect("is valid");
         let mut workers: BTreeMap<_, _> = (0..size).map(|i| (name(i), SimWorker::draw(&mut rng))).collect();
         let liar = size > 1 && rng.random_bool(0.3);
         workers.values_mut().take(usize::from(liar)).for_each(|worker| worker.lies = true);
-        let jobs = (0..rng.random_range(1..=4)).map(|i| Job::draw(&mut rng, i, size, liar)).collect();
+        let mut jobs: Vec<Job> = (0..rng.random_range(1..=4)).map(|i| Job::draw(&mut rng, i, size, liar)).collect();
+        if many.is_some() {
+            jobs[0].take_all(size);
+        }
         Self {
             faults: Faults::new(),
             now: Millis(1_000),
