@@ -13,13 +13,11 @@ use lethe_common::fault::Fault;
 use lethe_common::ids::{PhaseIndex, ShardId};
 use lethe_common::program::MapProgram;
 use lethe_engine::Outline;
-use lethe_evidence::artifacts::{ShardEntry, Shards, names};
+use lethe_evidence::artifacts::{MAX_REFERENCE_SHARDS, ShardEntry, Shards, names};
 
 use super::io::blocking;
 use super::{ReduceContext, ReduceResult};
 
-/// Shards that the reference phase reads at most; every one holds a key-hash sample of its own.
-const MAX_REFERENCE_SHARDS: usize = 64;
 /// Files hashed at once: enough to keep a disk busy.
 const FILES_AT_ONCE: usize = 4;
 const READ_BYTES: usize = 1 << 20;

@@ -3,6 +3,9 @@
 use lethe_common::blob::Digest;
 use serde::{Deserialize, Serialize};
 
+/// Shards that the reference phase reads at most; every one holds a key-hash sample of its own.
+pub const MAX_REFERENCE_SHARDS: usize = 64;
+
 /// The data set as it was when the audit began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shards {
@@ -33,5 +36,32 @@ impl ShardEntry {
     /// A sample's name in the whole data set: unique, where the key alone need not be.
     pub fn full_key(&self, key: &str) -> String {
         format!("{}/{key}", self.name)
+    }
+}
+
+impl Shards {
+    /// Pairs that each shard that is read gives to a reference set of so many.
+    pub fn reference_share(&self, samples: u32) -> usize {
+        (samples as usize).div_ceil(self.shards.len().clamp(1, MAX_REFERENCE_SHARDS)).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_set_is_as_large_whatever_the_number_of_shards() {
+        for (shards, share) in [(1, 2_000), (40, 50), (64, 32), (100, 32), (100_000, 32)] {
+            let entry = ShardEntry {
+                id: 0,
+                name: "0.tar".to_owned(),
+                path: "/data/0.tar".to_owned(),
+                size_bytes: 1,
+                digest: Digest::of(b""),
+            };
+            let shards = Shards { dataset: String::new(), shards: vec![entry; shards], total_bytes: 0 };
+            assert_eq!(shards.reference_share(2_000), share);
+        }
     }
 }

@@ -21,7 +21,7 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let (shards, entry) = inputs::shard_entry(ctx, ctx.task.shard)?;
     let clip = checkpoint::suspect(&ctx.spec)?;
     let trusted = checkpoint::trusted(&ctx.spec)?;
-    let wanted = (ctx.spec.reference.samples as usize).div_ceil(shards.shards.len()).max(1);
+    let wanted = shards.reference_share(ctx.spec.reference.samples);
     let chosen = smallest_hashes(ctx, &shards, &entry, wanted)?;
     let side = u32::try_from(clip.config().vision.image_size).map_err(fatal)?;
     let pairs: Vec<Decoded> = decode_shard(chosen.into_iter().map(Ok), side, 1, wanted).flatten().collect();
