@@ -13,6 +13,7 @@ use lethe_collective::{Backend, Group, GroupOptions};
 use lethe_common::fault::Fault;
 use lethe_common::ids::TaskId;
 use lethe_common::spec::Spec;
+use lethe_model::tch::Device;
 
 use super::link::Link;
 use super::listen::Assignment;
@@ -29,6 +30,7 @@ const HOST_VARIABLE: &str = "LETHE_GANG_HOST";
 
 pub(super) struct Runner {
     programs: Programs,
+    device: Device,
     link: Link,
     memory: GangMemory,
     /// The store that the last task used, under its root.
@@ -36,8 +38,8 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    pub(super) fn new(programs: Programs, link: Link) -> Self {
-        Self { programs, link, memory: GangMemory::default(), blobs: None }
+    pub(super) fn new(programs: Programs, device: Device, link: Link) -> Self {
+        Self { programs, device, link, memory: GangMemory::default(), blobs: None }
     }
 
     /// Runs one task and reports its end; an error means that the agent is gone.
@@ -68,6 +70,7 @@ impl Runner {
             spec,
             inputs,
             batch_halvings,
+            device: self.device,
             blobs,
             progress,
             cancelled: cancelled_flag,
@@ -88,7 +91,7 @@ impl Runner {
                 self.memory.enter(&task, &spec_json);
                 let announce = announce(self.link.clone(), task.clone());
                 let tell = tell(self.link.clone(), task.clone());
-                let gang = GangContext { checkpoint, ..gang(place, store, (announce, tell)) };
+                let gang = GangContext { checkpoint, ..gang(place, backend(self.device), store, (announce, tell)) };
                 (self.programs.gang)(program, &ctx, gang, &mut self.memory)
             }
         }
@@ -118,11 +121,20 @@ fn tell(link: Link, task: TaskId) -> Tell {
     })
 }
 
-fn gang<'a>(place: Place, store: AgentStore, (announce, tell): (Announce, Tell)) -> GangContext<'a> {
+/// What carries a gang of workers on this kind of device.
+fn backend(device: Device) -> Backend {
+    match device {
+        Device::Cuda(number) => Backend::Nccl { device: number as u32 },
+        Device::Cpu | Device::Mps | Device::Vulkan => {
+            Backend::Gloo { host: std::env::var(HOST_VARIABLE).unwrap_or_else(|_| "127.0.0.1".to_owned()) }
+        }
+    }
+}
+
+fn gang<'a>(place: Place, backend: Backend, store: AgentStore, (announce, tell): (Announce, Tell)) -> GangContext<'a> {
     let Place { generation, rank, world_size, timeout_ms } = place;
     let timeout = Duration::from_millis(timeout_ms);
-    let host = std::env::var(HOST_VARIABLE).unwrap_or_else(|_| "127.0.0.1".to_owned());
-    let options = GroupOptions { rank, world_size, backend: Backend::Gloo { host }, timeout };
+    let options = GroupOptions { rank, world_size, backend, timeout };
     let connect: Connect<'a> = Box::new(move || Ok(Box::new(Group::connect(Arc::new(store), &options)?)));
     GangContext { rank, world_size, generation, timeout, connect: Some(connect), checkpoint: None, announce, tell }
 }

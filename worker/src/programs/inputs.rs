@@ -90,6 +90,7 @@ mod tests {
 
     use lethe_common::fault::FaultKind;
     use lethe_common::spec::Spec;
+    use lethe_model::tch::Device;
 
     use super::*;
     use crate::task::{Blobs, sample_id};
@@ -117,6 +118,7 @@ mod tests {
             spec: spec(1),
             inputs: vec![of("gather"), of("select")],
             batch_halvings: 0,
+            device: Device::Cpu,
             blobs: &blobs,
             progress: &|_, _| (),
             cancelled: &AtomicBool::new(false),
@@ -143,6 +145,7 @@ mod tests {
                 spec: spec(batch),
                 inputs: Vec::new(),
                 batch_halvings,
+                device: Device::Cpu,
                 blobs: &blobs,
                 progress: &|_, _| (),
                 cancelled: &AtomicBool::new(false),

@@ -6,10 +6,9 @@ use std::ops::Range;
 
 use lethe_collective::Collective;
 use lethe_common::fault::Fault;
-use lethe_model::tch::{TchError, Tensor};
 
 use super::optimizer::{Layout, covers};
-use crate::programs::fault::{collective_fault, model_fault};
+use super::words;
 
 /// What a rank has as a generation begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,10 +31,8 @@ const WORDS: usize = 4 + 2 * SPANS;
 impl Stand {
     /// Every rank's, in order of rank.
     pub fn exchange(&self, group: &dyn Collective) -> Result<Vec<Self>, Fault> {
-        let own = Tensor::f_from_slice(&self.encode()).map_err(torch)?;
-        let stands = group.all_gather(&own).map_err(collective_fault)?;
-        let decode = |words: &Tensor| Vec::<i64>::try_from(words).map(|words| Self::decode(&words));
-        stands.iter().map(decode).collect::<Result<_, TchError>>().map_err(torch)
+        let stands = words::gather(&self.encode(), group)?;
+        Ok(stands.iter().map(|words| Self::decode(words)).collect())
     }
 
     fn encode(&self) -> [i64; WORDS] {
@@ -112,10 +109,6 @@ impl Meeting {
     pub fn stays(&self, rank: u32) -> bool {
         self.stays[rank as usize]
     }
-}
-
-fn torch(error: TchError) -> Fault {
-    model_fault(error.into())
 }
 
 #[cfg(test)]
