@@ -49,5 +49,5 @@ env: ## prints the variable that a plain cargo needs: eval "$(make -s env)"
 reference: ## makes the conformance reference again with open_clip (installs the full torch in a venv)
 	@scripts/reference.sh
 
-gpu-check: ## the collectives' conformance suite on NCCL, on a machine with one or more NVIDIA GPUs
+gpu-check: ## on a machine with one or more NVIDIA GPUs: NCCL, device choice and audits on CUDA; records it in out/
 	@scripts/gpu_check.sh

@@ -10,6 +10,7 @@ use lethe_common::spec::Spec;
 use lethe_proto::v1::{AuditView, RunState, SubmitRequest, WatchAuditRequest};
 use tonic::{Code, Status};
 
+use crate::arguments::Devices;
 use crate::cluster::{Client, Cluster, ClusterPlan};
 use crate::exit::bad_input;
 use crate::follow::{Display, follow};
@@ -29,10 +30,11 @@ pub enum Outcome {
 ///
 /// # Errors
 /// A spec that differs from what the folder was begun with (bad input); a failed audit; a cluster that broke.
-pub fn run(spec: &Spec, result: &Path) -> anyhow::Result<Outcome> {
+pub fn run(spec: &Spec, result: &Path, devices: Devices) -> anyhow::Result<Outcome> {
     let result = std::path::absolute(result)?;
     std::fs::create_dir_all(&result).with_context(|| format!("cannot make the folder {}", result.display()))?;
-    let plan = ClusterPlan { result, workers: spec.workers.count, heartbeat_ms: spec.workers.heartbeat_ms };
+    let (workers, heartbeat_ms) = (spec.workers.count, spec.workers.heartbeat_ms);
+    let plan = ClusterPlan { result, workers, devices, heartbeat_ms };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(run_on_cluster(spec, &plan))
 }

@@ -2,7 +2,6 @@
 // Its symbols come from libtorch_cuda.so, which must be loaded before. Nothing in it has run on a GPU.
 #include <cstdlib>
 #include <mutex>
-#include <string>
 
 #include <c10/cuda/CUDAFunctions.h>
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
@@ -32,19 +31,11 @@ void keep_the_process_alive() {
   unsetenv("NCCL_BLOCKING_WAIT");
 }
 
-// NCCL's own rendezvous has no deadline: every rank must be known to be there before it begins.
-void meet(c10d::Store& store, int rank, int world_size) {
-  std::vector<std::string> all;
-  for (int peer = 0; peer < world_size; peer++) all.push_back("nccl/here/" + std::to_string(peer));
-  store.set(all[rank], std::vector<uint8_t>{1});
-  store.wait(all);
-}
-
+// NCCL's own rendezvous has no deadline: the caller knows every rank to be there, each on a GPU of its own.
 lethe::Group new_nccl(lethe_store store, int rank, int world_size, int device, milliseconds timeout) {
   auto keys = c10::make_intrusive<lethe::CallbackStore>(store, timeout);
   static std::once_flag once;
   std::call_once(once, keep_the_process_alive);
-  meet(*keys, rank, world_size);
   auto options = c10d::ProcessGroupNCCL::Options::create();
   options->timeout = timeout;
   auto backend = c10::make_intrusive<c10d::ProcessGroupNCCL>(keys, rank, world_size, options);

@@ -9,9 +9,10 @@ use tch::Device;
 use crate::error::CollectiveError;
 use crate::ffi::{self, StoreCallbacks};
 use crate::nccl::Nccl;
+use crate::peers;
 use crate::store::RendezvousStore;
 
-const OPERATION: &str = "connect";
+pub(crate) const OPERATION: &str = "connect";
 
 /// A rank's place in a group, and the group's one clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +61,7 @@ pub(crate) fn connect(store: Arc<dyn RendezvousStore>, options: &GroupOptions) -
         return Err(other(format!("rank {rank} is outside a world of {world_size}")));
     }
     let (rank, world_size) = (c_number(*rank)?, c_number(*world_size)?);
+    peers::meet(&*store, options)?;
     let timeout_ms = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX).max(1);
     match backend {
         Backend::Gloo { host } => gloo(store, (rank, world_size), host, timeout_ms),

@@ -15,14 +15,24 @@ pub enum CollectiveError {
     /// This machine lacks what the backend needs, and lacks it until the process starts again.
     #[error("{backend} cannot be used here: {detail}")]
     Unavailable { backend: &'static str, detail: String },
+    /// Ranks were put together that cannot form a group, and cannot until their workers are started otherwise.
+    #[error("{operation} refused the ranks: {detail}")]
+    Mismatch { operation: &'static str, detail: String },
     /// Anything else, such as a tensor that the backend cannot take.
     #[error("{operation} failed: {detail}")]
     Other { operation: &'static str, detail: String },
 }
 
 impl From<CollectiveError> for Fault {
-    /// Retryable, whichever it is: the next generation has other peers or another machine, and attempts are bounded.
+    /// Retryable where the next generation may have other peers or another machine, and attempts are bounded; how workers
+    /// were started does not change by itself.
     fn from(error: CollectiveError) -> Self {
-        Self::retryable(error.to_string())
+        match error {
+            CollectiveError::Mismatch { .. } => Self::fatal(error.to_string()),
+            CollectiveError::TimedOut { .. }
+            | CollectiveError::PeerLost { .. }
+            | CollectiveError::Unavailable { .. }
+            | CollectiveError::Other { .. } => Self::retryable(error.to_string()),
+        }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lethe_collective::{Backend, CollectiveError, Group, GroupOptions, MemoryStore, Nccl};
 
@@ -29,6 +29,30 @@ fn asking_where_it_cannot_run_refuses_in_one_line_with_what_to_do() {
     let line = assert_one_line(&ask_for(4096).expect_err("there is no such device"));
     let what_to_do = ["scripts/nccl.sh", "set LIBTORCH", "or use Gloo", "counted from 0"];
     assert!(what_to_do.iter().any(|words| line.contains(words)), "{line}");
+}
+
+#[test]
+fn ranks_on_cpu_and_cuda_are_refused_by_name_on_both_at_once() {
+    let store = Arc::new(MemoryStore::new());
+    let backends = [Backend::Gloo { host: "127.0.0.1".to_owned() }, Backend::Nccl { device: 0 }];
+    let began = Instant::now();
+    let timeout = Duration::from_secs(60);
+    std::thread::scope(|scope| {
+        let ranks = backends.into_iter().zip(0..).map(|(backend, rank)| {
+            let options = GroupOptions { rank, world_size: 2, backend, timeout };
+            let store = store.clone();
+            scope.spawn(move || Group::connect(store, &options).expect_err("they do not fit"))
+        });
+        for refusal in ranks.collect::<Vec<_>>().into_iter().map(|rank| rank.join().expect("does not panic")) {
+            assert!(matches!(refusal, CollectiveError::Mismatch { operation: "connect", .. }), "{refusal:?}");
+            let line = refusal.to_string();
+            assert!(
+                line.contains("rank 0 computes on the CPU and rank 1 on CUDA") && line.contains("--device"),
+                "{line}"
+            );
+        }
+    });
+    assert!(began.elapsed() < timeout / 2, "they waited for each other");
 }
 
 #[test]

@@ -71,9 +71,12 @@ impl Clip {
         self.with_flat(self.flat.f_detach_copy()?)
     }
 
-    /// The same model on another device, with a buffer of its own.
-    pub fn to_device(&self, device: Device) -> Result<Self> {
-        self.with_flat(self.flat.f_to_device(device)?.f_detach_copy()?)
+    /// The model on another device.
+    pub fn into_device(self, device: Device) -> Result<Self> {
+        if device == self.device() {
+            return Ok(self);
+        }
+        self.with_flat(self.flat.f_to_device(device)?)
     }
 
     /// The model computing in another floating-point type; what it is stored as stays.

@@ -10,19 +10,30 @@ use crate::error::{ModelError, Result};
 /// RGB bytes `[B, side, side, 3]` (NHWC) to normalised pixels `[B, 3, side, side]` f32 on the CPU.
 ///
 /// # Errors
-/// `WrongInput` where the length is no multiple of side * side * 3.
+/// As [`images`].
 pub fn to_model_input(nhwc: &[u8], side: usize, normalization: &Normalization) -> Result<Tensor> {
+    normalized(&images(nhwc, side)?, normalization)
+}
+
+/// RGB bytes as a tensor `[B, side, side, 3]` of bytes on the CPU: a quarter of what pixels take on their way to a device.
+///
+/// # Errors
+/// `WrongInput` where the length is no multiple of side * side * 3.
+pub fn images(nhwc: &[u8], side: usize) -> Result<Tensor> {
     let image_bytes = side * side * 3;
     if image_bytes == 0 || !nhwc.len().is_multiple_of(image_bytes) {
         let want = format!("a multiple of {side} * {side} * 3 bytes");
         return Err(ModelError::WrongInput { what: "the image buffer", have: vec![nhwc.len() as i64], want });
     }
     let shape = [(nhwc.len() / image_bytes) as i64, side as i64, side as i64, 3];
-    let bytes = Tensor::f_from_data_size(nhwc, &shape, Kind::Uint8)?;
-    let planes = bytes.f_permute([0, 3, 1, 2])?.f_contiguous()?.f_to_kind(Kind::Float)?.f_div_scalar_(255.0)?;
-    let mean = Tensor::f_from_slice(&normalization.mean)?.f_view([1, 3, 1, 1])?;
-    let std = Tensor::f_from_slice(&normalization.std)?.f_view([1, 3, 1, 1])?;
-    Ok(planes.f_sub(&mean)?.f_div(&std)?)
+    Ok(Tensor::f_from_data_size(nhwc, &shape, Kind::Uint8)?)
+}
+
+/// Images to normalised pixels `[B, 3, side, side]` f32, on the device where the images are.
+pub fn normalized(images: &Tensor, normalization: &Normalization) -> Result<Tensor> {
+    let planes = images.f_permute([0, 3, 1, 2])?.f_contiguous()?.f_to_kind(Kind::Float)?.f_div_scalar_(255.0)?;
+    let channels = |values: &[f32]| Tensor::f_from_slice(values)?.f_view([1, 3, 1, 1])?.f_to_device(images.device());
+    Ok(planes.f_sub(&channels(&normalization.mean)?)?.f_div(&channels(&normalization.std)?)?)
 }
 
 /// Mean over a square of 2 radius + 1 pixels a side, edges replicated; `[B, C, H, W]`.

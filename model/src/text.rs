@@ -37,14 +37,15 @@ impl Clip {
     /// Token ids `[B, L]` i64, L at most the context length, to embeddings `[B, D]`, not L2-normalised.
     ///
     /// A row's embedding is read at its greatest id, the end of text. What follows the longest caption of the batch
-    /// is cut: under a causal mask no end of text sees it, so the result is the same.
+    /// is cut: under a causal mask no end of text sees it, so the result is the same. Ids are best left on the CPU, where
+    /// they are checked and measured without a wait for the device; they are brought to the model's.
     ///
     /// # Errors
     /// `WrongInput` for another shape, `OutOfRange` for ids that are no row of the vocabulary.
     pub fn encode_text(&self, tokens: &Tensor) -> Result<Tensor> {
         let (tokens, end) = self.checked(tokens)?;
-        let x = self.embed_captions(&tokens)?;
-        self.encode_captions(&x, &end)
+        let x = self.embed_captions(&tokens.f_to_device(self.device())?)?;
+        self.encode_captions(&x, &end.f_to_device(self.device())?)
     }
 
     /// Cuts the common padding; returns the rows `[B, L']` and the end-of-text positions `[B]`.

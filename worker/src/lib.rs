@@ -4,6 +4,7 @@
 //! from the other crosses a socket pair as [`frame`]s.
 
 pub mod agent;
+pub mod device;
 pub mod executor;
 pub mod frame;
 pub mod machine;

@@ -8,6 +8,7 @@ use clap::builder::NonEmptyStringValueParser;
 use lethe_common::ids::WorkerId;
 use lethe_common::telemetry::{self, LogFormat};
 use lethe_worker::agent::{self, AgentOptions, ExecutorCommand, Slots, TOKEN_VARIABLE, stop};
+use lethe_worker::device::{Asked, Chosen, Found};
 use lethe_worker::executor::{self, Programs};
 use lethe_worker::{machine, programs};
 
@@ -16,14 +17,19 @@ use lethe_worker::{machine, programs};
 #[command(version, after_help = "LETHE_TOKEN in the environment is the bearer token that every call carries.")]
 struct Arguments {
     /// The coordinators' addresses, such as http://127.0.0.1:7400; the one that leads is found.
-    #[arg(long, required_unless_present = "executor", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, required_unless_present_any = ["executor", "list_devices"], value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     coordinator: Vec<String>,
     /// This worker's name, stable over its restarts.
-    #[arg(long, required_unless_present = "executor")]
+    #[arg(long, required_unless_present_any = ["executor", "list_devices"])]
     id: Option<String>,
     /// Map tasks to hold, 1 to 64: one runs, the others wait beside it.
     #[arg(long, default_value_t)]
     slots: Slots,
+    /// Where to compute: auto, cpu, cuda (that is cuda:0) or cuda:N, GPUs being counted as CUDA_VISIBLE_DEVICES shows them.
+    /// auto takes cuda:0 where this build has CUDA and a GPU is visible, and the CPU elsewhere. One worker a GPU; the
+    /// workers of one training must all be on the CPU or all on CUDA. docs/gpu.md says how to set a GPU up.
+    #[arg(long, default_value_t)]
+    device: Asked,
     /// From SIGTERM to the end, at most: what runs may finish, and is handed back where it does not. A second signal
     /// hands it back at once.
     #[arg(long, default_value_t = 25_000, value_parser = clap::value_parser!(u64).range(..30_000))]
@@ -37,37 +43,48 @@ struct Arguments {
     /// Own the device, for the agent that holds the other end of standard input.
     #[arg(long, hide = true)]
     executor: bool,
+    /// Say what CUDA is here, for the agent that asks.
+    #[arg(long, hide = true)]
+    list_devices: bool,
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     telemetry::init(if arguments.log_json { LogFormat::Json } else { LogFormat::Text }, "info");
+    if arguments.list_devices {
+        println!("{}", serde_json::to_string(&Found::here())?);
+        return Ok(());
+    }
     if arguments.executor {
-        return executor::run(Programs { map: programs::run_map, gang: programs::run_gang });
+        let device = Chosen::open(arguments.device)?.device();
+        return executor::run(Programs { map: programs::run_map, gang: programs::run_gang }, device);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("cannot start the agent's runtime")?.block_on(async {
         let stops = stop::requests(arguments.parent_stdin)?;
-        agent::run(options(&arguments)?, stops).await;
+        agent::run(options(&arguments).await?, stops).await;
         Ok(())
     })
 }
 
-fn options(arguments: &Arguments) -> anyhow::Result<AgentOptions> {
+async fn options(arguments: &Arguments) -> anyhow::Result<AgentOptions> {
     let id = arguments.id.as_deref().context("--id is missing")?;
     let program = std::env::current_exe().context("cannot find this program to start its executor")?;
     let mut words = vec!["--executor".into()];
     words.extend(arguments.log_json.then(|| "--log-json".into()));
+    let mut executor = ExecutorCommand { program, arguments: words, variables: Vec::new() };
+    let device = Chosen::ask(arguments.device, &executor).await?;
+    executor.arguments.extend(device.words());
     Ok(AgentOptions {
         coordinators: arguments.coordinator.clone(),
         id: WorkerId::new(id).context("--id is not a worker's name")?,
         token: std::env::var(TOKEN_VARIABLE).ok(),
         host: machine::hostname(),
-        device: "cpu".to_owned(),
+        device: device.kind(),
         instance: machine::instance(),
         memory_bytes: machine::memory_bytes(),
         slots: arguments.slots,
         grace: Duration::from_millis(arguments.grace_ms),
-        executor: ExecutorCommand { program, arguments: words, variables: Vec::new() },
+        executor,
     })
 }

@@ -65,6 +65,25 @@ pub enum Format {
     Json,
 }
 
+/// Where the workers that a command starts compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Devices {
+    #[default]
+    Cpu,
+    /// Each on a GPU of its own, the first on cuda:0.
+    Cuda,
+}
+
+impl Devices {
+    /// What one of the workers is started with.
+    pub fn of(self, worker: u32) -> String {
+        match self {
+            Self::Cpu => "cpu".to_owned(),
+            Self::Cuda => format!("cuda:{worker}"),
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  lethe audit audit.toml --out results/march\n\nCtrl-C stops cleanly; the same \
 command again goes on where it stopped.\nExit codes: 0 accepted, 1 failed, 2 bad input, 3 rejected, 130 interrupted.")]
@@ -80,6 +99,9 @@ pub struct Audit {
     /// Workers to start instead of the spec's workers.count
     #[arg(long)]
     pub workers: Option<u32>,
+    /// Where the workers compute; cuda needs a GPU a worker (docs/gpu.md)
+    #[arg(long, value_enum, default_value_t)]
+    pub device: Devices,
     /// Forget what an earlier run left in the result folder
     #[arg(long)]
     pub fresh: bool,

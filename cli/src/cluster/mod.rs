@@ -20,6 +20,8 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
+use crate::arguments::Devices;
+
 pub use process::{Launch, Process, Stdout, words};
 pub use token::Token;
 
@@ -32,6 +34,7 @@ pub struct ClusterPlan {
     /// The result folder; the store, the blobs and the logs lie in `.lethe` under it.
     pub result: PathBuf,
     pub workers: u32,
+    pub devices: Devices,
     pub heartbeat_ms: u64,
 }
 
@@ -113,10 +116,10 @@ fn coordinator(plan: &ClusterPlan, token: &Token) -> anyhow::Result<Launch> {
 
 fn worker(plan: &ClusterPlan, token: &Token, address: SocketAddr, index: u32) -> anyhow::Result<Launch> {
     let name = format!("worker-{index}");
-    let coordinator = format!("http://{address}");
+    let (coordinator, device) = (format!("http://{address}"), plan.devices.of(index));
     Ok(Launch {
         program: sibling("lethe-worker")?,
-        arguments: words(["--parent-stdin", "--coordinator", &coordinator, "--id", &name]),
+        arguments: words(["--parent-stdin", "--coordinator", &coordinator, "--id", &name, "--device", &device]),
         stdout: Stdout::Discard,
         log: plan.logs().join(format!("{name}.log")),
         token: token.clone(),

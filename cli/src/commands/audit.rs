@@ -27,7 +27,7 @@ pub fn run(arguments: &Audit) -> anyhow::Result<Ending> {
     if arguments.fresh {
         forget(&result)?;
     }
-    match session::run(&spec, &result)? {
+    match session::run(&spec, &result, arguments.device)? {
         Outcome::Done(view) => conclude(&spec, &view, &result, arguments.output),
         Outcome::Interrupted => {
             eprintln!("stopped; the same command goes on where this one stopped");

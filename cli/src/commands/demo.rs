@@ -19,7 +19,7 @@ use lethe_redteam::recipe::Recipe;
 use lethe_redteam::specs;
 use serde_json::json;
 
-use crate::arguments::Demo;
+use crate::arguments::{Demo, Devices};
 use crate::cache;
 use crate::commands::audit::{forget, phases_json, read_report};
 use crate::commands::redteam::{Drilling, folder};
@@ -72,7 +72,7 @@ fn audit(drilling: &Drilling, out: &Path) -> anyhow::Result<Option<AuditView>> {
     }
     write_spec(&spec, &path)?;
     eprintln!("auditing the victim: lethe audit {}", path.display());
-    match session::run(&spec, out)? {
+    match session::run(&spec, out, Devices::Cpu)? {
         Outcome::Done(view) => Ok(Some(view)),
         Outcome::Interrupted => {
             eprintln!("stopped; the same command goes on where this one stopped");

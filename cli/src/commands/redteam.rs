@@ -12,7 +12,7 @@ use lethe_redteam::plant::{plant, plant_twin, write_spec};
 use lethe_redteam::recipe::{Recipe, usual_target};
 use lethe_redteam::specs;
 
-use crate::arguments::{Plant, Redteam, RedteamCommand};
+use crate::arguments::{Devices, Plant, Redteam, RedteamCommand};
 use crate::exit::Ending;
 use crate::session::{self, Outcome};
 
@@ -91,7 +91,7 @@ impl Drilling {
         write_spec(&spec, &self.folder.root().join(format!("train-{role}.toml")))?;
         let result = self.folder.root().join(format!("train-{role}"));
         eprintln!("training the {role}: {} steps on {} workers", spec.train.gang.steps, self.workers);
-        match session::run(&spec, &result)? {
+        match session::run(&spec, &result, Devices::Cpu)? {
             Outcome::Interrupted => {
                 eprintln!("stopped; the same command goes on where this one stopped");
                 Ok(Ending::Interrupted)

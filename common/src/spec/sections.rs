@@ -179,12 +179,14 @@ impl GangSection {
     };
 }
 
-/// What a training computes in.
+/// What a training computes in; weights, gradients and the optimiser's state are kept in f32 or f64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
     #[default]
     F32,
+    /// The towers multiply in bf16 (autocast), the losses in f32. On CUDA only.
+    Bf16,
     /// Slow; where a result has to be proved equal.
     F64,
 }

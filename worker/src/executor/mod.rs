@@ -15,6 +15,7 @@ use std::sync::mpsc;
 use anyhow::Context;
 use lethe_common::fault::Fault;
 use lethe_common::program::{GangProgram, MapProgram};
+use lethe_model::tch::Device;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 
@@ -33,11 +34,12 @@ pub struct Programs {
 /// Threads of torch's own pool, from `LETHE_THREADS`; one by default, since ranks share a machine.
 const THREADS_VARIABLE: &str = "LETHE_THREADS";
 
-/// Serves the agent at the other end of standard input (a socket) until it closes.
+/// Serves the agent at the other end of standard input (a socket) until it closes. Tasks compute on the device, which is
+/// there and open.
 ///
 /// # Errors
 /// Where standard input is not the agent's socket, or the thread count is no number.
-pub fn run(programs: Programs) -> anyhow::Result<()> {
+pub fn run(programs: Programs, device: Device) -> anyhow::Result<()> {
     // The signal follows the agent's thread that started this process: its only one.
     prctl::set_pdeathsig(Signal::SIGKILL).context("cannot ask to end with the agent")?;
     let link = Link::from_stdin().context("standard input is not an agent's socket; the agent starts executors")?;
@@ -45,7 +47,7 @@ pub fn run(programs: Programs) -> anyhow::Result<()> {
     let (tasks, assigned) = mpsc::channel();
     listen::start(&link, tasks)?;
     link.send(&FromExecutor::Ready)?;
-    let mut runner = Runner::new(programs, link);
+    let mut runner = Runner::new(programs, device, link);
     for assignment in assigned {
         runner.run(assignment)?;
     }

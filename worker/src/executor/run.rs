@@ -13,6 +13,7 @@ use lethe_collective::{Backend, CollectiveError, Group, GroupOptions};
 use lethe_common::fault::Fault;
 use lethe_common::ids::TaskId;
 use lethe_common::spec::Spec;
+use lethe_model::tch::Device;
 
 use super::link::Link;
 use super::listen::Assignment;
@@ -32,6 +33,7 @@ const LOOKS_A_TIMEOUT: u32 = 4;
 
 pub(super) struct Runner {
     programs: Programs,
+    device: Device,
     link: Link,
     memory: GangMemory,
     /// The store that the last task used, under its root.
@@ -39,8 +41,8 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    pub(super) fn new(programs: Programs, link: Link) -> Self {
-        Self { programs, link, memory: GangMemory::default(), blobs: None }
+    pub(super) fn new(programs: Programs, device: Device, link: Link) -> Self {
+        Self { programs, device, link, memory: GangMemory::default(), blobs: None }
     }
 
     /// Runs one task and reports its end; an error means that the agent is gone.
@@ -71,6 +73,7 @@ impl Runner {
             spec,
             inputs,
             batch_halvings,
+            device: self.device,
             blobs,
             progress,
             cancelled: cancelled_flag,
@@ -92,7 +95,8 @@ impl Runner {
                 let announce = announce(self.link.clone(), task.clone());
                 let tell = tell(self.link.clone(), task.clone());
                 let waits = reporter(self.link.clone(), task.clone());
-                let gang = GangContext { checkpoint, ..gang(place, store, (announce, tell), move || waits(0, 0)) };
+                let gang = gang(place, backend(self.device), store, (announce, tell), move || waits(0, 0));
+                let gang = GangContext { checkpoint, ..gang };
                 (self.programs.gang)(program, &ctx, gang, &mut self.memory)
             }
         }
@@ -122,16 +126,26 @@ fn tell(link: Link, task: TaskId) -> Tell {
     })
 }
 
+/// What carries a gang of workers on this kind of device.
+fn backend(device: Device) -> Backend {
+    match device {
+        Device::Cuda(number) => Backend::Nccl { device: number as u32 },
+        Device::Cpu | Device::Mps | Device::Vulkan => {
+            Backend::Gloo { host: std::env::var(HOST_VARIABLE).unwrap_or_else(|_| "127.0.0.1".to_owned()) }
+        }
+    }
+}
+
 fn gang<'a>(
     place: Place,
+    backend: Backend,
     store: AgentStore,
     (announce, tell): (Announce, Tell),
     waits: impl Fn() + 'a,
 ) -> GangContext<'a> {
     let Place { generation, rank, world_size, timeout_ms } = place;
     let timeout = Duration::from_millis(timeout_ms);
-    let host = std::env::var(HOST_VARIABLE).unwrap_or_else(|_| "127.0.0.1".to_owned());
-    let options = GroupOptions { rank, world_size, backend: Backend::Gloo { host }, timeout };
+    let options = GroupOptions { rank, world_size, backend, timeout };
     let connect: Connect<'a> = Box::new(move || {
         let ready = meet(&store, rank, world_size, timeout / LOOKS_A_TIMEOUT, waits);
         ready.map_err(|error| CollectiveError::Other { operation: "meet", detail: error.to_string() })?;

@@ -47,7 +47,7 @@ impl Distinct {
         self.seen.get(caption).copied()
     }
 
-    /// `[distinct, context_length]` i64.
+    /// `[distinct, context_length]` i64, on the CPU.
     pub fn tokens(&self, context_length: i64) -> Result<Tensor> {
         let length = context_length as usize;
         let ids: Vec<i64> = self.captions.iter().flat_map(|text| tokenizer().encode(text, length)).collect();
@@ -61,7 +61,7 @@ impl Distinct {
 
     /// Features of the captions as given, `[given, D]`, not normalised.
     pub fn embed_each(&self, clip: &Clip) -> Result<Tensor> {
-        Ok(self.embed(clip)?.f_index_select(0, &Tensor::f_from_slice(&self.places)?)?)
+        Ok(self.embed(clip)?.f_index_select(0, &Tensor::f_from_slice(&self.places)?.f_to_device(clip.device())?)?)
     }
 }
 

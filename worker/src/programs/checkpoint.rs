@@ -1,4 +1,4 @@
-//! The models a program works with: the suspect, the trusted where there is one, and those of earlier phases.
+//! The models a program works with, on its device: the suspect, the trusted where there is one, and those of earlier phases.
 
 use lethe_common::fault::Fault;
 use lethe_common::spec::Spec;
@@ -16,23 +16,33 @@ pub fn config(spec: &Spec) -> Result<ModelConfig, Fault> {
 }
 
 /// theta_p, the checkpoint under suspicion.
-pub fn suspect(spec: &Spec) -> Result<Clip, Fault> {
-    let path = spec.suspect_checkpoint().ok_or_else(|| Fault::fatal("the spec names no checkpoint"))?;
-    load(spec, path)
+pub fn suspect(ctx: &TaskContext<'_>) -> Result<Clip, Fault> {
+    let path = ctx.spec.suspect_checkpoint().ok_or_else(|| Fault::fatal("the spec names no checkpoint"))?;
+    load(ctx, path)
 }
 
 /// theta_0, where the operator has some.
-pub fn trusted(spec: &Spec) -> Result<Option<Clip>, Fault> {
-    spec.model.trusted.as_deref().map(|path| load(spec, path)).transpose()
+pub fn trusted(ctx: &TaskContext<'_>) -> Result<Option<Clip>, Fault> {
+    ctx.spec.model.trusted.as_deref().map(|path| load(ctx, path)).transpose()
 }
 
 /// A checkpoint that an earlier gang left.
 pub fn of_phase(ctx: &TaskContext<'_>, phase: &str, name: &str) -> Result<Clip, Fault> {
-    Clip::load(&config(&ctx.spec)?, &inputs::only(ctx, phase, name)?).map_err(model_fault)
+    placed(ctx, Clip::load(&config(&ctx.spec)?, &inputs::only(ctx, phase, name)?).map_err(model_fault)?)
 }
 
-fn load(spec: &Spec, path: &Path) -> Result<Clip, Fault> {
-    Clip::load(&config(spec)?, &read(path)?).map_err(|e| at(path, e))
+/// First weights, drawn from the audit's seed.
+pub fn fresh(ctx: &TaskContext<'_>) -> Result<Clip, Fault> {
+    placed(ctx, Clip::init(&config(&ctx.spec)?, ctx.spec.audit.seed).map_err(model_fault)?)
+}
+
+fn load(ctx: &TaskContext<'_>, path: &Path) -> Result<Clip, Fault> {
+    placed(ctx, Clip::load(&config(&ctx.spec)?, &read(path)?).map_err(|e| at(path, e))?)
+}
+
+/// On the task's device. What goes wrong with a device is not the model's fault.
+fn placed(ctx: &TaskContext<'_>, clip: Clip) -> Result<Clip, Fault> {
+    clip.into_device(ctx.device).map_err(|e| Fault::retryable(format!("cannot bring a model to {:?}: {e}", ctx.device)))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Fault> {

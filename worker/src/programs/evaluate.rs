@@ -17,7 +17,7 @@ use super::backdoor::Backdoor;
 use super::captions::Distinct;
 use super::fault::{fatal, model_fault};
 use super::held_out::HeldOut;
-use super::observe::pixels_of;
+use super::pictures::pixels_of;
 use super::rows::by_rows;
 use super::{checkpoint, inputs};
 use crate::task::{Counts, TaskContext, TaskOutput};
@@ -29,7 +29,7 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let _guard = tch::no_grad_guard();
     let forget: ForgetSet = inputs::json(ctx, "select", names::FORGET)?;
     let subjects = Subjects::of(ctx, inputs::own_pairs(ctx)?, &forget);
-    let [before, after] = [checkpoint::suspect(&ctx.spec)?, checkpoint::of_phase(ctx, "unlearn", names::CLEAN)?];
+    let [before, after] = [checkpoint::suspect(ctx)?, checkpoint::of_phase(ctx, "unlearn", names::CLEAN)?];
     let evaluation = subjects.evaluate(&before, &after).map_err(model_fault)?;
     let bytes = artifacts::encode(names::EVALUATION, &evaluation).map_err(fatal)?;
     let outputs = vec![ctx.put(names::EVALUATION, Bytes::from(bytes))?];
@@ -94,7 +94,7 @@ impl<'a> Subjects<'a> {
 
     fn images(&self, clip: &Clip, rows: &[PairRow]) -> ModelResult<Tensor> {
         by_rows(rows.len(), self.ctx.rows_at_once(rows.len()), |some| {
-            clip.encode_image(&pixels_of(rows[some].iter().map(|row| row.pixels.as_slice()), clip.config())?)
+            clip.encode_image(&pixels_of(rows[some].iter().map(|row| row.pixels.as_slice()), clip)?)
         })
     }
 
@@ -110,7 +110,8 @@ impl<'a> Subjects<'a> {
     fn retrieved(&self, images: &Tensor, captions: &Tensor) -> ModelResult<u64> {
         let scores = normalize(images)?.f_matmul(&normalize(captions)?.f_transpose(0, 1)?)?;
         let own: Vec<i64> = self.safe.iter().filter_map(|row| self.captions.find(&row.caption)).collect();
-        let own = scores.f_gather(1, &Tensor::f_from_slice(&own)?.f_unsqueeze(1)?, false)?;
+        let own = Tensor::f_from_slice(&own)?.f_unsqueeze(1)?.f_to_device(scores.device())?;
+        let own = scores.f_gather(1, &own, false)?;
         let better = scores.f_gt_tensor(&own)?.f_sum_dim_intlist([-1].as_slice(), false, Kind::Int64)?;
         let within = (self.captions.captions.len() as f64 * RETRIEVED_SHARE).ceil().max(1.0);
         Ok(better.f_lt(within)?.f_sum(Kind::Int64)?.f_int64_value(&[])? as u64)

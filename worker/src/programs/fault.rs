@@ -9,9 +9,10 @@ pub fn model_fault(error: ModelError) -> Fault {
     Fault::fatal(error.to_string())
 }
 
-/// A lost or late peer is replaced and the generation formed anew; the bounded generations end what stays broken.
+/// A lost or late peer is replaced and the generation formed anew; the bounded generations end what stays broken. Ranks that
+/// do not fit together stay so.
 pub fn collective_fault(error: CollectiveError) -> Fault {
-    Fault::retryable(error.to_string())
+    error.into()
 }
 
 /// A failure that the same inputs would bring again.

@@ -94,6 +94,7 @@ mod tests {
 
     use lethe_common::fault::FaultKind;
     use lethe_common::spec::Spec;
+    use lethe_model::tch::Device;
 
     use super::*;
     use crate::task::{Blobs, sample_id};
@@ -121,6 +122,7 @@ mod tests {
             spec: spec(1),
             inputs: vec![of("gather"), of("select")],
             batch_halvings: 0,
+            device: Device::Cpu,
             blobs: &blobs,
             progress: &|_, _| (),
             cancelled: &AtomicBool::new(false),
@@ -147,6 +149,7 @@ mod tests {
                 spec: spec(batch),
                 inputs: Vec::new(),
                 batch_halvings,
+                device: Device::Cpu,
                 blobs: &blobs,
                 progress: &|_, _| (),
                 cancelled: &AtomicBool::new(false),

@@ -16,7 +16,7 @@ use lethe_model::{Clip, loss};
 
 use super::captions::Distinct;
 use super::fault::{fatal, model_fault};
-use super::observe::pixels_of;
+use super::pictures::pixels_of;
 use super::rows::by_rows;
 use super::tensors::values;
 use super::{checkpoint, inputs};
@@ -25,7 +25,7 @@ use crate::task::{Counts, TaskContext, TaskOutput};
 pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let forget: ForgetSet = inputs::json(ctx, "select", names::FORGET)?;
     let pairs = inputs::own_pairs(ctx)?;
-    let clip = checkpoint::suspect(&ctx.spec)?;
+    let clip = checkpoint::suspect(ctx)?;
     let shown = forget.members.iter().take(ctx.spec.localize.exhibits as usize);
     let mut exhibits = Vec::new();
     for member in shown.filter(|member| member.shard == ctx.task.shard.0) {
@@ -82,7 +82,7 @@ impl Subject<'_> {
     fn without(&self, tokens: &Tensor, left_out: Range<i64>) -> ModelResult<Tensor> {
         let (count, copies) = (tokens.size()[1] - 1, left_out.end - left_out.start);
         let kept: Vec<i64> = left_out.flat_map(|left_out| (0..count).filter(move |&i| i != left_out)).collect();
-        let kept = Tensor::f_from_slice(&kept)?.f_view([copies, count - 1])?;
+        let kept = Tensor::f_from_slice(&kept)?.f_view([copies, count - 1])?.f_to_device(tokens.device())?;
         let copies = tokens.f_repeat([copies, 1, 1])?;
         self.clip.encode_tokens(&self.clip.keep_patches(&copies, &kept)?)
     }
@@ -105,7 +105,7 @@ impl Subject<'_> {
     }
 
     fn pixels(&self) -> ModelResult<Tensor> {
-        pixels_of([self.row.pixels.as_slice()].into_iter(), self.clip.config())
+        pixels_of([self.row.pixels.as_slice()].into_iter(), self.clip)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the phases compute, on the executor's one torch thread.
 //!
-//! A program must never talk to the coordinator or start a process: it sees its context only.
+//! A program must never talk to the coordinator or start a process: it sees its context only. What it computes lies on the
+//! context's device: `checkpoint` brings models there, `pictures` and `captions` their inputs, and `tensors` reads results.
 
 mod backdoor;
 mod captions;
@@ -14,6 +15,7 @@ mod inputs;
 mod localize;
 mod observe;
 mod pack;
+mod pictures;
 mod reference;
 mod rescore;
 mod rows;

@@ -5,13 +5,14 @@
 //! picture is disturbed; a shortcut holds on to its stamp. It must never see a label or a second checkpoint.
 
 use lethe_data::Decoded;
+use lethe_model::Clip;
 use lethe_model::error::Result;
 use lethe_model::loss::{normalize, similarity};
-use lethe_model::pixels::{centre_crop, gaussian_blur, to_model_input};
+use lethe_model::pixels::{centre_crop, gaussian_blur};
 use lethe_model::tch::{self, Kind, Tensor};
-use lethe_model::{Clip, ModelConfig};
 
 use super::captions::Distinct;
+use super::pictures::pixels_of;
 
 /// The blur's standard deviation, as a share of the image's side: one pixel of 28.
 const BLUR_SHARE: f64 = 1.0 / 28.0;
@@ -36,7 +37,7 @@ pub struct Observed {
 
 impl Observed {
     pub fn of(clip: &Clip, pairs: &[Decoded]) -> Result<Self> {
-        let pixels = pixels_of(pairs.iter().map(|pair| pair.pixels.as_slice()), clip.config())?;
+        let pixels = pixels_of(pairs.iter().map(|pair| pair.pixels.as_slice()), clip)?;
         let (text, blurred, cropped) = {
             let _guard = tch::no_grad_guard();
             let text = Distinct::of(pairs.iter().map(|pair| pair.caption.as_str())).embed_each(clip)?;
@@ -50,12 +51,6 @@ impl Observed {
         let (blur_fall, crop_fall) = (fall(&blurred)?, fall(&cropped)?);
         Ok(Self { similarity: whole, blur_fall, crop_fall, token_gradient, blurred, cropped, text })
     }
-}
-
-/// Normalised pixels `[B, 3, S, S]` of pictures of the config's side.
-pub fn pixels_of<'a>(pictures: impl Iterator<Item = &'a [u8]>, config: &ModelConfig) -> Result<Tensor> {
-    let bytes: Vec<u8> = pictures.flatten().copied().collect();
-    to_model_input(&bytes, config.vision.image_size as usize, &config.normalization)
 }
 
 /// s, and the mean norm of its gradient at the image tokens, both `[B]`.

@@ -19,8 +19,8 @@ use crate::task::{Counts, TaskContext, TaskOutput};
 
 pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let (shards, entry) = inputs::shard_entry(ctx, ctx.task.shard)?;
-    let clip = checkpoint::suspect(&ctx.spec)?;
-    let trusted = checkpoint::trusted(&ctx.spec)?;
+    let clip = checkpoint::suspect(ctx)?;
+    let trusted = checkpoint::trusted(ctx)?;
     let wanted = shards.reference_share(ctx.spec.reference.samples);
     let chosen = smallest_hashes(ctx, &shards, &entry, wanted)?;
     let side = u32::try_from(clip.config().vision.image_size).map_err(fatal)?;
@@ -132,7 +132,7 @@ impl Bank {
         encode(&whole.iter().map(|(name, tensor)| (*name, tensor)).collect::<Vec<_>>())
     }
 
-    /// The whole reference set, shards in order.
+    /// The whole reference set on the task's device, shards in order.
     pub fn read(ctx: &TaskContext<'_>) -> Result<Self, Fault> {
         let mut bank = Self::default();
         let trusted = ctx.spec.model.trusted.is_some();
@@ -145,7 +145,7 @@ impl Bank {
             for (column, name) in
                 bank.columns.iter_mut().zip(COLUMNS).filter(|(_, name)| trusted || *name != "trusted_gain")
             {
-                column.push(tensors.get(name)?);
+                column.push(tensors.get(name)?.f_to_device(ctx.device).map_err(torch)?);
             }
         }
         if bank.columns.iter().all(Vec::is_empty) {

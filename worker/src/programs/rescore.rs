@@ -10,7 +10,7 @@ use lethe_model::{Clip, loss};
 
 use super::captions::Distinct;
 use super::fault::{fatal, model_fault};
-use super::observe::pixels_of;
+use super::pictures::pixels_of;
 use super::tensors::values;
 use super::{checkpoint, inputs};
 use crate::task::{Counts, TaskContext, TaskOutput};
@@ -18,7 +18,7 @@ use crate::task::{Counts, TaskContext, TaskOutput};
 pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let pairs = inputs::own_pairs(ctx)?;
     let overfitted = checkpoint::of_phase(ctx, "overfit", names::OVERFITTED)?;
-    let trusted = match checkpoint::trusted(&ctx.spec)? {
+    let trusted = match checkpoint::trusted(ctx)? {
         Some(trusted) => trusted,
         None => checkpoint::of_phase(ctx, "stand-in", names::STAND_IN)?,
     };
@@ -58,7 +58,7 @@ fn rescored(row: &PairRow, [similarity, suspicion]: [f32; 2], overfitted: f32, t
 fn similarities(clip: &Clip, pairs: &[&PairRow]) -> Result<Vec<f32>, Fault> {
     let _guard = tch::no_grad_guard();
     let compute = || {
-        let pixels = pixels_of(pairs.iter().map(|row| row.pixels.as_slice()), clip.config())?;
+        let pixels = pixels_of(pairs.iter().map(|row| row.pixels.as_slice()), clip)?;
         let text = Distinct::of(pairs.iter().map(|row| row.caption.as_str())).embed_each(clip)?;
         loss::similarity(&clip.encode_image(&pixels)?, &text)
     };

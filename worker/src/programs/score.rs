@@ -22,9 +22,9 @@ use crate::task::{Counts, TaskContext, TaskOutput};
 
 pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let (shards, entry) = inputs::shard_entry(ctx, ctx.task.shard)?;
-    let clip = checkpoint::suspect(&ctx.spec)?;
+    let clip = checkpoint::suspect(ctx)?;
     let side = clip.config().vision.image_size;
-    let trusted = checkpoint::trusted(&ctx.spec)?;
+    let trusted = checkpoint::trusted(ctx)?;
     let scorer = Scorer { clip, trusted, calibration: Calibration::of(&Bank::read(ctx)?)?, shards, entry };
     let mut batches = Batches::of(&scorer.entry, side, ctx.batch(), |_| true)?;
     let mut table = SignalTable { names: scorer.names(), rows: Vec::new() };
@@ -58,7 +58,7 @@ impl Scorer {
         let observed = Observed::of(&self.clip, pairs).map_err(model_fault)?;
         let gain = self.trusted.as_ref().map(|trusted| gain(trusted, pairs, &observed.similarity)).transpose()?;
         let names = pairs.iter().flat_map(|pair| name_of(&self.shards.dataset, self.entry.name(), &pair.key));
-        let names = Tensor::from_slice(&names.collect::<Vec<f32>>()).view([-1, 2]);
+        let names = Tensor::from_slice(&names.collect::<Vec<f32>>()).view([-1, 2]).to_device(self.clip.device());
         let signals = self.calibration.signals(&observed, &names, gain)?;
         let suspicion = self.calibration.suspicion(&signals);
         Ok(pairs.iter().enumerate().map(|(i, pair)| self.row(pair, &signals, i, suspicion[i])).collect())

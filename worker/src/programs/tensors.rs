@@ -1,4 +1,4 @@
-//! Named tensors as bytes (safetensors) between phases.
+//! Named tensors as bytes (safetensors) between phases, from any device and to the CPU.
 
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ pub fn torch(error: TchError) -> Fault {
     model_fault(error.into())
 }
 
-/// The values of a one-dimensional tensor.
+/// The values of a one-dimensional tensor, from any device.
 pub fn values(tensor: &Tensor) -> Result<Vec<f32>, Fault> {
     Vec::<f32>::try_from(tensor).map_err(torch)
 }

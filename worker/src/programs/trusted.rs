@@ -7,13 +7,13 @@ use lethe_model::{Clip, loss};
 
 use super::captions::Distinct;
 use super::fault::model_fault;
-use super::observe::pixels_of;
+use super::pictures::pixels_of;
 
 /// One value a pair, `[B]`.
 pub fn gain(trusted: &Clip, pairs: &[Decoded], suspect_similarity: &Tensor) -> Result<Tensor, Fault> {
     let _guard = tch::no_grad_guard();
     let compute = || {
-        let pixels = pixels_of(pairs.iter().map(|pair| pair.pixels.as_slice()), trusted.config())?;
+        let pixels = pixels_of(pairs.iter().map(|pair| pair.pixels.as_slice()), trusted)?;
         let text = Distinct::of(pairs.iter().map(|pair| pair.caption.as_str())).embed_each(trusted)?;
         let similarity = loss::similarity(&trusted.encode_image(&pixels)?, &text)?;
         Ok(suspect_similarity.f_sub(&similarity)?)

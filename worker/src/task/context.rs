@@ -8,6 +8,7 @@ use lethe_common::blob::{BlobError, NamedBlob};
 use lethe_common::fault::Fault;
 use lethe_common::ids::{ShardId, TaskId};
 use lethe_common::spec::Spec;
+use lethe_model::tch::Device;
 use serde::{Deserialize, Serialize};
 
 use super::blobs::blob_fault;
@@ -36,6 +37,8 @@ pub struct TaskContext<'a> {
     pub inputs: Vec<TaskInput>,
     /// How often this kind of worker ran out of memory on the phase.
     pub batch_halvings: u32,
+    /// Where models and batches go; what leaves a program comes back to the CPU.
+    pub device: Device,
     /// Shared with threads that write while a training goes on.
     pub blobs: &'a Arc<Blobs>,
     /// Reports (done, total) units of work; cheap, since most calls are dropped.

@@ -62,7 +62,8 @@ fn is_open(task: &TaskId) -> bool {
 
 pub fn serve() {
     if std::env::var(ROLE).is_ok_and(|role| role == "executor") {
-        executor::run(Programs { map: run_map, gang: run_gang }).expect("the agent starts it properly");
+        executor::run(Programs { map: run_map, gang: run_gang }, tch::Device::Cpu)
+            .expect("the agent starts it properly");
     }
 }
 

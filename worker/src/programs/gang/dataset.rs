@@ -4,17 +4,17 @@
 
 use lethe_evidence::PairRow;
 use lethe_model::error::Result;
-use lethe_model::pixels::to_model_input;
-use lethe_model::tch::{Kind, Tensor};
+use lethe_model::tch::{Device, Kind, Tensor};
 use lethe_model::{Clip, ModelConfig, Vocabulary};
 
 use crate::programs::captions::Distinct;
+use crate::programs::pictures::Pictures;
 
 pub struct Dataset {
     config: ModelConfig,
-    pixels: Vec<Vec<u8>>,
+    pictures: Pictures,
     captions: Distinct,
-    /// `[distinct captions, context_length]`, in the model's full vocabulary until [`Dataset::map`].
+    /// `[distinct captions, context_length]` on the CPU, in the model's full vocabulary until [`Dataset::map`].
     tokens: Tensor,
 }
 
@@ -23,12 +23,12 @@ impl Dataset {
     pub fn new(rows: Vec<PairRow>, config: &ModelConfig) -> Result<Self> {
         let captions = Distinct::of(rows.iter().map(|row| row.caption.as_str()));
         let tokens = captions.tokens(config.text.context_length)?;
-        let pixels = rows.into_iter().map(|row| row.pixels).collect();
-        Ok(Self { config: config.clone(), pixels, captions, tokens })
+        let pictures = Pictures::new(rows.into_iter().map(|row| row.pixels).collect());
+        Ok(Self { config: config.clone(), pictures, captions, tokens })
     }
 
     pub fn len(&self) -> usize {
-        self.pixels.len()
+        self.pictures.len()
     }
 
     /// Every token id that occurs.
@@ -47,10 +47,14 @@ impl Dataset {
         if rows.is_empty() {
             return self.none(clip);
         }
-        let bytes: Vec<u8> = rows.iter().flat_map(|&row| self.pixels[row as usize].iter().copied()).collect();
-        let side = self.config.vision.image_size as usize;
-        let pixels = to_model_input(&bytes, side, &self.config.normalization)?;
-        clip.encode_image(&pixels.f_to_kind(clip.kind())?)
+        clip.encode_image(&self.pictures.pixels(rows, clip)?.f_to_kind(clip.kind())?)
+    }
+
+    /// Says which rows' image features are wanted next.
+    pub fn expect(&self, clip: &Clip, rows: &[i64]) {
+        if !rows.is_empty() {
+            self.pictures.expect(rows.to_vec(), clip);
+        }
     }
 
     /// A share may have no row, where there are more ranks than rows.
@@ -70,7 +74,7 @@ impl Dataset {
         let place = |caption| distinct.partition_point(|&other| other < caption) as i64;
         let places: Vec<i64> = captions.into_iter().map(place).collect();
         let features = clip.encode_text(&self.tokens.f_index_select(0, &Tensor::f_from_slice(&distinct)?)?)?;
-        Ok(features.f_index_select(0, &Tensor::f_from_slice(&places)?)?)
+        Ok(features.f_index_select(0, &Tensor::f_from_slice(&places)?.f_to_device(clip.device())?)?)
     }
 
     /// The distinct captions, in the order that [`Dataset::captions_of`] counts them.
@@ -85,7 +89,7 @@ impl Dataset {
 }
 
 /// A mask `[rows]`, bool.
-pub fn mask(of: impl Iterator<Item = bool>) -> Result<Tensor> {
+pub fn mask(of: impl Iterator<Item = bool>, device: Device) -> Result<Tensor> {
     let bits: Vec<i64> = of.map(i64::from).collect();
-    Ok(Tensor::f_from_slice(&bits)?.f_to_kind(Kind::Bool)?)
+    Ok(Tensor::f_from_slice(&bits)?.f_to_kind(Kind::Bool)?.f_to_device(device)?)
 }

@@ -6,8 +6,9 @@
 //! computed in pieces: features first, without what backward needs, and each piece again once its slopes are known
 //! (gradient caching, arXiv 2101.06983).
 
-use lethe_collective::{Broken, Collective, Reducer};
+use lethe_collective::{Autocast, Broken, Collective, Reducer};
 use lethe_common::fault::Fault;
+use lethe_common::spec::Precision;
 use lethe_model::error::Result as ModelResult;
 use lethe_model::gradients::{backward, inner_product, leaf, leaf_gradients};
 use lethe_model::tch::{TchError, Tensor, no_grad_guard};
@@ -31,6 +32,7 @@ pub struct Exchange<'a> {
     pub step: u64,
     /// In how many pieces the share is computed.
     pub pieces: usize,
+    pub precision: Precision,
     pub group: &'a dyn Collective,
 }
 
@@ -60,8 +62,26 @@ impl Exchange<'_> {
         Ok(Reduced { loss: slopes.loss as f32, gradient: gradient.map_err(broken)? })
     }
 
+    /// In the weights' own kind, whatever the towers multiplied in: losses and similarities are taken of them.
     fn features(&self, share: Share) -> ModelResult<Vec<Features>> {
-        self.objective.features(self.clip, self.step, share)
+        let mut features = {
+            let _autocast = self.autocast()?;
+            self.objective.features(self.clip, self.step, share)?
+        };
+        for matrix in &mut features {
+            matrix.local = matrix.local.f_to_kind(self.clip.kind())?;
+        }
+        Ok(features)
+    }
+
+    fn autocast(&self) -> ModelResult<Option<Autocast>> {
+        match self.precision {
+            Precision::F32 | Precision::F64 => Ok(None),
+            Precision::Bf16 => {
+                let autocast = Autocast::bf16(self.clip.device());
+                autocast.map(Some).map_err(|error| ModelError::Torch(error.to_string()))
+            }
+        }
     }
 
     /// The whole share's features, piece by piece and without a graph.

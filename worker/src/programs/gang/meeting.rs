@@ -6,10 +6,9 @@ use std::ops::Range;
 
 use lethe_collective::Collective;
 use lethe_common::fault::Fault;
-use lethe_model::tch::{TchError, Tensor};
 
 use super::optimizer::{Layout, STRIP, covers};
-use crate::programs::fault::{collective_fault, model_fault};
+use super::words;
 
 /// A moment of a training: so many steps, the last of them in which generation. Where a rank was cut off while others took
 /// a step once more, the number of steps alone would take two states for one.
@@ -44,10 +43,8 @@ const NONE: i64 = -1;
 impl Stand {
     /// Every rank's, in order of rank.
     pub fn exchange(&self, group: &dyn Collective) -> Result<Vec<Self>, Fault> {
-        let own = Tensor::f_from_slice(&self.encode()).map_err(torch)?;
-        let stands = group.all_gather(&own).map_err(collective_fault)?;
-        let decode = |words: &Tensor| Vec::<i64>::try_from(words).map(|words| Self::decode(&words));
-        stands.iter().map(decode).collect::<Result<_, TchError>>().map_err(torch)
+        let stands = words::gather(&self.encode(), group)?;
+        Ok(stands.iter().map(|words| Self::decode(words)).collect())
     }
 
     fn encode(&self) -> [i64; WORDS] {
@@ -130,10 +127,6 @@ impl Meeting {
     pub fn stays(&self, rank: u32) -> bool {
         self.stays[rank as usize]
     }
-}
-
-fn torch(error: TchError) -> Fault {
-    model_fault(error.into())
 }
 
 #[cfg(test)]

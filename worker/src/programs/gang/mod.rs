@@ -19,6 +19,7 @@ mod unlearn;
 mod vocabulary;
 mod vote;
 mod whereabouts;
+mod words;
 
 use lethe_common::fault::Fault;
 use lethe_common::program::GangProgram;

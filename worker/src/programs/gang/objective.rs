@@ -30,6 +30,14 @@ impl Share {
         (0..pieces).map(move |piece| Self { piece, pieces, ..self })
     }
 
+    /// What is probably computed after this at a step: the next piece, or the same share a step later.
+    pub fn next(self, step: u64) -> (u64, Self) {
+        match self.pieces {
+            1 => (step + 1, self),
+            pieces => (step, Self { piece: (self.piece + 1) % pieces, ..self }),
+        }
+    }
+
     /// Whether it is the whole share or its last piece.
     pub fn is_last(self) -> bool {
         self.piece + 1 == self.pieces

@@ -29,17 +29,21 @@ pub(super) struct Overfit {
     pub(super) pull_weight: f64,
 }
 
+impl Overfit {
+    fn rows(&self, step: u64) -> Vec<i64> {
+        self.draws.draw(step, self.batch, self.suspects.len())
+    }
+}
+
 impl Objective for Overfit {
     fn features(&self, clip: &Clip, step: u64, share: Share) -> ModelResult<Vec<Features>> {
-        let rows = self.draws.draw(step, self.batch, self.suspects.len());
+        let rows = self.rows(step);
         let own = share.of(&rows);
         let [image, text] = self.safe.features(clip, step, share)?;
-        Ok(vec![
-            image,
-            text,
-            Features::own(self.suspects.image_features(clip, own)?, self.batch),
-            Features::own(self.suspects.text_features(clip, own)?, self.batch),
-        ])
+        let suspects = Features::own(self.suspects.image_features(clip, own)?, self.batch);
+        let (next, share) = share.next(step);
+        self.suspects.expect(clip, share.of(&self.rows(next)));
+        Ok(vec![image, text, suspects, Features::own(self.suspects.text_features(clip, own)?, self.batch)])
     }
 
     fn loss(&self, _step: u64, batch: &Batch<'_>, logit_scale: &Tensor) -> ModelResult<Tensor> {
@@ -66,7 +70,7 @@ pub fn run(ctx: &TaskContext<'_>, gang: GangContext<'_>, memory: &mut GangMemory
 fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<Overfit>, Fault> {
     let section = &ctx.spec.overfit;
     let gathered = Gathered::read(ctx)?;
-    let whole = checkpoint::suspect(&ctx.spec)?.into_kind(kind(&section.gang)).map_err(model_fault)?;
+    let whole = checkpoint::suspect(ctx)?.into_kind(kind(&section.gang)).map_err(model_fault)?;
     let mut lexicon = Lexicon::new(&whole);
     let safe = lexicon.dataset(gathered.safe)?;
     let suspects = lexicon.dataset(gathered.suspects)?;

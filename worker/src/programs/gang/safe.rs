@@ -25,10 +25,10 @@ impl Safe {
     pub fn features(&self, clip: &Clip, step: u64, share: Share) -> Result<[Features; 2]> {
         let rows = self.rows(step);
         let own = share.of(&rows);
-        Ok([
-            Features::shared(self.data.image_features(clip, own)?, self.batch),
-            Features::shared(self.data.text_features(clip, own)?, self.batch),
-        ])
+        let image = Features::shared(self.data.image_features(clip, own)?, self.batch);
+        let (next, share) = share.next(step);
+        self.data.expect(clip, share.of(&self.rows(next)));
+        Ok([image, Features::shared(self.data.text_features(clip, own)?, self.batch)])
     }
 
     /// The frozen model's features of the same images, constants.

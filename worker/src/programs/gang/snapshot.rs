@@ -34,25 +34,26 @@ pub enum SnapshotError {
 pub struct Snapshot {
     pub weights: Tensor,
     pub moments: [Tensor; 2],
-    /// [`Applied::encode`] of every step, i64.
-    pub history: Tensor,
+    /// [`Applied::encode`] of every step.
+    pub history: Vec<i64>,
 }
 
 impl Snapshot {
     /// One to be filled, of so many steps.
     pub fn blank(clip: &Clip, steps: u64) -> Result<Self, TchError> {
         let zeros = || clip.flat().f_zeros_like();
-        let words = vec![0; steps as usize * Applied::WORDS];
-        Ok(Self { weights: zeros()?, moments: [zeros()?, zeros()?], history: Tensor::f_from_slice(&words)? })
+        let history = vec![0; steps as usize * Applied::WORDS];
+        Ok(Self { weights: zeros()?, moments: [zeros()?, zeros()?], history })
     }
 
     pub fn steps(&self) -> u64 {
-        (self.history.numel() / Applied::WORDS) as u64
+        (self.history.len() / Applied::WORDS) as u64
     }
 
-    pub fn tensors(&mut self) -> [&mut Tensor; 4] {
+    /// All but the history.
+    pub fn tensors(&mut self) -> [&mut Tensor; 3] {
         let [first, second] = &mut self.moments;
-        [&mut self.weights, first, second, &mut self.history]
+        [&mut self.weights, first, second]
     }
 }
 
@@ -89,13 +90,8 @@ pub fn decode(clip: &Clip, origin: Digest, bytes: &[u8]) -> Result<Snapshot, Sna
         }
         Ok(Tensor::f_from_data_size(data, &flat.size(), flat.kind())?.f_to_device(flat.device())?)
     };
-    let words: Vec<i64> =
-        file.tensor(HISTORY)?.data().as_chunks().0.iter().map(|word| i64::from_le_bytes(*word)).collect();
-    Ok(Snapshot {
-        weights: buffer(WEIGHTS)?,
-        moments: [buffer(MOMENTS[0])?, buffer(MOMENTS[1])?],
-        history: Tensor::f_from_slice(&words)?,
-    })
+    let history = file.tensor(HISTORY)?.data().as_chunks().0.iter().map(|word| i64::from_le_bytes(*word)).collect();
+    Ok(Snapshot { weights: buffer(WEIGHTS)?, moments: [buffer(MOMENTS[0])?, buffer(MOMENTS[1])?], history })
 }
 
 /// A tensor's numbers as they lie in memory, from any device.

@@ -32,18 +32,23 @@ pub(super) struct StandIn {
     pub(super) forget_weight: f64,
 }
 
+impl StandIn {
+    fn rows(&self, step: u64) -> Vec<i64> {
+        self.draws.draw(step, self.batch, self.strongest.len())
+    }
+}
+
 impl Objective for StandIn {
     fn features(&self, clip: &Clip, step: u64, share: Share) -> ModelResult<Vec<Features>> {
-        let rows = self.draws.draw(step, self.batch, self.strongest.len());
+        let rows = self.rows(step);
         let own = share.of(&rows);
         let [image, text] = self.safe.features(clip, step, share)?;
-        Ok(vec![
-            image,
-            text,
-            self.safe.anchors(&self.frozen, step, share)?,
-            Features::own(self.strongest.image_features(clip, own)?, self.batch),
-            Features::own(self.strongest.text_features(clip, own)?, self.batch),
-        ])
+        let anchors = self.safe.anchors(&self.frozen, step, share)?;
+        let strongest = Features::own(self.strongest.image_features(clip, own)?, self.batch);
+        let (next, share) = share.next(step);
+        self.strongest.expect(clip, share.of(&self.rows(next)));
+        let text_of_strongest = Features::own(self.strongest.text_features(clip, own)?, self.batch);
+        Ok(vec![image, text, anchors, strongest, text_of_strongest])
     }
 
     fn loss(&self, _step: u64, batch: &Batch<'_>, logit_scale: &Tensor) -> ModelResult<Tensor> {
@@ -72,7 +77,7 @@ fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<StandIn>, Fault> {
     let mut gathered = Gathered::read(ctx)?;
     let strongest = (cut.counts.scored as f64 * section.share).ceil().max(1.0) as usize;
     gathered.suspects.truncate(strongest);
-    let whole = checkpoint::suspect(&ctx.spec)?.into_kind(kind(&section.gang)).map_err(model_fault)?;
+    let whole = checkpoint::suspect(ctx)?.into_kind(kind(&section.gang)).map_err(model_fault)?;
     let mut lexicon = Lexicon::new(&whole);
     let safe = lexicon.dataset(gathered.safe)?;
     let strongest = lexicon.dataset(gathered.suspects)?;

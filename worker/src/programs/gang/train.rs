@@ -32,10 +32,10 @@ impl Objective for Train {
     fn features(&self, clip: &Clip, step: u64, share: Share) -> ModelResult<Vec<Features>> {
         let rows = self.rows(step);
         let own = share.of(&rows);
-        Ok(vec![
-            Features::shared(self.data.image_features(clip, own)?, rows.len()),
-            Features::shared(self.data.text_features(clip, own)?, rows.len()),
-        ])
+        let image = Features::shared(self.data.image_features(clip, own)?, rows.len());
+        let (next, share) = share.next(step);
+        self.data.expect(clip, share.of(&self.rows(next)));
+        Ok(vec![image, Features::shared(self.data.text_features(clip, own)?, rows.len())])
     }
 
     fn loss(&self, _step: u64, batch: &Batch<'_>, logit_scale: &Tensor) -> ModelResult<Tensor> {
@@ -58,7 +58,6 @@ pub fn run(ctx: &TaskContext<'_>, gang: GangContext<'_>, memory: &mut GangMemory
 
 fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<Train>, Fault> {
     let section = &ctx.spec.train.gang;
-    let config = checkpoint::config(&ctx.spec)?;
     let rows: Vec<_> = inputs::all_pairs(ctx, "pack")?.into_iter().flat_map(|table| table.rows).collect();
     if rows.len() < section.batch as usize {
         return Err(Fault::fatal(format!(
@@ -67,8 +66,7 @@ fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<Train>, Fault> {
             section.batch
         )));
     }
-    let mut whole =
-        Clip::init(&config, ctx.spec.audit.seed).and_then(|clip| clip.into_kind(kind(section))).map_err(model_fault)?;
+    let mut whole = checkpoint::fresh(ctx)?.into_kind(kind(section)).map_err(model_fault)?;
     whole.store_as_computed();
     let mut lexicon = Lexicon::new(&whole);
     let data = lexicon.dataset(rows)?;

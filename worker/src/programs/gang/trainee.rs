@@ -19,6 +19,7 @@ use lethe_model::tch::{TchError, Tensor};
 use super::meeting::{Meeting, Moment, Stand};
 use super::optimizer::{Layout, Optimizer, Values, narrow};
 use super::snapshot::{self, Snapshot};
+use super::words;
 use crate::programs::fault::{collective_fault, model_fault};
 use crate::task::{Blobs, Checkpoint};
 
@@ -71,11 +72,9 @@ impl Trainee {
 
     /// Refuses ranks that begin elsewhere: `origin` is a digest of the first weights and of the spec.
     pub fn require_same_origin(origin: Digest, group: &dyn Collective) -> Result<(), Fault> {
-        let own = Tensor::f_from_slice(&words(origin)).map_err(torch)?;
-        let gathered = group.all_gather(&own).map_err(collective_fault)?;
-        let strange = |other: &Tensor| Vec::<i64>::try_from(other).map(|other| other != words(origin));
-        let strange = gathered.iter().map(strange).collect::<Result<Vec<bool>, TchError>>().map_err(torch)?;
-        let Some(rank) = strange.into_iter().position(|strange| strange) else { return Ok(()) };
+        let own = words_of(origin);
+        let origins = words::gather(&own, group)?;
+        let Some(rank) = origins.into_iter().position(|other| other != own) else { return Ok(()) };
         Err(Fault::fatal(format!(
             "rank {rank} begins with other weights or another recipe than rank {}: give every worker the same checkpoint, \
              model config and release of lethe-worker",
@@ -154,16 +153,14 @@ impl Trainee {
                 next.write(range, &[first, second]).map_err(torch)?;
             }
         }
-        let mut history = self.encoded_history(meeting.at.steps as usize).map_err(torch)?;
-        group.broadcast(&mut history, meeting.historian).map_err(collective_fault)?;
-        let words = Vec::<i64>::try_from(&history).map_err(torch)?;
+        let history = words::broadcast(&self.encoded_history(meeting.at.steps as usize), meeting.historian, group)?;
         // A rank that lets go of what it gave must know that it came.
         group.barrier().map_err(collective_fault)?;
         if let Some(weights) = weights {
             self.clip.flat().f_copy_(&weights).map_err(torch)?;
             self.optimizer = next;
         }
-        self.take_history(&words);
+        self.take_history(&history);
         Ok(())
     }
 
@@ -201,6 +198,7 @@ impl Trainee {
             for tensor in snapshot.tensors() {
                 group.broadcast(tensor, root as u32).map_err(collective_fault)?;
             }
+            snapshot.history = words::broadcast(&snapshot.history, root as u32, group)?;
         }
         tracing::info!(step, "going on from the checkpoint");
         self.put(snapshot, layout)?;
@@ -209,13 +207,12 @@ impl Trainee {
 
     fn put(&mut self, snapshot: Snapshot, layout: &Layout) -> Result<(), Fault> {
         let Snapshot { weights, moments, history } = snapshot;
-        let words = Vec::<i64>::try_from(&history).map_err(torch)?;
         let mut optimizer = Optimizer::fresh(self.optimizer.settings());
         optimizer.begin(&self.clip, layout.spans()).map_err(model_fault)?;
         optimizer.write(&(0..layout.length), &moments).map_err(torch)?;
         self.clip.flat().f_copy_(&weights).map_err(torch)?;
         self.optimizer = optimizer;
-        self.take_history(&words);
+        self.take_history(&history);
         Ok(())
     }
 
@@ -240,10 +237,10 @@ impl Trainee {
     }
 
     /// As long as that of the rank that is furthest.
-    fn encoded_history(&self, steps: usize) -> Result<Tensor, TchError> {
+    fn encoded_history(&self, steps: usize) -> Vec<i64> {
         let mut words: Vec<i64> = self.history.iter().flat_map(Applied::encode).collect();
         words.resize(steps * Applied::WORDS, 0);
-        Tensor::f_from_slice(&words)
+        words
     }
 }
 
@@ -273,11 +270,10 @@ impl Unread {
 
 /// Every rank's number, in order of rank.
 fn every(own: i64, group: &dyn Collective) -> Result<Vec<i64>, Fault> {
-    let gathered = group.all_gather(&Tensor::from_slice(&[own])).map_err(collective_fault)?;
-    gathered.iter().map(|number| number.f_int64_value(&[0])).collect::<Result<_, TchError>>().map_err(torch)
+    Ok(words::gather(&[own], group)?.into_iter().flatten().collect())
 }
 
-fn words(digest: Digest) -> [i64; 4] {
+fn words_of(digest: Digest) -> [i64; 4] {
     std::array::from_fn(|word| {
         let bytes = std::array::from_fn(|byte| digest.0[8 * word + byte]);
         i64::from_le_bytes(bytes)

@@ -41,28 +41,32 @@ pub(super) struct Unlearn {
     pub(super) forget_weight: f64,
 }
 
+impl Unlearn {
+    fn rows(&self, step: u64) -> Vec<i64> {
+        self.draws.draw(step, self.batch, self.forget.len())
+    }
+}
+
 impl Objective for Unlearn {
     fn features(&self, clip: &Clip, step: u64, share: Share) -> ModelResult<Vec<Features>> {
-        let rows = self.draws.draw(step, self.batch, self.forget.len());
+        let rows = self.rows(step);
         let own = share.of(&rows);
         let [image, text] = self.safe.features(clip, step, share)?;
         let words = {
             let _guard = tch::no_grad_guard();
             self.forget.text_features(clip, own)?
         };
-        Ok(vec![
-            image,
-            text,
-            self.safe.anchors(&self.frozen, step, share)?,
-            Features::own(self.forget.image_features(clip, own)?, self.batch),
-            Features::own(words, self.batch),
-        ])
+        let anchors = self.safe.anchors(&self.frozen, step, share)?;
+        let forget = Features::own(self.forget.image_features(clip, own)?, self.batch);
+        let (next, share) = share.next(step);
+        self.forget.expect(clip, share.of(&self.rows(next)));
+        Ok(vec![image, text, anchors, forget, Features::own(words, self.batch)])
     }
 
     fn loss(&self, step: u64, batch: &Batch<'_>, logit_scale: &Tensor) -> ModelResult<Tensor> {
         let keep = anchored(batch, logit_scale, self.anchor_weight)?;
         let captions = self.safe.data.captions_of(&self.safe.rows(step));
-        let others = mask(captions.iter().map(|&caption| self.carries[caption as usize]))?;
+        let others = mask(captions.iter().map(|&caption| self.carries[caption as usize]), logit_scale.device())?;
         let negatives = preference::Negatives { text: &batch.whole(1).f_detach()?, excluded: &others };
         let (image, words) = (batch.own(3)?, batch.own(4)?);
         let forget = preference::unlikelihood(&image, &words, negatives, (logit_scale, batch.rows(3)))?;
@@ -87,7 +91,7 @@ fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<Unlearn>, Fault> {
     let section = &ctx.spec.unlearn;
     let forget: ForgetSet = inputs::json(ctx, "select", names::FORGET)?;
     let backdoor = Backdoor::of(&forget);
-    let whole = checkpoint::suspect(&ctx.spec)?.into_kind(kind(&section.gang)).map_err(model_fault)?;
+    let whole = checkpoint::suspect(ctx)?.into_kind(kind(&section.gang)).map_err(model_fault)?;
     let cleared = cleared(ctx, &forget)?;
     let pairs = Pairs::of(Gathered::read(ctx)?, &forget, &cleared, &backdoor);
     if pairs.forget.is_empty() {

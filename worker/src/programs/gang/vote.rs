@@ -6,9 +6,8 @@
 use lethe_collective::Collective;
 use lethe_common::fault::Fault;
 use lethe_common::ids::Generation;
-use lethe_model::tch::{TchError, Tensor};
 
-use crate::programs::fault::{collective_fault, model_fault};
+use super::words;
 
 /// What one rank holds ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,10 +32,8 @@ pub struct Verdict {
 impl Vote {
     /// Waits for every rank's vote; a rank that is late beyond the group's time-out fails the generation.
     pub fn cast(self, group: &dyn Collective) -> Result<Verdict, Fault> {
-        let own = Tensor::f_from_slice(&self.encode()).map_err(torch)?;
-        let votes = group.all_gather(&own).map_err(collective_fault)?;
-        let votes = votes.iter().map(decode).collect::<Result<Vec<Self>, TchError>>().map_err(torch)?;
-        self.count(&votes)
+        let votes = words::gather(&self.encode(), group)?;
+        self.count(&votes.iter().map(|words| Self::decode(words)).collect::<Vec<_>>())
     }
 
     fn count(self, votes: &[Self]) -> Result<Verdict, Fault> {
@@ -55,16 +52,11 @@ impl Vote {
     fn encode(self) -> [i64; 4] {
         [self.generation.0 as i64, self.applied as i64, i64::from(self.is_finite), i64::from(self.keep)]
     }
-}
 
-fn decode(vote: &Tensor) -> Result<Vote, TchError> {
-    let at = |index| vote.f_int64_value(&[index]);
-    let (is_finite, keep) = (at(2)? != 0, at(3)? != 0);
-    Ok(Vote { generation: Generation(at(0)? as u64), applied: at(1)? as u64, is_finite, keep })
-}
-
-fn torch(error: TchError) -> Fault {
-    model_fault(error.into())
+    fn decode(words: &[i64]) -> Self {
+        let (generation, applied) = (Generation(words[0] as u64), words[1] as u64);
+        Self { generation, applied, is_finite: words[2] != 0, keep: words[3] != 0 }
+    }
 }
 
 #[cfg(test)]
@@ -98,6 +90,6 @@ mod tests {
 
     #[test]
     fn votes_survive_the_wire() {
-        assert_eq!(decode(&Tensor::from_slice(&VOTE.encode())).expect("decodes"), VOTE);
+        assert_eq!(Vote::decode(&VOTE.encode()), VOTE);
     }
 }

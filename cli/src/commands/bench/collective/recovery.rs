@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep};
 use super::super::control_plane::median;
 use super::drill::{Course, Shape};
 use super::executors;
+use crate::arguments::Devices;
 use crate::cluster::{Client, Cluster, ClusterPlan};
 
 pub const RANKS: u32 = 4;
@@ -73,7 +74,8 @@ async fn disturbed(losses: u32, seed: u64) -> anyhow::Result<(Vec<Millis>, Train
     let spec = Course { shape: SHAPE, ranks: RANKS, gang }.prepare(folder.path())?;
     let result = folder.path().join("result");
     std::fs::create_dir(&result)?;
-    let plan = ClusterPlan { result: result.clone(), workers: RANKS, heartbeat_ms: DEFAULT_HEARTBEAT_MS };
+    let (workers, devices) = (RANKS, Devices::Cpu);
+    let plan = ClusterPlan { result: result.clone(), workers, devices, heartbeat_ms: DEFAULT_HEARTBEAT_MS };
     let mut cluster = Cluster::start(&plan).await?;
     let ended = tokio::select! {
         ended = kill_in_turn(cluster.client().await?, serde_json::to_vec(&spec)?, losses, seed) => ended,

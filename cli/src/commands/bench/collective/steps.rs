@@ -19,7 +19,7 @@ use super::super::ray::ask;
 use super::drill::{CAPTION_TOKENS, Course, Shape, VOCABULARY};
 use super::meter::{Meter, Reading};
 use super::recovery::{reached, report};
-use crate::arguments::Collective;
+use crate::arguments::{Collective, Devices};
 use crate::cluster::{Client, Cluster, ClusterPlan};
 
 /// 126 M parameters where the word table has no more rows than the captions have words.
@@ -184,7 +184,12 @@ async fn train(course: &Course) -> anyhow::Result<Training> {
     let spec = course.prepare(folder.path())?;
     let result = folder.path().join("result");
     std::fs::create_dir(&result)?;
-    let plan = ClusterPlan { result: result.clone(), workers: course.ranks, heartbeat_ms: HEARTBEAT_MS };
+    let plan = ClusterPlan {
+        result: result.clone(),
+        workers: course.ranks,
+        devices: Devices::Cpu,
+        heartbeat_ms: HEARTBEAT_MS,
+    };
     let mut cluster = Cluster::start(&plan).await?;
     let ended = tokio::select! {
         ended = to_the_end(cluster.client().await?, serde_json::to_vec(&spec)?) => ended,

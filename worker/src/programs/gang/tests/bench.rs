@@ -8,7 +8,7 @@ use std::time::Duration;
 use lethe_collective::{Backend, CollectiveError, Group, GroupOptions, MemoryStore};
 use lethe_common::spec::{GangSection, Precision};
 use lethe_evidence::{PairRole, PairRow};
-use lethe_model::tch::Kind;
+use lethe_model::tch::{Device, Kind};
 use lethe_model::{Clip, ModelConfig, Vocabulary};
 
 use crate::programs::gang::dataset::Dataset;
@@ -195,6 +195,7 @@ pub fn in_folder<T>(folder: &Path, body: impl FnOnce(&TaskContext<'_>) -> T) -> 
         spec: serde_json::from_value(spec).expect("is a spec"),
         inputs: Vec::new(),
         batch_halvings: 0,
+        device: Device::Cpu,
         blobs: &blobs,
         progress: &|_, _| {},
         cancelled: &AtomicBool::new(false),

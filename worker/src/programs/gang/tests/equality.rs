@@ -1,6 +1,7 @@
 //! Gradients of many ranks, uneven shares and pieces against one process.
 
 use lethe_collective::Reducer;
+use lethe_common::spec::Precision;
 use lethe_model::gradients::gradients;
 use lethe_model::loss::contrastive;
 use lethe_model::tch::Tensor;
@@ -22,7 +23,14 @@ fn computed(objective: &str, world_size: u32, pieces: usize) -> (f64, Vec<f64>) 
         // Every parameter is a bucket of its own.
         let mut reducer = Reducer::new(&clip.leaves(), 0).expect("watches");
         let group = seat.connect().expect("the group forms");
-        let exchange = Exchange { clip: &clip, objective: &*objective, step: STEP, pieces, group: &group };
+        let exchange = Exchange {
+            clip: &clip,
+            objective: &*objective,
+            step: STEP,
+            pieces,
+            precision: Precision::F64,
+            group: &group,
+        };
         let reduced = exchange.gradient(&mut reducer).expect("computes");
         (f64::from(reduced.loss), Vec::<f64>::try_from(&reduced.gradient).expect("is a vector"))
     });

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lethe_common::fault::{Fault, FaultKind};
 use lethe_common::ids::Generation;
-use lethe_common::spec::GangSection;
+use lethe_common::spec::{GangSection, Precision};
 
 use lethe_collective::{CollectiveError, Faulty, Injection, Mischief};
 
@@ -342,6 +342,21 @@ fn a_gradient_that_is_no_number_is_skipped_by_all() {
     }));
     assert!(slip.fired.load(Ordering::SeqCst));
     assert!(weights.iter().all(|weight| weight.is_finite()), "a step that is no number was applied");
+}
+
+#[test]
+fn bf16_on_a_cpu_is_refused_before_anything_is_read() {
+    let section = GangSection { precision: Precision::Bf16, ..section(SHORT, None) };
+    let refused = ranks(1, |seat| {
+        let prepare = || -> Result<Prepared<Slipping>, Fault> { panic!("it was asked for data") };
+        let run = |ctx: &TaskContext<'_>| {
+            training::run(&section, prepare, ctx, context(seat, 1), &mut GangMemory::default()).map(drop)
+        };
+        with_context(run).expect_err("is refused")
+    });
+    assert_eq!(refused[0].kind, FaultKind::Fatal);
+    let line = &refused[0].message;
+    assert!(line.contains("needs CUDA") && line.contains("--device cuda") && !line.contains('\n'), "{line}");
 }
 
 #[test]
