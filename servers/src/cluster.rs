@@ -14,7 +14,7 @@ use crate::member::{Member, Place};
 use crate::probe;
 use crate::spawner::Spawner;
 
-const HEALTH_DEADLINE: Duration = Duration::from_secs(30);
+const HEALTH_DEADLINE: Duration = Duration::from_secs(120);
 const PROBE_EVERY: Duration = Duration::from_millis(20);
 /// A port can be taken between its choice and its use.
 const MAX_STARTS: usize = 5;
