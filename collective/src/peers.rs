@@ -4,6 +4,7 @@
 //! rendezvous has no deadline.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use crate::connect::{Backend, GroupOptions, OPERATION};
@@ -22,13 +23,20 @@ enum Seat {
 /// Returns when every rank has said where it computes and all fit together.
 pub(crate) fn meet(store: &dyn RendezvousStore, options: &GroupOptions) -> Result<(), CollectiveError> {
     let GroupOptions { rank, world_size, backend, timeout } = options;
-    store.set(&key(*rank), Seat::of(backend).to_string().as_bytes()).map_err(refused)?;
+    let own = Seat::of(backend).to_string();
+    ask(|| store.set(&key(*rank), own.as_bytes()))?;
     let deadline = Instant::now() + *timeout;
     let seat = |rank: u32| {
         let left = deadline.saturating_duration_since(Instant::now());
-        store.get(&key(rank), left).map_err(refused).and_then(|words| Seat::parse(&words, rank))
+        ask(|| store.get(&key(rank), left)).and_then(|words| Seat::parse(&words, rank))
     };
     fit(&(0..*world_size).map(seat).collect::<Result<Vec<_>, _>>()?)
+}
+
+/// A store that panics is told as it is where C++ asks it.
+fn ask<T>(call: impl FnOnce() -> Result<T, RendezvousError>) -> Result<T, CollectiveError> {
+    let panicked = |_| Err(RendezvousError::Unavailable("the rendezvous store panicked".to_owned()));
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(panicked).map_err(refused)
 }
 
 fn key(rank: u32) -> String {

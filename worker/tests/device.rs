@@ -7,7 +7,9 @@ use lethe_worker::agent::ExecutorCommand;
 use lethe_worker::device::{Asked, Chosen, Found, LIST_WORD};
 
 fn worker(words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_lethe-worker")).args(words).output().expect("starts")
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lethe-worker"));
+    // What a user sees who asks for no backtrace.
+    command.args(words).env_remove("RUST_BACKTRACE").env_remove("RUST_LIB_BACKTRACE").output().expect("starts")
 }
 
 /// An agent whose coordinator is nowhere, which it must not come to ask.

@@ -99,7 +99,7 @@ mod tests {
         let reading =
             |at_ms: u64, executors: usize, cpu_s: f64| Reading { at_ms, executors, cpu_s, ..Reading::default() };
         let readings = [reading(0, 2, 0.0), reading(100, 1, 0.5), reading(210, 2, 2.0), reading(400, 2, 4.0)];
-        let spent = Reading::between(&readings, 105, 400).expect("was read");
-        assert!((spent.cpu_s - 2.0 * 295.0 / 190.0).abs() < 1e-9, "{spent:?}");
+        let spent = Reading::between(&readings, 150, 400).expect("was read");
+        assert!((spent.cpu_s - 2.0 * 250.0 / 190.0).abs() < 1e-9, "{spent:?}");
     }
 }

@@ -27,6 +27,9 @@ const SHAPE: Shape = Shape { side: 224, patch: 32, width: 768, text_width: 512, 
 /// The first steps show the order of buckets and warm the allocator up.
 const WARM_UP: usize = 2;
 const MEASURED: usize = 4;
+/// Trainings that run side by side do not begin at once: each takes so many times the steps, and what counts is the time
+/// in which all do.
+const SIDE_BY_SIDE: u64 = 4;
 /// As long as the machine takes: what hangs is found by the gang itself.
 const HEARTBEAT_MS: u64 = 5_000;
 /// More than the model has: one bucket, so that nothing overlaps.
@@ -100,7 +103,10 @@ pub async fn measure(options: &Collective) -> anyhow::Result<Vec<Round>> {
         for &ranks in &options.ranks {
             ensure!(options.batch.is_multiple_of(ranks), "--batch {} does not divide by {ranks} ranks", options.batch);
             eprintln!("steps: round {round} of {}, {ranks} ranks", options.rounds);
-            rounds.push(self::round(options, ranks).await?);
+            match self::round(options, ranks).await {
+                Ok(found) => rounds.push(found),
+                Err(error) => eprintln!("left out: {error:#}"),
+            }
         }
     }
     Ok(rounds)
@@ -116,7 +122,8 @@ async fn round(options: &Collective, ranks: u32) -> anyhow::Result<Round> {
     };
     let whole = Course { shape: SHAPE, ranks, gang: gang(options.batch) };
     let one_bucket = GangSection { bucket_mib: ONE_BUCKET_MIB, ..whole.gang.clone() };
-    let share = Course { shape: SHAPE, ranks: 1, gang: gang(options.batch / ranks) };
+    let longer = |gang: GangSection| GangSection { steps: gang.steps * SIDE_BY_SIDE, ..gang };
+    let share = Course { shape: SHAPE, ranks: 1, gang: longer(gang(options.batch / ranks)) };
     let lethe = cost(std::slice::from_ref(&whole)).await.context("the steps were not measured")?;
     let ddp = match options.no_ddp {
         true => None,
@@ -150,12 +157,12 @@ async fn cost(courses: &[Course]) -> anyhow::Result<Cost> {
         trainings.iter().map(|training| steps_within(training, from, to)).sum::<f64>() / courses.len() as f64;
     let spent = Reading::between(&readings, from, to).context("nothing was read while the steps ran")?;
     let ranks: u32 = courses.iter().map(|course| course.ranks).sum();
-    let steps = &trainings[0].applied_ms[WARM_UP - 1..];
+    let within = trainings[0].applied_ms.windows(2).filter(|pair| pair[0] >= from && pair[1] <= to);
     Ok(Cost {
-        step_s: steps.windows(2).map(|pair| (pair[1] - pair[0]) as f64 / 1_000.0).collect(),
+        step_s: within.map(|pair| (pair[1] - pair[0]) as f64 / 1_000.0).collect(),
         cpu_s: spent.cpu_s / taken,
         written_bytes: spent.written_bytes / taken / f64::from(ranks),
-        collectives: trainings[0].collectives.iter().map(|(name, calls)| (name.clone(), a_step(calls))).collect(),
+        collectives: a_step(&trainings[0]),
         peak_bytes: spent.peak_bytes,
         parameters: trainings[0].parameters,
     })
@@ -170,13 +177,15 @@ fn steps_within(training: &Training, from: u64, to: u64) -> f64 {
     training.applied_ms.windows(2).map(within).sum()
 }
 
-fn a_step(calls: &Calls) -> Calls {
-    let steps = (WARM_UP + MEASURED) as u64;
-    Calls {
+/// What the training's calls come to a step.
+fn a_step(training: &Training) -> BTreeMap<String, Calls> {
+    let steps = training.steps.max(1);
+    let share = |calls: &Calls| Calls {
         calls: calls.calls / steps,
         payload_bytes: calls.payload_bytes / steps,
         waited_s: calls.waited_s / steps as f64,
-    }
+    };
+    training.collectives.iter().map(|(name, calls)| (name.clone(), share(calls))).collect()
 }
 
 async fn train(course: &Course) -> anyhow::Result<Training> {
