@@ -54,7 +54,11 @@ impl Process {
     }
 
     pub fn kill(&self) {
-        kill(Pid::from_raw(self.pid), Signal::SIGKILL).expect("is killed");
+        self.signal(Signal::SIGKILL);
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid), signal).unwrap_or_else(|e| panic!("{self:?} cannot be sent {signal}: {e}"));
     }
 }
 

@@ -19,7 +19,7 @@ struct Case {
     says: &'static [&'static str],
 }
 
-const CASES: [Case; 8] = [
+const CASES: [Case; 9] = [
     Case {
         name: "an unknown field",
         edit: |_, spec| set(spec, "reference", "sampels", 200),
@@ -31,6 +31,12 @@ const CASES: [Case; 8] = [
         edit: |_, spec| set(spec, "data", "shards", toml::Value::Array(Vec::new())),
         code: BAD_INPUT,
         says: &["data.shards", "expected at least one path"],
+    },
+    Case {
+        name: "a batch below the ranks",
+        edit: |_, spec| spec["unlearn"]["gang"]["batch"] = 1.into(),
+        code: BAD_INPUT,
+        says: &["audit.toml", "unlearn.gang.batch", "a global batch of 1 cannot be shared by 2 workers"],
     },
     Case {
         name: "a missing shard",

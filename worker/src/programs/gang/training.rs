@@ -192,6 +192,7 @@ impl Course<'_> {
         while trainee.applied() < self.section.steps {
             ctx.stop_if_cancelled()?;
             let step = trainee.applied();
+            tracing::debug!(rank = gang.rank, step, "a step begins");
             teller.at(step + 1);
             group.begin_step(step + 1);
             let (clip, precision) = (&trainee.clip, self.section.precision);
