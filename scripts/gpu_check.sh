@@ -38,9 +38,10 @@ build() { cargo build --workspace --bins --locked; }
 # What CUDA the executor finds, in its own words.
 devices() { "$binaries/lethe-worker" --list-devices | tail -n 1 | tee "$drill/devices.json" && grep -q Gpus "$drill/devices.json"; }
 
-plant() { "$binaries/lethe" redteam plant --attack badnet --seed 1 --pairs 4000 --data "$DATA" --out "$drill/drill"; }
+plant() { "$binaries/lethe" redteam plant --attack badnet --seed 1 --data "$DATA" --out "$drill/drill"; }
 
-# The drill is trained on the CPU, its victim audited on one GPU. A rejected audit (3) ran all the same: 4,000 pairs are few.
+# The drill is trained on the CPU, its victim audited on one GPU. A rejected audit (3) ran all the same. Fewer pairs than the
+# drill's own number have no backdoor to find, and nothing would be unlearned.
 audit() {
     local status=0
     "$binaries/lethe" audit "$1" --out "$2" --workers 1 --device cuda || status=$?

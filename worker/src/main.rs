@@ -1,5 +1,6 @@
 //! `lethe-worker`: the agent, or with `--executor` the process that it starts to own the device.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -48,9 +49,20 @@ struct Arguments {
     list_devices: bool,
 }
 
-fn main() -> anyhow::Result<()> {
+/// One line for whatever ends it, also where RUST_BACKTRACE is set: anyhow's own report would add a backtrace.
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
     telemetry::init(if arguments.log_json { LogFormat::Json } else { LogFormat::Text }, "info");
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lethe-worker: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.list_devices {
         println!("{}", serde_json::to_string(&Found::here())?);
         return Ok(());
@@ -62,7 +74,7 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("cannot start the agent's runtime")?.block_on(async {
         let stops = stop::requests(arguments.parent_stdin)?;
-        agent::run(options(&arguments).await?, stops).await;
+        agent::run(options(arguments).await?, stops).await;
         Ok(())
     })
 }

@@ -8,8 +8,7 @@ use lethe_worker::device::{Asked, Chosen, Found, LIST_WORD};
 
 fn worker(words: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lethe-worker"));
-    // What a user sees who asks for no backtrace.
-    command.args(words).env_remove("RUST_BACKTRACE").env_remove("RUST_LIB_BACKTRACE").output().expect("starts")
+    command.args(words).env("RUST_BACKTRACE", "1").output().expect("starts")
 }
 
 /// An agent whose coordinator is nowhere, which it must not come to ask.
