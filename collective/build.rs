@@ -16,7 +16,7 @@ fn main() {
     {
         shim.flag("-isystem").flag(headers);
     }
-    shim.files(["csrc/autocast.cpp", "csrc/collective.cpp", "csrc/hooks.cpp"]).compile("lethe_collective");
+    shim.files(["csrc/collective.cpp", "csrc/hooks.cpp"]).compile("lethe_collective");
     println!("cargo:rustc-link-search=native={}", lib.display());
     println!("cargo:rustc-link-lib=torch_cpu");
     println!("cargo:rustc-link-lib=c10");

@@ -191,8 +191,7 @@ class Step:
         self.lists = 2 * n * COPY
         self.weights = gather(4 * p, n)  # where the optimiser is sharded
         self.pixels = self.local * 1.75 * PIXELS_S * (2 if self.pieces > 1 else 1)
-        self.adam = 26 * 4 * p / HBM
-        self.fused = 7 * 4 * p / HBM
+        self.adam = 7 * 4 * p / HBM
 
     def exposed(self):
         """What of the gradient's sum backward does not hide."""
@@ -203,10 +202,10 @@ class Step:
         return self.pixels + self.compute + self.gathering + self.slopes + self.exposed() + votes + self.adam
 
     def then(self):
-        """Pixels ready ahead, a vote that is one sum, a gather into one tensor, a fused AdamW, nothing frozen twice."""
+        """Pixels ready ahead, a vote that is one sum, a gather into one tensor, nothing frozen twice."""
         twice = self.local * (0.75 * self.model.image() + 0.25 * self.model.text()) / BF16 if self.pieces > 1 else 0.0
         talk = self.gathering + self.slopes + self.exposed() + self.vote_once
-        return self.compute - twice + talk + self.fused
+        return self.compute - twice + talk + self.adam
 
 
 # ---------------------------------------------------------------------------- tables
@@ -307,7 +306,7 @@ def times():
         ["vote: gather of 32 bytes a rank (ring)", *cell(lambda s: s.vote)],
         ["vote: 4 n numbers read one by one, and lists of n outputs copied", *cell(lambda s: s.reading + s.lists)],
         ["a vote that is one sum (tree); the barrier", *cell(lambda s: all_reduce(VOTE_BYTES, s.n))],
-        ["AdamW: 26 passes over 4P; fused: 7", *(f"{num(s.adam * 1e3)}; {num(s.fused * 1e3)}" for s in steps)],
+        ["AdamW, fused: 7 passes over 4P", *cell(lambda s: s.adam)],
         ["AdamW of two parts of n, and their weights gathered",
          *(f"{num(s.adam * 1e3 * min(1, 2 / s.n))} + {num(s.weights * 1e3)}" for s in steps)],
     ]
@@ -323,7 +322,6 @@ def memory():
     block = lambda n: size(8 * Step(MODELS[0], n, LARGE).block)
     rows = [
         ["beside activations: weights, whole and frozen model, gradient, moments: 24P", *cell(lambda p: 24 * p)],
-        ["in AdamW, with its temporaries: 36P", *cell(lambda p: 36 * p)],
         ["activations a pair of the batch, f32", *(size(a) for a in pair)],
         ["pairs that fit, f32 (bf16)", *(f"{a} ({b})" for a, b in zip(fit(1, 24), fit(0.5, 24)))],
         ["with shard_optimizer, n large: 16P; pairs that fit", *(f"{size(16 * p)}; {a} ({b})" for p, a, b in zip(ps, fit(1, 16), fit(0.5, 16)))],

@@ -60,10 +60,6 @@ typedef int (*lethe_gradient_ready)(void* context, size_t leaf, void* gradient, 
 int lethe_hooks_new(void* const* leaves, size_t count, lethe_gradient_ready ready, void* context, void** hooks);
 void lethe_hooks_free(void* hooks);
 
-// Autocast to bf16 on this thread, on the CPU or on CUDA, until it is freed by the same thread.
-int lethe_autocast_new(int is_cuda, void** autocast);
-void lethe_autocast_free(void* autocast);
-
 #ifdef __cplusplus
 }
 #endif

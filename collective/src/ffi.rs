@@ -58,8 +58,6 @@ unsafe extern "C" {
         hooks: *mut *mut c_void,
     ) -> c_int;
     pub(crate) fn lethe_hooks_free(hooks: *mut c_void);
-    pub(crate) fn lethe_autocast_new(is_cuda: c_int, autocast: *mut *mut c_void) -> c_int;
-    pub(crate) fn lethe_autocast_free(autocast: *mut c_void);
 }
 
 /// Turns the code of a call that this thread just made into a result.

@@ -3,8 +3,7 @@
 //! It must never know a task, a coordinator or a socket of ours: ranks find each other through a
 //! [`RendezvousStore`] that the caller provides. It never retries and never decides.
 //!
-//! Beside them lies what else needs CUDA opened at run time or a line of C++: [`cuda`], the reducer's gradient hooks, and
-//! [`Autocast`].
+//! Beside them lies what needs CUDA opened at run time, [`cuda`], and the reducer's gradient hooks.
 //!
 //! # Order between computation and collectives on CUDA
 //!
@@ -29,7 +28,6 @@
 //! from tearing the process down, not the abort that lets survivors rebuild, not the order above. `make gpu-check` runs the
 //! conformance suite on it where a GPU is.
 
-mod autocast;
 mod connect;
 pub mod cuda;
 mod dynamic;
@@ -50,7 +48,6 @@ mod seam;
 mod store;
 mod tensors;
 
-pub use autocast::Autocast;
 pub use connect::{Backend, GroupOptions};
 pub use error::CollectiveError;
 pub use faulty::{Faulty, Injection, Mischief};

@@ -4,10 +4,11 @@
 
 use std::ops::Range;
 
-use tch::{Device, Tensor};
+use tch::{Kind, Tensor};
 
 use crate::clip::Clip;
 use crate::error::{ModelError, Result};
+use crate::ffi::{self, AdamWStep};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamWSettings {
@@ -24,10 +25,6 @@ impl Default for AdamWSettings {
         Self { beta1: 0.9, beta2: 0.98, eps: 1e-6, weight_decay: 0.0 }
     }
 }
-
-/// Numbers that are updated at once on the CPU: small enough that all operands stay in a core's cache from the first
-/// operation to the last, so that memory is read and written once a step.
-const BLOCK: i64 = 1 << 16;
 
 /// The optimiser's state: two moments as flat as the part of the model that it updates, and the number of steps taken.
 #[derive(Debug)]
@@ -70,7 +67,7 @@ impl AdamW {
         self.steps = steps;
     }
 
-    /// One step of decoupled weight decay Adam (Loshchilov and Hutter, PyTorch's `AdamW`), then the logit scale is
+    /// One step of decoupled weight decay Adam (Loshchilov and Hutter) by PyTorch's fused kernel, then the logit scale is
     /// clamped. `gradient` is the whole model's, flat; `learning_rate` is this step's.
     pub fn step(&mut self, clip: &mut Clip, gradient: &Tensor, learning_rate: f64) -> Result<()> {
         let _guard = tch::no_grad_guard();
@@ -82,33 +79,33 @@ impl AdamW {
             });
         }
         self.steps += 1;
-        let block = if clip.device() == Device::Cpu { BLOCK } else { i64::MAX };
-        let mut start = self.span.start;
-        while start < self.span.end {
-            let end = start.saturating_add(block).min(self.span.end);
-            self.update(clip, gradient, learning_rate, start..end)?;
-            start = end;
+        let steps = Tensor::f_full([1], self.steps as f64, (Kind::Float, clip.device()))?;
+        // Parameters that decay come first in the flat buffer.
+        let decayed = clip.decayed_count().clamp(self.span.start, self.span.end);
+        let weight_decay = self.settings.weight_decay;
+        let spans = [(self.span.start..decayed, weight_decay), (decayed..self.span.end, 0.0)];
+        for (span, weight_decay) in spans.into_iter().filter(|(span, _)| !span.is_empty()) {
+            self.update(clip, gradient, (&steps, learning_rate, weight_decay), span)?;
         }
         clip.clamp_logit_scale()
     }
 
-    fn update(&self, clip: &Clip, gradient: &Tensor, learning_rate: f64, block: Range<i64>) -> Result<()> {
-        let AdamWSettings { beta1, beta2, eps, weight_decay } = self.settings;
-        let (steps, length) = (self.steps as f64, block.end - block.start);
-        let mut weights = clip.flat().f_narrow(0, block.start, length)?;
-        let gradient = gradient.f_narrow(0, block.start, length)?;
-        let at = block.start - self.span.start;
-        let (mut m, mut v) = (self.m.f_narrow(0, at, length)?, self.v.f_narrow(0, at, length)?);
-        // Parameters that decay come first in the flat buffer.
-        let decayed = (clip.decayed_count() - block.start).clamp(0, length);
-        let _ = weights.f_narrow(0, 0, decayed)?.f_mul_scalar_(1.0 - learning_rate * weight_decay)?;
-        let _ = m.f_lerp_(&gradient, 1.0 - beta1)?;
-        let square = gradient.f_mul_scalar(1.0 - beta2)?;
-        let _ = v.f_mul_scalar_(beta2)?.f_addcmul_(&square, &gradient)?;
-        let correction = (1.0 - beta2.powf(steps)).sqrt();
-        let denominator = v.f_sqrt()?.f_div_scalar_(correction)?.f_add_scalar_(eps)?;
-        let scaled = m.f_mul_scalar(-learning_rate / (1.0 - beta1.powf(steps)))?;
-        let _ = weights.f_addcdiv_(&scaled, &denominator)?;
-        Ok(())
+    fn update(
+        &self,
+        clip: &Clip,
+        gradient: &Tensor,
+        (steps, learning_rate, weight_decay): (&Tensor, f64, f64),
+        span: Range<i64>,
+    ) -> Result<()> {
+        let AdamWSettings { beta1, beta2, eps, .. } = self.settings;
+        let (at, length) = (span.start - self.span.start, span.end - span.start);
+        let weights = clip.flat().f_narrow(0, span.start, length)?;
+        let gradient = gradient.f_narrow(0, span.start, length)?;
+        let (m, v) = (self.m.f_narrow(0, at, length)?, self.v.f_narrow(0, at, length)?);
+        let step = AdamWStep { learning_rate, beta1, beta2, eps, weight_decay };
+        let [weights, gradient, m, v, steps] =
+            [&weights, &gradient, &m, &v, steps].map(|tensor| tensor.as_ptr().cast_mut().cast());
+        // SAFETY: five live tensors, which the call neither keeps nor frees.
+        ffi::check(unsafe { ffi::lethe_adamw(weights, gradient, m, v, steps, &step) })
     }
 }

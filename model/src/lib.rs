@@ -3,10 +3,12 @@
 //! It must never know a network, a job, a rank or a path: bytes and tensors in, bytes and tensors out.
 
 pub mod adamw;
+mod autocast;
 pub mod checkpoint;
 pub mod clip;
 pub mod config;
 pub mod error;
+mod ffi;
 pub mod gradients;
 mod image;
 mod init;
@@ -20,6 +22,7 @@ mod transformer;
 pub mod vocabulary;
 
 pub use adamw::{AdamW, AdamWSettings};
+pub use autocast::Autocast;
 pub use clip::{Clip, Param};
 pub use config::{ModelConfig, Normalization};
 pub use error::{ModelError, Result};

@@ -1,6 +1,6 @@
 //! AdamW against its formula in f64.
 
-use lethe_model::tch::Tensor;
+use lethe_model::tch::{Kind, Tensor};
 use lethe_model::{AdamW, AdamWSettings, Clip};
 
 use crate::reference::{numbers, tiny};
@@ -79,4 +79,30 @@ fn a_gradient_of_another_model_is_refused() {
     let mut optimizer = AdamW::new(&clip, SETTINGS).unwrap();
     let message = optimizer.step(&mut clip, &Tensor::from_slice(&[1.0_f32]), 1e-3).unwrap_err().to_string();
     assert!(message.starts_with("the gradient has shape [1], expected ["), "{message}");
+}
+
+/// As ranks that share the optimiser's state do, wherever the parts' ends fall.
+#[test]
+fn parts_give_the_weights_of_the_whole_bit_for_bit() {
+    let [mut whole, mut divided] = [1, 1].map(|seed| Clip::init(&tiny(), seed).unwrap());
+    let count = whole.parameter_count();
+    let ends = [0, 7, count / 3, whole.decayed_count() + 3, count];
+    let mut parts: Vec<AdamW> =
+        ends.windows(2).map(|ends| AdamW::over(&divided, SETTINGS, ends[0]..ends[1]).unwrap()).collect();
+    let mut optimizer = AdamW::new(&whole, SETTINGS).unwrap();
+    for (step, rate) in RATES.iter().enumerate() {
+        let slope = Tensor::from_slice(&gradient(step, count));
+        optimizer.step(&mut whole, &slope, *rate).unwrap();
+        parts.iter_mut().for_each(|part| part.step(&mut divided, &slope, *rate).unwrap());
+    }
+    assert_eq!(numbers(&whole.flat()), numbers(&divided.flat()));
+}
+
+#[test]
+fn a_gradient_of_another_kind_is_an_error_and_not_an_exception() {
+    let mut clip = Clip::init(&tiny(), 1).unwrap();
+    let mut optimizer = AdamW::new(&clip, SETTINGS).unwrap();
+    let slope = clip.flat().zeros_like().to_kind(Kind::Double);
+    let message = optimizer.step(&mut clip, &slope, 1e-3).unwrap_err().to_string();
+    assert!(message.contains("expected scalar type Float but found Double"), "{message}");
 }

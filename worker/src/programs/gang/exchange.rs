@@ -6,13 +6,13 @@
 //! computed in pieces: features first, without what backward needs, and each piece again once its slopes are known
 //! (gradient caching, arXiv 2101.06983).
 
-use lethe_collective::{Autocast, Broken, Collective, Reducer};
+use lethe_collective::{Broken, Collective, Reducer};
 use lethe_common::fault::Fault;
 use lethe_common::spec::Precision;
 use lethe_model::error::Result as ModelResult;
 use lethe_model::gradients::{backward, inner_product, leaf, leaf_gradients};
 use lethe_model::tch::{TchError, Tensor, no_grad_guard};
-use lethe_model::{Clip, ModelError};
+use lethe_model::{Autocast, Clip, ModelError};
 
 use super::objective::{Batch, Features, Objective, Reach, Share};
 use super::sampler::rank_rows;
@@ -77,10 +77,7 @@ impl Exchange<'_> {
     fn autocast(&self) -> ModelResult<Option<Autocast>> {
         match self.precision {
             Precision::F32 | Precision::F64 => Ok(None),
-            Precision::Bf16 => {
-                let autocast = Autocast::bf16(self.clip.device());
-                autocast.map(Some).map_err(|error| ModelError::Torch(error.to_string()))
-            }
+            Precision::Bf16 => Autocast::bf16(self.clip.device()).map(Some),
         }
     }
 

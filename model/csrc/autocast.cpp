@@ -1,8 +1,8 @@
 // Autocast to bf16 while an object lives: tch's own takes the dtype that is set, and has no way to set it (f16 on CUDA).
 #include <ATen/autocast_mode.h>
 
-#include "collective.h"
 #include "guarded.hpp"
+#include "model.h"
 
 namespace {
 
@@ -40,7 +40,7 @@ class Autocast {
 extern "C" {
 
 int lethe_autocast_new(int is_cuda, void** autocast) {
-  return lethe::guarded([&] { *autocast = new Autocast(is_cuda ? at::kCUDA : at::kCPU); });
+  return lethe::model::guarded([&] { *autocast = new Autocast(is_cuda ? at::kCUDA : at::kCPU); });
 }
 
 void lethe_autocast_free(void* autocast) { delete static_cast<Autocast*>(autocast); }

@@ -1,13 +1,13 @@
 //! Automatic mixed precision: what a forward pass multiplies is cast to bf16, and what needs the range stays f32.
 //!
-//! It lies here since this is the crate with C++ in it, and tch's own autocast knows no other type than f16 on CUDA. It must
-//! never outlive its pass: backward follows what forward did, and losses are taken in f32.
+//! tch's own autocast knows no other type than f16 on CUDA. It must never outlive its pass: backward follows what forward
+//! did, and losses are taken in f32.
 
 use std::ffi::{c_int, c_void};
 
 use tch::Device;
 
-use crate::error::CollectiveError;
+use crate::error::Result;
 use crate::ffi;
 
 /// Autocast to bf16 on this thread, until it is dropped.
@@ -19,11 +19,10 @@ pub struct Autocast {
 
 impl Autocast {
     /// Casts what is computed on this kind of device.
-    pub fn bf16(device: Device) -> Result<Self, CollectiveError> {
+    pub fn bf16(device: Device) -> Result<Self> {
         let mut raw = std::ptr::null_mut();
         // SAFETY: `raw` is written on success.
-        let code = unsafe { ffi::lethe_autocast_new(c_int::from(device.is_cuda()), &mut raw) };
-        ffi::check("autocast", code)?;
+        ffi::check(unsafe { ffi::lethe_autocast_new(c_int::from(device.is_cuda()), &mut raw) })?;
         Ok(Self { raw })
     }
 }
