@@ -43,11 +43,12 @@ impl<'a> Run<'a> {
         Rank { worker, executor: self.executors[worker].clone() }
     }
 
-    /// Waits for a view of the training.
-    pub fn wait_for(&self, what: &str, holds: impl Fn(&PhaseView) -> bool) -> PhaseView {
+    /// Waits for what a view of the training shows while it runs.
+    pub fn wait_for<T>(&self, what: &str, shown: impl Fn(&PhaseView) -> Option<T>) -> T {
         seen(&format!("{} {what}", self.audit), LOOK, || {
-            let view = self.view().filter(|view| view.state() == RunState::Running)?;
-            view.phases.into_iter().find(|phase| phase.name == "train" && holds(phase))
+            let view = self.view()?;
+            assert_eq!(view.state(), RunState::Running, "{} ended before it was {what}: {}", self.audit, view.reason);
+            shown(view.phases.iter().find(|phase| phase.name == "train")?)
         })
     }
 
