@@ -81,21 +81,28 @@ fn a_gradient_of_another_model_is_refused() {
     assert!(message.starts_with("the gradient has shape [1], expected ["), "{message}");
 }
 
-/// As ranks that share the optimiser's state do, wherever the parts' ends fall.
+/// As ranks that share the optimiser's state do. The last numbers of a span are rounded otherwise than those that fill a
+/// vector register, so that bits may differ at the ends.
 #[test]
-fn parts_give_the_weights_of_the_whole_bit_for_bit() {
-    let [mut whole, mut divided] = [1, 1].map(|seed| Clip::init(&tiny(), seed).unwrap());
+fn parts_give_the_weights_of_the_whole() {
+    parts_match_the_whole(Kind::Float, 1e-6);
+    parts_match_the_whole(Kind::Double, 1e-14);
+}
+
+fn parts_match_the_whole(kind: Kind, tolerance: f64) {
+    let [mut whole, mut divided] = [1, 1].map(|seed| Clip::init(&tiny(), seed).unwrap().into_kind(kind).unwrap());
     let count = whole.parameter_count();
     let ends = [0, 7, count / 3, whole.decayed_count() + 3, count];
     let mut parts: Vec<AdamW> =
         ends.windows(2).map(|ends| AdamW::over(&divided, SETTINGS, ends[0]..ends[1]).unwrap()).collect();
     let mut optimizer = AdamW::new(&whole, SETTINGS).unwrap();
     for (step, rate) in RATES.iter().enumerate() {
-        let slope = Tensor::from_slice(&gradient(step, count));
+        let slope = Tensor::from_slice(&gradient(step, count)).to_kind(kind);
         optimizer.step(&mut whole, &slope, *rate).unwrap();
         parts.iter_mut().for_each(|part| part.step(&mut divided, &slope, *rate).unwrap());
     }
-    assert_eq!(numbers(&whole.flat()), numbers(&divided.flat()));
+    let furthest = (whole.flat() - divided.flat()).abs().max().double_value(&[]);
+    assert!(furthest <= tolerance, "{kind:?}: a weight lies {furthest:e} off");
 }
 
 #[test]
