@@ -9,16 +9,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-use image::{ImageDecoder, ImageReader, RgbImage};
+use image::{ColorType, ImageDecoder, ImageReader, RgbImage};
 
 use crate::error::DataError;
 
+mod layout;
+
 /// The most pixels an image may have: where Pillow takes it for a decompression bomb.
 pub const MAX_PIXELS: u64 = 178_956_970;
-/// The most memory one decoder may take, in bytes.
+/// The most memory that one picture may take while it is unpacked, in bytes.
 pub const MAX_DECODE_BYTES: u64 = 1 << 30;
 
-/// JPEG, PNG or WebP, told by their first bytes. Exact where the picture has `side * side` pixels
+const RGB_BYTES: u64 = 3;
+
+/// JPEG, PNG, WebP or GIF (of several frames the first), told by their first bytes. Exact where the picture has `side * side` pixels
 /// already. Errors are `DataError::Image` with the reason.
 pub fn decode(bytes: &[u8], side: u32) -> Result<Vec<u8>, DataError> {
     // A codec's bug must cost one sample and not the shard.
@@ -30,8 +34,9 @@ pub fn decode(bytes: &[u8], side: u32) -> Result<Vec<u8>, DataError> {
 fn rgb(bytes: &[u8]) -> Result<RgbImage, String> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
     if reader.format().is_none() {
-        return Err(format!("{} bytes that are not jpeg, png or webp", bytes.len()));
+        return Err(format!("{} bytes that are not jpeg, png, webp or gif", bytes.len()));
     }
+    layout::check_end(bytes)?;
     let mut limits = image::Limits::default();
     limits.max_alloc = Some(MAX_DECODE_BYTES);
     reader.limits(limits);
@@ -40,6 +45,15 @@ fn rgb(bytes: &[u8]) -> Result<RgbImage, String> {
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 || pixels > MAX_PIXELS {
         return Err(format!("{width} x {height} pixels; expected 1 to {MAX_PIXELS} in all"));
+    }
+    let own = decoder.total_bytes() + layout::bytes_beside(bytes, pixels);
+    // Beside what the decoder gives, where it is not RGB of 8 bits already.
+    let copy = if decoder.color_type() == ColorType::Rgb8 { 0 } else { RGB_BYTES * pixels };
+    let needed = own.max(decoder.total_bytes() + copy);
+    if needed > MAX_DECODE_BYTES {
+        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+        let limit = mib(MAX_DECODE_BYTES);
+        return Err(format!("{width} x {height} pixels take {} MiB to unpack; the limit is {limit} MiB", mib(needed)));
     }
     image::DynamicImage::from_decoder(decoder).map(image::DynamicImage::into_rgb8).map_err(|e| e.to_string())
 }
@@ -106,5 +120,7 @@ impl Window {
     }
 }
 
+#[cfg(test)]
+mod formats_tests;
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@ use crate::error::DataError;
 use crate::sample::{BadSample, Limits, Sample};
 
 mod group;
+pub(crate) use group::IMAGE_SUFFIXES;
 use group::{Group, Part};
 
 const READ_BYTES: usize = 1 << 20;

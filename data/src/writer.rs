@@ -8,8 +8,7 @@ use std::path::{Component, Path};
 use tar::{Builder, Header};
 
 use crate::error::DataError;
-
-const EXTENSIONS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
+use crate::reader::IMAGE_SUFFIXES;
 
 pub struct ShardWriter<W: Write> {
     tar: Builder<W>,
@@ -29,8 +28,8 @@ impl<W: Write> ShardWriter<W> {
         if base.is_empty() || base.contains('.') || !Path::new(key).components().all(normal) {
             return Err(refuse("expected a relative name without '..' and without a dot in its last part"));
         }
-        if !EXTENSIONS.contains(&extension) {
-            return Err(refuse(&format!("extension {extension:?} is not one of {}", EXTENSIONS.join(", "))));
+        if !IMAGE_SUFFIXES.contains(&extension) {
+            return Err(refuse(&format!("extension {extension:?} is not one of {}", IMAGE_SUFFIXES.join(", "))));
         }
         self.member(&format!("{key}.{extension}"), image)?;
         self.member(&format!("{key}.txt"), caption.as_bytes())

@@ -13,16 +13,20 @@ import sys
 import torch
 
 import models
+import pictures
 import tokens
 import training
 
 HERE = pathlib.Path(__file__).resolve().parent
+DECODE = HERE / "../../data/src/decode"
 
 
 def write_all():
     tokens.write(HERE / "tokens.json")
     models.write(HERE)
     training.write(HERE)
+    pictures.write(DECODE / "pictures.tar")
+    pictures.write_resized(DECODE / "resize.json")
     for path in sorted(HERE.glob("*.json")) + sorted(HERE.glob("*.safetensors")):
         print(f"{path.stat().st_size:>9} {path.name}")
 

@@ -10,7 +10,7 @@ fn encoded(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// The picture of scripts/resize_reference.py: every channel a smooth wave with some noise on it.
+/// The picture of tests/reference/pictures.py: every channel a smooth wave with some noise on it.
 fn wave(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         image::Rgb([0, 1, 2].map(|c: u32| ((x * (7 + c) + y * (13 - c) + x * y % (11 + c) * 5) % 256) as u8))
@@ -74,7 +74,8 @@ fn what_is_not_a_picture_has_a_reason() {
     cut.truncate(cut.len() / 2);
     for (bytes, reason) in [
         (&b""[..], "0 bytes that are not"),
-        (b"GIF89a....", "not"),
+        (b"GIF89a....", "image: "),
+        (b"%PDF-1", "6 bytes that are not jpeg, png, webp or gif"),
         (b"\xff\xd8\xff\xe0 broken", "image: "),
         (&cut, "image: "),
     ] {

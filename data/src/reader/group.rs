@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::sample::{BadSample, Limits, Sample};
 
-pub(super) const IMAGE_SUFFIXES: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
+/// Of members that are images; what they really are the first bytes tell.
+pub(crate) const IMAGE_SUFFIXES: [&str; 5] = ["jpg", "jpeg", "png", "webp", "gif"];
 
 /// What a member is to its sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
