@@ -11,7 +11,7 @@ fn main() {
     shim.cpp(true).std("c++20").flag("-fvisibility=hidden").define("_GLIBCXX_USE_CXX11_ABI", "1");
     // As system headers, so that our own code is compiled with warnings on and theirs stay silent.
     shim.flag("-isystem").flag(root.join("include"));
-    shim.files(["csrc/adamw.cpp", "csrc/autocast.cpp"]).compile("lethe_model");
+    shim.files(["csrc/adamw.cpp", "csrc/autocast.cpp", "csrc/exact.cpp"]).compile("lethe_model");
     println!("cargo:rustc-link-search=native={}", lib.display());
     println!("cargo:rustc-link-lib=torch_cpu");
     println!("cargo:rustc-link-lib=c10");

@@ -1,6 +1,6 @@
 """kill -9 of one of four ranks under torchrun: how long until the next step that all ranks take.
 
-The job is the one of `lethe bench collective`: a CLIP of 9.6 M parameters, a global batch of 16 pairs, the true contrastive
+The job is the one of `lethe bench collective`: the same towers, the same rows of the word table, a global batch of 16 pairs, the true contrastive
 loss over the global batch, AdamW, Gloo through DistributedDataParallel. A rank checkpoints every step, as a job that loses
 no step must; after the restart all ranks read it. One thread a rank.
 """
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 
-RANKS, BATCH, WIDTH, LAYERS, TOKENS, WORDS = 4, 16, 128, 8, 10, 49_408
+RANKS, BATCH, WIDTH, LAYERS, TOKENS = 4, 16, 128, 8, 10
 SETTLE_STEPS = 6
 WAIT_S = 600
 
@@ -26,7 +26,7 @@ def end_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
-def train(scratch):
+def train(scratch, words):
     end_with_parent()
     import torch
     import torch.distributed as dist
@@ -48,7 +48,7 @@ def train(scratch):
             )
             tower = lambda: torch.nn.TransformerEncoder(layer(), LAYERS, enable_nested_tensor=False)
             self.patch = torch.nn.Conv2d(3, WIDTH, 7, 7)
-            self.words = torch.nn.Embedding(WORDS, WIDTH)
+            self.words = torch.nn.Embedding(words, WIDTH)
             self.image, self.text = tower(), tower()
             self.scale = torch.nn.Parameter(torch.tensor(2.66))
 
@@ -70,7 +70,7 @@ def train(scratch):
     while True:
         draws = torch.Generator().manual_seed(step)
         pixels = torch.rand(BATCH, 3, 28, 28, generator=draws)[rank * local : (rank + 1) * local]
-        tokens = torch.randint(WORDS, (BATCH, TOKENS), generator=draws)[rank * local : (rank + 1) * local]
+        tokens = torch.randint(words, (BATCH, TOKENS), generator=draws)[rank * local : (rank + 1) * local]
         image, text, scale = model(pixels, tokens)
         image, text = torch.cat(all_gather(image)), torch.cat(all_gather(text))
         logits, own = scale * image @ text.T, torch.arange(BATCH)
@@ -99,13 +99,13 @@ def fail(scratch, message):
         sys.exit(f"{message}\n" + "".join(file.readlines()[-40:]))
 
 
-def measure(scratch, losses):
+def measure(scratch, losses, words):
     # torchrun's agent keeps one store through all restarts, in which restarted ranks find the addresses of the ended
     # ones: "connectFullMesh failed", or they wait for each other (pytorch/pytorch issue 135712). With the sharing switched
     # off the new rank 0 serves an empty store on a new port. The rest is as by default: the agent looks at its ranks every
     # 0.1 s, and survivors end on SIGTERM within half a second, far from the 30 s after which they would be killed.
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={RANKS}"]
-    command += [f"--max-restarts={10 * losses}", __file__, "--train", "--scratch", scratch]
+    command += [f"--max-restarts={10 * losses}", __file__, "--train", "--scratch", scratch, "--words", str(words)]
     env = os.environ | {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1", "GLOO_SOCKET_IFNAME": "lo"}
     with open(f"{scratch}/log", "w") as log:
         job = subprocess.Popen(command, env=env, stdout=log, stderr=log, preexec_fn=end_with_parent)
@@ -156,6 +156,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--scratch", required=True)
     parser.add_argument("--losses", type=int, default=5)
+    parser.add_argument("--words", type=int, default=18, help="rows of the word table")
     parser.add_argument("--train", action="store_true")
     given = parser.parse_args()
-    train(given.scratch) if given.train else measure(given.scratch, given.losses)
+    train(given.scratch, given.words) if given.train else measure(given.scratch, given.losses, given.words)

@@ -35,7 +35,7 @@ STEPS = {"overfit": 20, "stand-in": 30, "unlearn": 80}
 BATCH, LARGE = 256, 32_768
 READ_BYTES_S, OPEN_FILE_S, OPEN_OBJECT_S = 0.4 * G, 1 * MS, 20 * MS
 DECODED_S = 400  # pairs a second and decoding thread
-PIXELS_S = 0.30 * MS  # bytes of one picture to what the tower eats, on the thread that owns torch
+PCIE = 50 * G  # bytes/s, from pinned memory; queued on the stream that computes
 GETS_S = 5_500  # of an object store, a second and prefix
 PAIR_BYTES = 25 * K
 HASH_S = 2 * G  # the coordinator reads and hashes
@@ -186,11 +186,12 @@ class Step:
         self.buckets = math.ceil(4 * p / BUCKET) * all_reduce(BUCKET, n)
         self.tail = all_reduce(4 * 49_408 * model.text_width, n)  # the words' table comes last; fewer words, less
         self.vote = gather(VOTE_BYTES * n, n)
-        self.reading = 4 * n * ITEM
+        self.reading = n * ITEM
         self.vote_once = all_reduce(VOTE_BYTES, n) + 4 * ITEM
         self.lists = 2 * n * COPY
         self.weights = gather(4 * p, n)  # where the optimiser is sharded
-        self.pixels = self.local * 1.75 * PIXELS_S * (2 if self.pieces > 1 else 1)
+        self.pictures = self.local * 1.75 * SIDE * SIDE * 3 * (2 if self.pieces > 1 else 1)
+        self.pixels = self.pictures / PCIE
         self.adam = 7 * 4 * p / HBM
 
     def exposed(self):
@@ -199,10 +200,11 @@ class Step:
 
     def now(self):
         votes = self.vote + self.reading + self.lists
-        return self.pixels + self.compute + self.gathering + self.slopes + self.exposed() + votes + self.adam
+        step = self.pixels + self.compute + self.gathering + self.slopes + self.exposed() + votes + self.adam
+        return max(step, self.pictures / COPY_S)  # a thread puts the next batch together meanwhile
 
     def then(self):
-        """Pixels ready ahead, a vote that is one sum, a gather into one tensor, nothing frozen twice."""
+        """A vote that is one sum, a gather into one tensor, nothing frozen twice."""
         twice = self.local * (0.75 * self.model.image() + 0.25 * self.model.text()) / BF16 if self.pieces > 1 else 0.0
         talk = self.gathering + self.slopes + self.exposed() + self.vote_once
         return self.compute - twice + talk + self.adam
@@ -251,7 +253,7 @@ def given():
         ["bus bandwidth of a sum", f"{num(W_NODE / G, 3)} GB/s in a node, {num(W_NET / G, 3)} GB/s across", "assumed: 80 % of NVLink, and of a node's eight adapters of 50 GB/s, one for each of NCCL's rings"],
         ["latency of a hop, us: LL, LL128, Simple", "NVLink ring 0.6, 1.9, 3.4, tree 0.6, 1.25, 4; network ring 2.7, 4, 14, tree 5, 8.5, 14", "documented: NCCL 2.30, src/graph/tuning.cc"],
         ["a number read from a GPU; a small copy begun", f"{ITEM / US:.0f} us; {COPY / US:.0f} us", "assumed"],
-        ["bytes of a picture to f32 pixels, one thread", f"{PIXELS_S / MS:.2f} ms", "measured: `scripts/scale_probe.py`, 0.26 to 0.33 on a quiet core"],
+        ["pinned memory to a GPU", f"{PCIE / G:.0f} GB/s", "assumed; queued on the stream that computes"],
         ["a shard; a pair; decoded", f"{SHARD_PAIRS:,} pairs; {PAIR_BYTES / K:.0f} KB; {DECODED_S} a second and thread", "assumed; a worker has one thread (`DECODERS`)"],
         ["overfit, stand-in, unlearn", f"{', '.join(map(str, STEPS.values()))} steps of {BATCH}; {SUSPECTS:,} suspects, {SAFE:,} safe pairs", "read: the spec's defaults"],
         ["waits at a heartbeat of 1 s", f"collective {GANG_TIMEOUT_S} s, rank without progress {GANG_LEASE_S} s, shrink 15 s", "read: engine/src/knobs.rs"],
@@ -298,13 +300,13 @@ def times():
         ["features gathered (ring)", *cell(lambda s: s.gathering)],
         ["slopes summed", *cell(lambda s: s.slopes)],
         ["slopes, were they scattered (ring)", *cell(lambda s: s.scatter)],
-        ["pixels made ready by the thread that owns torch", *cell(lambda s: s.pixels)],
+        ["pictures to the GPU; put together by a thread meanwhile", *(f"{num(s.pixels * 1e3)}; {num(s.pictures / COPY_S * 1e3)}" for s in steps)],
         ["gradient in one piece", *cell(lambda s: s.whole)],
         ["66 buckets of 25 MiB, one after the other", *cell(lambda s: s.buckets)],
         ["backward of the last piece, which hides them", *cell(lambda s: s.backward)],
         ["what it does not hide", *cell(lambda s: s.exposed())],
         ["vote: gather of 32 bytes a rank (ring)", *cell(lambda s: s.vote)],
-        ["vote: 4 n numbers read one by one, and lists of n outputs copied", *cell(lambda s: s.reading + s.lists)],
+        ["vote: n answers read one by one, and lists of n outputs copied", *cell(lambda s: s.reading + s.lists)],
         ["a vote that is one sum (tree); the barrier", *cell(lambda s: all_reduce(VOTE_BYTES, s.n))],
         ["AdamW, fused: 7 passes over 4P", *cell(lambda s: s.adam)],
         ["AdamW of two parts of n, and their weights gathered",

@@ -1,7 +1,6 @@
-"""Two numbers of docs/scale.md that a machine without a GPU can give; needs torch 2.13 (`scripts/reference.sh` makes a venv).
+"""Numbers of docs/scale.md that a machine without a GPU can give; needs torch 2.13 (`scripts/reference.sh` makes a venv).
 
-How many calls and bytes c10d's Gloo asks of a store until its ranks are connected, and how long one thread takes to make the
-pixels of a 224 picture ready, by the operations of `to_model_input`.
+How many calls and bytes c10d's Gloo asks of a store until its ranks are connected.
 """
 
 import datetime
@@ -63,20 +62,7 @@ def meet(ranks):
     return dict(shared[2])
 
 
-def pixels(pictures=32):
-    torch.set_num_threads(1)
-    picture = (torch.rand(pictures, 224, 224, 3) * 255).to(torch.uint8)
-    mean, std = (torch.rand(1, 3, 1, 1) + 0.1 for _ in range(2))
-    best = float("inf")
-    for _ in range(10):
-        began = time.process_time()
-        picture.permute(0, 3, 1, 2).contiguous().to(torch.float).div_(255.0).sub(mean).div(std)
-        best = min(best, time.process_time() - began)
-    return 1e3 * best / pictures
-
-
 if __name__ == "__main__":
     for ranks in (2, 4, 8, 16):
         print(f"Gloo, {ranks} ranks: {meet(ranks)}", flush=True)
-    print(f"pixels: {pixels():.2f} ms a picture", flush=True)
     os._exit(0)  # connected groups in threads do not end by themselves

@@ -15,6 +15,9 @@ pub(crate) const OTHER: c_int = -1;
 const TIMED_OUT: c_int = -2;
 const PEER_LOST: c_int = -3;
 
+/// Characters of a failure that are kept.
+const MAX_DETAIL: usize = 1_000;
+
 /// `lethe_store`: what C++ calls to reach a [`RendezvousStore`]. `context` is a boxed [`Context`].
 #[repr(C)]
 pub(crate) struct StoreCallbacks {
@@ -80,12 +83,19 @@ pub(crate) unsafe fn check_with(
     }
     // SAFETY: the caller's promise; the text is copied here at once.
     let text = unsafe { CStr::from_ptr(last_error()) }.to_string_lossy();
-    let detail = text.lines().next().unwrap_or_default().to_owned();
+    let detail = one_line(&text);
     Err(match code {
         TIMED_OUT => CollectiveError::TimedOut { operation, detail },
         PEER_LOST => CollectiveError::PeerLost { operation, detail },
         _ => CollectiveError::Other { operation, detail },
     })
+}
+
+/// NCCL's own cause comes on later lines than c10d's; a backtrace comes after all of them.
+fn one_line(text: &str) -> String {
+    let lines = text.lines().take_while(|line| !line.starts_with("Exception raised from")).map(str::trim);
+    let line = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+    line.chars().take(MAX_DETAIL).collect()
 }
 
 type Context = Arc<dyn RendezvousStore>;

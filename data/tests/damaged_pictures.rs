@@ -150,7 +150,7 @@ fn lies((width, height): (u32, u32)) -> Vec<(&'static str, Vec<u8>)> {
 
     let (wide, high) = (width.min(16_383), height.min(16_383));
     let mut lossless = picture("webp-lossless");
-    lossless[21..25].copy_from_slice(&(wide - 1 | (high - 1) << 14).to_le_bytes());
+    lossless[21..25].copy_from_slice(&((wide - 1) | ((high - 1) << 14)).to_le_bytes());
     let mut lossy = picture("webp-lossy");
     lossy[26..28].copy_from_slice(&(wide as u16).to_le_bytes());
     lossy[28..30].copy_from_slice(&(high as u16).to_le_bytes());

@@ -17,6 +17,10 @@ typedef struct {
 int lethe_adamw(void* weights, void* gradient, void* first_moment, void* second_moment, void* steps,
                 const lethe_adamw_settings* settings);
 
+// On CUDA, from now on and for the whole process: f32 is multiplied as f32 and not as TF32, and where an operation has a
+// kernel that gives the same bits every time, that one is taken.
+int lethe_exact_cuda(void);
+
 // Autocast to bf16 on this thread, on the CPU or on CUDA, until it is freed by the same thread.
 int lethe_autocast_new(int is_cuda, void** autocast);
 void lethe_autocast_free(void* autocast);

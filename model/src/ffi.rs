@@ -26,6 +26,7 @@ unsafe extern "C" {
         steps: *mut c_void,
         settings: *const AdamWStep,
     ) -> c_int;
+    pub(crate) fn lethe_exact_cuda() -> c_int;
     pub(crate) fn lethe_autocast_new(is_cuda: c_int, autocast: *mut *mut c_void) -> c_int;
     pub(crate) fn lethe_autocast_free(autocast: *mut c_void);
 }

@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod clip;
 pub mod config;
 pub mod error;
+pub mod exact;
 mod ffi;
 pub mod gradients;
 mod image;

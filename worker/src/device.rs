@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use lethe_collective::cuda;
+use lethe_model::exact::CUBLAS_VARIABLE;
 use lethe_model::tch;
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
@@ -129,7 +130,7 @@ impl Chosen {
         if is_out {
             return Ok(Self::Cpu);
         }
-        let found = Found::elsewhere(executor).await?;
+        let found = Found::elsewhere(executor).await.unwrap_or_else(|error| Found::Missing(format!("{error:#}")));
         if let (Asked::Auto, Found::Missing(why)) = (asked, &found) {
             tracing::warn!(why, "this worker computes on the CPU");
         }
@@ -159,6 +160,13 @@ impl Chosen {
             Self::Cpu => "cpu".to_owned(),
             Self::Cuda { model, .. } => format!("cuda {model}"),
         }
+    }
+
+    /// What an executor on it has in its environment, where the operator chose nothing else.
+    pub fn variables(&self) -> Option<(String, String)> {
+        let (name, value) = CUBLAS_VARIABLE;
+        let is_wanted = matches!(self, Self::Cuda { .. }) && std::env::var_os(name).is_none();
+        is_wanted.then(|| (name.to_owned(), value.to_owned()))
     }
 
     /// The words that start an executor on it.

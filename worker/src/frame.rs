@@ -49,6 +49,11 @@ pub enum FromExecutor {
         task: TaskId,
         fault: Fault,
     },
+    /// The task failed since the device did, and the process ends after this.
+    Broken {
+        task: TaskId,
+        fault: Fault,
+    },
     /// Where a rank of a gang is, told by another thread than the one that trains.
     Whereabouts {
         task: TaskId,

@@ -87,6 +87,7 @@ async fn options(arguments: &Arguments) -> anyhow::Result<AgentOptions> {
     let mut executor = ExecutorCommand { program, arguments: words, variables: Vec::new() };
     let device = Chosen::ask(arguments.device, &executor).await?;
     executor.arguments.extend(device.words());
+    executor.variables.extend(device.variables());
     Ok(AgentOptions {
         coordinators: arguments.coordinator.clone(),
         id: WorkerId::new(id).context("--id is not a worker's name")?,

@@ -91,6 +91,18 @@ async fn a_panic_is_a_fault_of_the_task_alone() {
 }
 
 #[tokio::test]
+async fn a_device_that_fails_costs_one_try_and_its_process() {
+    let mut coordinator = Coordinator::start().await;
+    let worker = Worker::start(&mut coordinator).await;
+    coordinator.send(map(1, "device fails")).await;
+    coordinator.send(map(2, "wait")).await;
+    let first = process(&coordinator.progress_of(1).await);
+    assert_eq!(coordinator.retryable().await, "CUDA error: uncorrectable ECC error encountered");
+    assert_ne!(process(&coordinator.progress_of(2).await), first, "a broken context computes on");
+    worker.stop().await;
+}
+
+#[tokio::test]
 async fn a_gang_meets_through_the_coordinator_and_remembers_its_last_generation() {
     let mut coordinator = Coordinator::start().await;
     let worker = Worker::start(&mut coordinator).await;

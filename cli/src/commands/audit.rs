@@ -5,12 +5,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use lethe_common::spec::{self, PlanName, Spec};
+use lethe_common::spec::{self, GangSection, PlanName, Precision, Spec};
 use lethe_evidence::artifacts::{self, Report, Verdict};
 use lethe_proto::v1::AuditView;
 use serde_json::json;
 
-use crate::arguments::{Audit, Format};
+use crate::arguments::{Audit, Devices, Format};
 use crate::commands::{dry_run, preflight};
 use crate::exit::{Ending, bad_input};
 use crate::output::{percent, phase_seconds, phase_table};
@@ -44,7 +44,24 @@ fn load(arguments: &Audit) -> anyhow::Result<Spec> {
         None => {}
     }
     find_inputs(&spec)?;
+    refuse_slow(&spec, arguments.device)?;
     Ok(spec)
+}
+
+/// What an executor on a CPU would refuse once the shards are scored.
+fn refuse_slow(spec: &Spec, devices: Devices) -> anyhow::Result<()> {
+    let gangs: &[(&str, &GangSection)] = match spec.audit.plan {
+        PlanName::Ubt => {
+            &[("overfit", &spec.overfit.gang), ("stand_in", &spec.stand_in.gang), ("unlearn", &spec.unlearn.gang)]
+        }
+        PlanName::Train => &[("train", &spec.train.gang)],
+    };
+    match gangs.iter().find(|(_, gang)| gang.precision == Precision::Bf16) {
+        Some((name, _)) if devices == Devices::Cpu => Err(bad_input(format!(
+            "{name}.gang.precision = \"bf16\" needs CUDA: give --device cuda, or leave the precision out"
+        ))),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Whether everything that the spec names is there, since a cluster takes seconds to find out.
@@ -135,4 +152,22 @@ fn summary(report: &Report, view: &AuditView, result: &Path) -> String {
         phase_table(&phase_seconds(view)),
         result.join("report.html").display(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bf16_on_a_cpu_is_refused_before_anything_starts() {
+        let mut spec: Spec = serde_json::from_value(json!({
+            "audit": {"id": "a"}, "model": {"config": "c", "checkpoint": "m"}, "data": {"shards": ["0.tar"]},
+        }))
+        .expect("is a spec");
+        assert!(refuse_slow(&spec, Devices::Cpu).is_ok());
+        spec.unlearn.gang.precision = Precision::Bf16;
+        let refused = refuse_slow(&spec, Devices::Cpu).expect_err("is refused").to_string();
+        assert!(refused.contains("unlearn.gang.precision"), "{refused}");
+        assert!(refuse_slow(&spec, Devices::Cuda).is_ok());
+    }
 }

@@ -122,7 +122,7 @@ impl Cluster {
         let name = format!("worker-{index}");
         let place = self.network.as_ref().map(|network| &network.places()[MEMBERS + COORDINATORS + index]);
         let mut command = command(place, "lethe-worker");
-        command.args(["--coordinator", &self.addresses.join(","), "--id", &name]);
+        command.args(["--coordinator", &self.addresses.join(","), "--id", &name, "--device", "cpu"]);
         if let Some(place) = place {
             command.env("LETHE_GANG_HOST", place.address(Net::Work).to_string());
         }

@@ -68,7 +68,9 @@ impl Cluster {
 impl Worker {
     fn start(name: &str, coordinator: &str, folder: &TempDir) -> Self {
         let mut command = command("lethe-worker");
-        command.args(["--coordinator", coordinator, "--id", name]).env("LETHE_LOG", "info,lethe_worker=debug");
+        command
+            .args(["--coordinator", coordinator, "--id", name, "--device", "cpu"])
+            .env("LETHE_LOG", "info,lethe_worker=debug");
         let agent = Part::start(name, command, folder.path());
         let log = Tail::of(&folder.path().join(format!("{name}.log")));
         Self { agent, log }

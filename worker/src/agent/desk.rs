@@ -21,7 +21,7 @@ use lethe_common::fault::Fault;
 use lethe_common::ids::TaskId;
 
 use super::Slots;
-use super::slot::{Aborting, Running, Slot, gang_timeout};
+use super::slot::{Aborting, MAP_GRACE, Running, Slot, gang_timeout};
 use crate::frame::RunTask;
 use crate::task::TaskOutput;
 
@@ -64,6 +64,11 @@ pub(super) enum Input {
         output: TaskOutput,
     },
     ExecutorFailed {
+        task: TaskId,
+        fault: Fault,
+    },
+    /// It ends by itself, and takes nothing more.
+    ExecutorBroken {
         task: TaskId,
         fault: Fault,
     },
@@ -127,6 +132,7 @@ impl Desk {
             Input::ExecutorReady => self.ready(),
             Input::ExecutorDone { task, output } => self.ended(task, Ok(output)),
             Input::ExecutorFailed { task, fault } => self.ended(task, Err(fault)),
+            Input::ExecutorBroken { task, fault } => self.broken(&task, fault, now),
             Input::ExecutorExited { how } => self.exited(&how, now),
             Input::Tick => self.tick(now),
         }
@@ -277,6 +283,19 @@ impl Desk {
         let mut actions = vec![action];
         actions.extend(self.next());
         actions
+    }
+
+    /// Reported when the process is gone, so that no task is given to one that ends.
+    fn broken(&mut self, task: &TaskId, fault: Fault, now: Instant) -> Vec<Action> {
+        let kill_at = Some(now + MAP_GRACE);
+        match &mut self.slot {
+            Slot::Running(running) if running.task == *task => {
+                self.slot = Slot::Aborting(Aborting { task: task.clone(), fault, kill_at });
+            }
+            Slot::Aborting(aborting) if aborting.task == *task => aborting.kill_at = kill_at,
+            Slot::Starting | Slot::Idle | Slot::Running(_) | Slot::Aborting(_) | Slot::Down { .. } | Slot::Stopped => {}
+        }
+        Vec::new()
     }
 
     fn exited(&mut self, how: &str, now: Instant) -> Vec<Action> {

@@ -98,6 +98,27 @@ fn a_dead_executor_is_reported_with_its_task_and_replaced() {
 }
 
 #[test]
+fn an_executor_that_ends_with_its_device_is_given_nothing_more() {
+    let now = Instant::now();
+    let broken = |counter| {
+        let fault = Fault::retryable("CUDA error: unspecified launch failure");
+        Input::ExecutorBroken { task: sample_id(counter), fault }
+    };
+    let mut desk = busy(now, map(1));
+    assert_eq!(desk.step(now, assigned(map(2))), []);
+    assert_eq!(desk.step(now, broken(1)), []);
+    let report = fail(1, "CUDA error: unspecified launch failure");
+    assert_eq!(desk.step(now, exited()), [report.clone(), Action::StartExecutor]);
+    assert_eq!(desk.step(now, Input::ExecutorReady), run(map(2)), "what waited is not blamed");
+
+    assert_eq!(desk.step(now, broken(1)), [], "it has another task by now");
+    desk.step(now, abort_asked(2));
+    assert_eq!(desk.step(now, broken(2)), []);
+    assert_eq!(desk.step(now + MAP_GRACE, Input::Tick), [Action::KillExecutor], "its end may hang");
+    assert_eq!(desk.step(now + MAP_GRACE, exited()), [fail(2, "TASK: aborted: superseded"), Action::StartExecutor]);
+}
+
+#[test]
 fn an_executor_that_does_not_start_hands_tasks_back_and_is_tried_less_and_less() {
     let now = Instant::now();
     let mut desk = Desk::new(now, Slots::default());

@@ -231,6 +231,9 @@ impl Agent {
             ExecutorEvent::Frame(FromExecutor::Done { task, output }) => {
                 self.step(Input::ExecutorDone { task, output });
             }
+            ExecutorEvent::Frame(FromExecutor::Broken { task, fault }) => {
+                self.step(Input::ExecutorBroken { task, fault });
+            }
             ExecutorEvent::Frame(FromExecutor::Failed { task, fault }) => {
                 self.step(Input::ExecutorFailed { task, fault });
             }

@@ -4,9 +4,9 @@
 //! It must never open a connection of its own to the coordinator, and never start torch threads beyond
 //! those set once at its start.
 
+pub(crate) mod failure;
 mod link;
 mod listen;
-mod memory;
 mod rendezvous;
 mod run;
 
@@ -15,6 +15,7 @@ use std::sync::mpsc;
 use anyhow::Context;
 use lethe_common::fault::Fault;
 use lethe_common::program::{GangProgram, MapProgram};
+use lethe_model::exact::exact_cuda;
 use lethe_model::tch::Device;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
@@ -44,6 +45,9 @@ pub fn run(programs: Programs, device: Device) -> anyhow::Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL).context("cannot ask to end with the agent")?;
     let link = Link::from_stdin().context("standard input is not an agent's socket; the agent starts executors")?;
     tch::set_num_threads(threads()?);
+    if device.is_cuda() {
+        exact_cuda()?;
+    }
     let (tasks, assigned) = mpsc::channel();
     listen::start(&link, tasks)?;
     link.send(&FromExecutor::Ready)?;

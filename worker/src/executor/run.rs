@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lethe_collective::{Backend, CollectiveError, Group, GroupOptions};
-use lethe_common::fault::Fault;
+use lethe_common::fault::{Fault, FaultKind};
 use lethe_common::ids::TaskId;
 use lethe_common::spec::Spec;
 use lethe_model::tch::Device;
@@ -18,7 +18,7 @@ use lethe_model::tch::Device;
 use super::link::Link;
 use super::listen::Assignment;
 use super::rendezvous::{AgentStore, meet};
-use super::{Programs, memory};
+use super::{Programs, failure};
 use crate::frame::{FromExecutor, Place, RunTask, Work};
 use crate::task::{Announce, Blobs, Checkpoint, Connect, GangContext, GangMemory, TaskContext, TaskOutput, Tell};
 
@@ -45,19 +45,35 @@ impl Runner {
         Self { programs, device, link, memory: GangMemory::default(), blobs: None }
     }
 
-    /// Runs one task and reports its end; an error means that the agent is gone.
+    /// Runs one task and reports its end.
+    ///
+    /// # Errors
+    /// The agent is gone, or the device failed, which the task's end told: this process should end.
     pub(super) fn run(&mut self, assignment: Assignment) -> std::io::Result<()> {
         let task = assignment.run.task.clone();
+        let is_gang = matches!(assignment.run.work, Work::Gang { .. });
         let outcome = catch_unwind(AssertUnwindSafe(|| self.attempt(assignment)));
         let outcome = outcome.unwrap_or_else(|payload| {
             // What a panic left half-done is not a state to train on.
             self.memory.forget();
             Err(Fault::retryable(format!("{task}: panicked: {}", first_line(payload.as_ref()))))
         });
-        self.link.send(&match outcome {
-            Ok(output) => FromExecutor::Done { task, output },
-            Err(fault) => FromExecutor::Failed { task, fault: memory::classify(fault) },
-        })
+        match outcome {
+            Ok(output) => self.link.send(&FromExecutor::Done { task, output }),
+            Err(fault) => {
+                let mut fault = failure::classify(fault);
+                if is_gang && fault.kind == FaultKind::OutOfMemory {
+                    // Halving is for map tasks: the batch of a training decides what it gives.
+                    fault.message.push_str("; a smaller gang.micro_batch needs less");
+                }
+                if !failure::is_of_device(&fault.message) {
+                    return self.link.send(&FromExecutor::Failed { task, fault });
+                }
+                let failed = std::io::Error::other(format!("the device failed: {}", fault.message));
+                self.link.send(&FromExecutor::Broken { task, fault })?;
+                Err(failed)
+            }
+        }
     }
 
     fn attempt(&mut self, assignment: Assignment) -> Result<TaskOutput, Fault> {

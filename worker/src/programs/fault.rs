@@ -4,9 +4,11 @@ use lethe_collective::CollectiveError;
 use lethe_common::fault::Fault;
 use lethe_model::ModelError;
 
-/// Wrong shapes, missing tensors and bad configs stay wrong.
+use crate::executor::failure;
+
+/// Wrong shapes, missing tensors and bad configs stay wrong; a want of memory or a failed device does not.
 pub fn model_fault(error: ModelError) -> Fault {
-    Fault::fatal(error.to_string())
+    failure::classify(Fault::fatal(error.to_string()))
 }
 
 /// A lost or late peer is replaced and the generation formed anew; the bounded generations end what stays broken. Ranks that

@@ -61,6 +61,8 @@ pub struct Checkpoint {
 pub struct GangMemory {
     owner: Option<Owner>,
     state: Option<Box<dyn Any>>,
+    /// This rank took the last step.
+    has_ended: bool,
 }
 
 /// Whose state it is. The spec tells an audit from an earlier one of the same name.
@@ -80,19 +82,28 @@ impl GangMemory {
     /// Leaves a state for the next generation, in place of any other.
     pub fn keep<T: Any>(&mut self, state: T) {
         self.state = Some(Box::new(state));
+        self.has_ended = false;
+    }
+
+    /// The same at the training's end: a peer may have been lost as it left, and another generation asks who was there.
+    pub fn keep_at_end<T: Any>(&mut self, state: T) {
+        self.state = Some(Box::new(state));
+        self.has_ended = true;
     }
 
     /// Forgets what belongs to another audit or phase than this gang's.
     pub(crate) fn enter(&mut self, task: &TaskId, spec_json: &str) {
         let owner = Owner { audit: task.audit.clone(), phase: task.phase, spec: Digest::of(spec_json.as_bytes()) };
         if self.owner.as_ref() != Some(&owner) {
-            *self = Self { owner: Some(owner), state: None };
+            *self = Self { owner: Some(owner), ..Self::default() };
         }
     }
 
-    /// Forgets the gang of a phase that a map task of the same audit shows to be over.
+    /// Forgets the gang of a phase that a map task of the same audit shows to be over, and one that came to its end here once
+    /// this worker does anything else. One that waits for a replacement is remembered through other audits' tasks.
     pub(crate) fn pass(&mut self, task: &TaskId) {
-        if self.owner.as_ref().is_some_and(|owner| owner.audit == task.audit && owner.phase != task.phase) {
+        let is_other = |owner: &Owner| (&owner.audit, owner.phase) != (&task.audit, task.phase);
+        if self.owner.as_ref().is_some_and(|owner| is_other(owner) && (self.has_ended || owner.audit == task.audit)) {
             self.forget();
         }
     }
@@ -127,5 +138,16 @@ mod tests {
         memory.keep(11_u64);
         memory.pass(&sample_id(0));
         assert_eq!(memory.take::<u64>(), None, "its phase is over");
+        let other_audit = TaskId { audit: AuditId::new("another").expect("is a name"), ..sample_id(3) };
+        memory.enter(&sample_id(0), "{}");
+        memory.keep(12_u64);
+        memory.pass(&other_audit);
+        assert_eq!(memory.take::<u64>(), Some(12), "it waits for a replacement");
+        memory.keep_at_end(13_u64);
+        memory.pass(&sample_id(0));
+        assert_eq!(memory.take::<u64>(), Some(13), "a peer may ask for it");
+        memory.keep_at_end(14_u64);
+        memory.pass(&other_audit);
+        assert_eq!(memory.take::<u64>(), None, "nobody asked for it");
     }
 }

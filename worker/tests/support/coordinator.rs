@@ -201,10 +201,13 @@ impl Coordinator {
         self.wait_for("progress", progress).await
     }
 
-    pub async fn progress_of(&mut self, counter: u64) {
+    pub async fn progress_of(&mut self, counter: u64) -> v1::TaskProgress {
         let wanted = Some(super::messages::task(counter));
-        let progress = |heard| matches!(heard, Heard::Progress(progress) if progress.task == wanted).then_some(());
-        self.wait_for("progress of a task", progress).await;
+        let progress = |heard| match heard {
+            Heard::Progress(progress) if progress.task == wanted => Some(progress),
+            _ => None,
+        };
+        self.wait_for("progress of a task", progress).await
     }
 
     pub async fn session_end(&mut self) {

@@ -117,11 +117,18 @@ impl Optimizer {
         self.is_whole = false;
         self.update(clip, gradient, rate).map_err(model_fault)?;
         let (own, flat) = (layout.part(layout.rank), clip.flat());
-        let put = |range: Range<i64>, values: &Tensor| match covers(&own, &range) {
+        let spans = self.spans();
+        // The neighbour's part was computed here too, and its replica must not come to depend on what a call brings.
+        let put = |range: Range<i64>, values: &Tensor| match spans.iter().any(|span| covers(span, &range)) {
             true => Ok(()),
             false => narrow(&flat, &range)?.f_copy_(values),
         };
         gather(&narrow(&flat, &own).map_err(torch)?, layout, group, put)?;
+        if flat.device().is_cuda() {
+            // NCCL's watchdog may have aborted the last gather while it was waited for, which then looks complete; nothing can
+            // be begun on an aborted group.
+            group.barrier().map_err(collective_fault)?;
+        }
         self.is_whole = true;
         self.before = None;
         Ok(())

@@ -105,6 +105,14 @@ impl Trainee {
         if meeting.is_settled {
             return Ok(());
         }
+        let furthest = stands.iter().map(|stand| stand.applied.steps).max().unwrap_or_default();
+        if furthest > meeting.at.steps {
+            tracing::warn!(
+                furthest,
+                step = meeting.at.steps,
+                "steps are lost: all ranks that had a part of the optimiser's state at the furthest step are gone"
+            );
+        }
         tracing::info!(step = meeting.at.steps, ranks = ?stands, "copying the last applied step to the ranks that need it");
         self.take_part(&meeting, layout, group)
     }

@@ -103,8 +103,7 @@ pub fn run<O: Objective + 'static>(
     };
     let report = course.report(&job.trainee, world_size, began, traffic);
     let clip = job.whole.expand_vocabulary(&job.trainee.clip, &job.vocabulary).map_err(model_fault)?;
-    // A peer may have been lost as it left the last barrier, and another generation asks who was there.
-    memory.keep(job);
+    memory.keep_at_end(job);
     Ok(Trained { clip, report })
 }
 

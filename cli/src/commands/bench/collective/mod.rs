@@ -36,8 +36,13 @@ pub fn run(options: &Collective) -> anyhow::Result<Ending> {
 }
 
 async fn all(options: &Collective) -> anyhow::Result<Results> {
-    let rounds = steps::measure(options).await.context("the steps were not measured")?;
+    let (rounds, missing) = steps::measure(options).await.context("the steps were not measured")?;
     let mut results = Results { rounds, ..Results::default() };
+    match options.rounds {
+        0 => drop(results.skipped.insert("steps", "--rounds 0".to_owned())),
+        _ if missing.is_empty() => {}
+        _ => drop(results.skipped.insert("steps, in part", missing.join("; "))),
+    }
     if options.no_ddp {
         results.skipped.insert("ddp", "--no-ddp".to_owned());
     }

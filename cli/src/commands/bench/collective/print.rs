@@ -13,9 +13,13 @@ use super::{Results, torchrun};
 const DEFINITIONS: [(&str, &str); 5] = [
     (
         "step_overhead",
-        "processor time of a step of all ranks, over that of as many processes that compute their shares alone, less 1",
+        "processor time of a step of all ranks, over that of as many trainings of one rank with a share of the batch, less 1",
     ),
-    ("ratio_to_ddp", "wall time of a step, over that of DistributedDataParallel in the same round"),
+    (
+        "ratio_to_ddp",
+        "wall time of a step, over that of DistributedDataParallel in the same round; what its model computes of the last \
+         block beyond the pooled token, which nothing reads, is not computed here",
+    ),
     (
         "gradient_bytes_over_ring_bound",
         "bytes that a rank wrote in a step, less features and votes, over 2(n-1)/n of the gradient",

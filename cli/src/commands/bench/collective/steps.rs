@@ -97,22 +97,31 @@ pub fn ddp_median(found: &Value, key: &str) -> Option<f64> {
     median(found[key].as_array()?.iter().filter_map(Value::as_f64))
 }
 
-pub async fn measure(options: &Collective) -> anyhow::Result<Vec<Round>> {
-    let mut rounds = Vec::new();
-    for round in 1..=options.rounds {
+/// The rounds that went well, and why parts of others are missing.
+pub async fn measure(options: &Collective) -> anyhow::Result<(Vec<Round>, Vec<String>)> {
+    for ranks in &options.ranks {
+        let divides = *ranks > 0 && options.batch.is_multiple_of(*ranks);
+        ensure!(divides, "--batch {} does not divide by {ranks} ranks", options.batch);
+    }
+    let (mut rounds, mut missing) = (Vec::new(), Vec::new());
+    for number in 1..=options.rounds {
         for &ranks in &options.ranks {
-            ensure!(options.batch.is_multiple_of(ranks), "--batch {} does not divide by {ranks} ranks", options.batch);
-            eprintln!("steps: round {round} of {}, {ranks} ranks", options.rounds);
-            match self::round(options, ranks).await {
+            let name = format!("round {number} of {}, {ranks} ranks", options.rounds);
+            eprintln!("steps: {name}");
+            let mut miss = |what: &str, error: anyhow::Error| {
+                eprintln!("{what} is left out: {error:#}");
+                missing.push(format!("{name}, {what}: {error:#}"));
+            };
+            match round(options, ranks, &mut miss).await {
                 Ok(found) => rounds.push(found),
-                Err(error) => eprintln!("left out: {error:#}"),
+                Err(error) => miss("all of it", error),
             }
         }
     }
-    Ok(rounds)
+    Ok((rounds, missing))
 }
 
-async fn round(options: &Collective, ranks: u32) -> anyhow::Result<Round> {
+async fn round(options: &Collective, ranks: u32, miss: &mut impl FnMut(&str, anyhow::Error)) -> anyhow::Result<Round> {
     let gang = |batch: u32| GangSection {
         steps: (WARM_UP + MEASURED) as u64,
         batch,
@@ -128,7 +137,8 @@ async fn round(options: &Collective, ranks: u32) -> anyhow::Result<Round> {
     let ddp = match options.no_ddp {
         true => None,
         false => {
-            ddp(&options.ddp, ranks, options.batch).await.map_err(|error| eprintln!("not measured: {error:#}")).ok()
+            let found = ddp(&options.ddp, ranks, options.batch).await;
+            found.map_err(|error| miss("DistributedDataParallel", error)).ok()
         }
     };
     let without_overlap = cost(&[Course { gang: one_bucket, ..whole }]).await?;
@@ -212,7 +222,7 @@ async fn train(course: &Course) -> anyhow::Result<Training> {
 async fn to_the_end(mut client: Client, spec_json: Vec<u8>) -> anyhow::Result<()> {
     let audit = "bench".to_owned();
     client.submit(SubmitRequest { audit: audit.clone(), spec_json, ..Default::default() }).await?;
-    reached(&mut client, &audit, u64::MAX).await.map(drop)
+    reached(&mut client, &audit, None).await.map(drop)
 }
 
 #[cfg(test)]

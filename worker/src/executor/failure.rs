@@ -1,11 +1,11 @@
-//! Tells a failure for want of memory from all others, by what libtorch and its libraries say.
+//! Tells a failure for want of memory, and one of the device, from all others, by what libtorch and its libraries say.
 //!
 //! It must never guess: a process that the kernel killed says nothing, and its task is tried again as it is.
 
 use lethe_common::fault::{Fault, FaultKind};
 
 /// What the messages have, and no others: c10 throws one C++ type for it, of which tch keeps the text alone.
-const SIGNS: [&str; 10] = [
+const OF_MEMORY: [&str; 10] = [
     "OutOfMemoryError",
     "CUDA out of memory",
     "CUDA error: out of memory",
@@ -18,10 +18,15 @@ const SIGNS: [&str; 10] = [
     "std::bad_alloc",
 ];
 
-/// The fault as it is, or as one that a smaller batch may mend.
-pub(super) fn classify(fault: Fault) -> Fault {
+/// A GPU or one of its libraries failed, whatever was computed: after most of these the process cannot use it any more.
+const OF_DEVICE: [&str; 6] =
+    ["CUDA error", "CUDA driver error", "cuDNN error", "CUBLAS_STATUS_", "CUSOLVER_STATUS_", "Cuda failure"];
+
+/// The fault as it is; or as one that a smaller batch may mend, or another device.
+pub(crate) fn classify(fault: Fault) -> Fault {
     match fault.kind {
         FaultKind::Retryable | FaultKind::Fatal if is_for_memory(&fault.message) => Fault::out_of_memory(fault.message),
+        FaultKind::Fatal if is_of_device(&fault.message) => Fault::retryable(fault.message),
         FaultKind::Retryable
         | FaultKind::Fatal
         | FaultKind::OutOfMemory
@@ -31,7 +36,12 @@ pub(super) fn classify(fault: Fault) -> Fault {
 }
 
 fn is_for_memory(message: &str) -> bool {
-    SIGNS.iter().any(|sign| message.contains(sign))
+    OF_MEMORY.iter().any(|sign| message.contains(sign))
+}
+
+/// Whether this process should not compute any more; another one begins with a context of its own.
+pub(crate) fn is_of_device(message: &str) -> bool {
+    !is_for_memory(message) && OF_DEVICE.iter().any(|sign| message.contains(sign))
 }
 
 #[cfg(test)]
@@ -62,12 +72,24 @@ mod tests {
         let others = [
             "mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)",
             "executor died with signal 9 while running audit/2/0/7.1",
-            "CUDA error: an illegal memory access was encountered",
             "cannot read shard out of memory.tar: no such file",
         ];
         for message in others {
             assert_eq!(classify(Fault::fatal(message)), Fault::fatal(message));
+            assert!(!is_of_device(message), "{message}");
         }
+        let of_device = [
+            "CUDA error: an illegal memory access was encountered",
+            "CUDA error: uncorrectable ECC error encountered",
+            "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+            "CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm(handle)`",
+            "NCCL error in: unhandled cuda error, Last error: Cuda failure 700 'an illegal memory access was encountered'",
+        ];
+        for message in of_device {
+            assert_eq!(classify(Fault::fatal(message)), Fault::retryable(message));
+            assert!(is_of_device(message), "{message}");
+        }
+        for_memory.iter().for_each(|message| assert!(!is_of_device(message), "{message}"));
     }
 
     #[test]
