@@ -94,11 +94,14 @@ async fn a_panic_is_a_fault_of_the_task_alone() {
 async fn a_device_that_fails_costs_one_try_and_its_process() {
     let mut coordinator = Coordinator::start().await;
     let worker = Worker::start(&mut coordinator).await;
-    coordinator.send(map(1, "device fails")).await;
-    coordinator.send(map(2, "wait")).await;
-    let first = process(&coordinator.progress_of(1).await);
+    coordinator.send(map(1, "wait")).await;
+    let first = process(&coordinator.progress().await);
+    coordinator.send(map(2, "device-fails")).await;
+    coordinator.send(map(3, "wait")).await;
+    coordinator.send(abort(1)).await;
+    assert_eq!(coordinator.retryable().await, "audit/2/0/7.1: aborted: the test says so");
     assert_eq!(coordinator.retryable().await, "CUDA error: uncorrectable ECC error encountered");
-    assert_ne!(process(&coordinator.progress_of(2).await), first, "a broken context computes on");
+    assert_ne!(process(&coordinator.progress_of(3).await), first, "a broken context computes on");
     worker.stop().await;
 }
 

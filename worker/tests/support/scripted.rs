@@ -85,10 +85,7 @@ fn run_map(_: MapProgram, ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
             write(ctx)
         }
         "hang" => wait(ctx, |_| false),
-        "device fails" => {
-            (ctx.progress)(0, u64::from(std::process::id()));
-            Err(Fault::fatal("CUDA error: uncorrectable ECC error encountered"))
-        }
+        "device-fails" => Err(Fault::fatal("CUDA error: uncorrectable ECC error encountered")),
         other => Err(Fault::fatal(format!("no instruction {other:?}"))),
     }
 }
