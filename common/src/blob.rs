@@ -94,6 +94,18 @@ pub enum BlobError {
     TooLarge { path: String, size_bytes: u64 },
 }
 
+impl BlobError {
+    /// Whether the store answered, and has no such blob.
+    pub fn is_absent(&self) -> bool {
+        match self {
+            Self::Open { source, .. } | Self::Access { source, .. } => {
+                matches!(source, object_store::Error::NotFound { .. })
+            }
+            Self::Damaged { .. } | Self::TooLarge { .. } => false,
+        }
+    }
+}
+
 /// A folder of blobs; clones share it.
 #[derive(Debug, Clone)]
 pub struct BlobStore {

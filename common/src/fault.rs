@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// What a scheduler may do about a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FaultKind {
-    /// Another try, perhaps elsewhere, may succeed: a lost peer, a dead process, a full disk.
+    /// Another try, perhaps elsewhere, may succeed: a lost peer, a dead process.
     Retryable,
     /// The same inputs will fail again, for every task: a wrong shape, a missing tensor, a bad spec.
     Fatal,
@@ -15,6 +15,9 @@ pub enum FaultKind {
     BadShard,
     /// The worker drains or was told to stop, and did not finish: nobody's fault.
     HandedBack,
+    /// What every task writes to or reads from is full or does not answer: no shard's fault, and it passes once somebody
+    /// has seen to it.
+    Storage,
 }
 
 /// A failure that can be sent: what, where and what next, in one line.
@@ -46,10 +49,14 @@ impl Fault {
         Self { kind: FaultKind::HandedBack, message: message.into() }
     }
 
+    pub fn storage(message: impl Into<String>) -> Self {
+        Self { kind: FaultKind::Storage, message: message.into() }
+    }
+
     /// Whether no other try of the same task can succeed.
     pub fn is_fatal(&self) -> bool {
         match self.kind {
-            FaultKind::Retryable | FaultKind::OutOfMemory | FaultKind::HandedBack => false,
+            FaultKind::Retryable | FaultKind::OutOfMemory | FaultKind::HandedBack | FaultKind::Storage => false,
             FaultKind::Fatal | FaultKind::BadShard => true,
         }
     }

@@ -291,7 +291,8 @@ impl Audit {
     /// Why nothing of the running phase runs, where nothing does.
     pub fn reason(&self, workers: &Workers, here: &Presence) -> String {
         match &self.work {
-            Work::None | Work::Reduce(_) => String::new(),
+            Work::None => String::new(),
+            Work::Reduce(work) => work.reason(),
             Work::Map(work) => work.reason(workers),
             Work::Gang(work) => work.reason(workers, here),
         }

@@ -317,7 +317,7 @@ fn rest(setback: &Setback, turn: &mut Turn<'_>) {
     let counts = match &setback.cause {
         Cause::Loss(_) => false,
         Cause::Fault(fault) => match fault.kind {
-            FaultKind::Retryable | FaultKind::OutOfMemory => true,
+            FaultKind::Retryable | FaultKind::OutOfMemory | FaultKind::Storage => true,
             FaultKind::Fatal | FaultKind::BadShard | FaultKind::HandedBack => false,
         },
     };

@@ -311,7 +311,7 @@ fn end_of(cause: &Cause) -> End {
         Cause::Loss(_) => End::Strike,
         Cause::Fault(fault) => match fault.kind {
             FaultKind::Fatal | FaultKind::BadShard => End::Audit,
-            FaultKind::Retryable | FaultKind::OutOfMemory => End::Strike,
+            FaultKind::Retryable | FaultKind::OutOfMemory | FaultKind::Storage => End::Strike,
             FaultKind::HandedBack => End::NobodysFault,
         },
     }

@@ -47,6 +47,9 @@ pub(crate) struct Open {
     pub issued: u64,
     pub faults: u32,
     pub losses: u32,
+    /// Tries whose results could not be stored, or inputs not be read, and since when.
+    pub unstored: u32,
+    pub unstored_since: Option<Millis>,
     /// Where the last try ended badly: another worker goes next, so that one bad machine does not
     /// use up a shard's tries.
     pub avoid: Option<WorkerId>,
@@ -66,7 +69,7 @@ pub(crate) struct Holder {
 
 impl Open {
     pub fn strikes(&self) -> u32 {
-        self.faults + self.losses
+        self.faults + self.losses + self.unstored
     }
 
     /// The holder of one try, which no longer holds it. A newer try of the same worker goes on.

@@ -146,6 +146,7 @@ impl Open {
             FaultKind::Fatal => Spent::Audit,
             FaultKind::BadShard => Spent::Shard { tries: self.strikes() + 1 },
             FaultKind::HandedBack => Spent::No,
+            FaultKind::Storage => self.wait_for_storage(setback, turn),
             FaultKind::OutOfMemory if halve(holder, turn, ledger, phase) => Spent::No,
             FaultKind::OutOfMemory | FaultKind::Retryable => {
                 self.avoid = Some(setback.worker.clone());
@@ -153,6 +154,15 @@ impl Open {
                 self.spent(self.faults >= turn.knobs.max_attempts)
             }
         }
+    }
+
+    /// No try is used up, since no shard fills a disk alone; but what cannot be stored for as long as an audit waits for
+    /// workers is given up like them.
+    fn wait_for_storage(&mut self, setback: &Setback, turn: &Turn<'_>) -> Spent {
+        self.avoid = Some(setback.worker.clone());
+        self.unstored += 1;
+        let since = *self.unstored_since.get_or_insert(turn.now);
+        self.spent(turn.now.since_ms(since) >= turn.knobs.grace_ms)
     }
 
     fn lose(&mut self, setback: &Setback, turn: &Turn<'_>) -> Spent {

@@ -83,6 +83,7 @@ impl From<Fault> for v1::Fault {
             FaultKind::OutOfMemory => v1::FaultKind::OutOfMemory,
             FaultKind::BadShard => v1::FaultKind::BadShard,
             FaultKind::HandedBack => v1::FaultKind::HandedBack,
+            FaultKind::Storage => v1::FaultKind::Storage,
         };
         Self { kind: kind.into(), message: f.message }
     }
@@ -108,6 +109,7 @@ impl From<v1::Fault> for Fault {
             v1::FaultKind::OutOfMemory => FaultKind::OutOfMemory,
             v1::FaultKind::BadShard => FaultKind::BadShard,
             v1::FaultKind::HandedBack => FaultKind::HandedBack,
+            v1::FaultKind::Storage => FaultKind::Storage,
         };
         Self { kind, message: shortened(f.message) }
     }

@@ -134,7 +134,7 @@ fn attempt(text: &str) -> Option<Attempt> {
 
 /// A full disk or a lost mount may be mended before the next try.
 fn fault(path: &Path, error: &io::Error) -> Fault {
-    Fault::retryable(format!("result {}: {error}; check the folder's rights and free space", path.display()))
+    Fault::storage(format!("result {}: {error}; check the folder's rights and free space", path.display()))
 }
 
 #[cfg(test)]

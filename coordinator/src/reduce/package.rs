@@ -97,5 +97,5 @@ pub(super) fn suspect_checkpoint(ctx: &ReduceContext) -> Result<Given<'_>, Fault
 
 /// A full disk or a lost mount may be mended before the next try.
 fn fault(path: &Path, error: &std::io::Error) -> Fault {
-    Fault::retryable(format!("scratch {}: {error}; check the folder's rights and free space", path.display()))
+    Fault::storage(format!("scratch {}: {error}; check the folder's rights and free space", path.display()))
 }

@@ -100,6 +100,12 @@ impl Bench {
         self.engine.view(&audit()).expect("was submitted")
     }
 
+    /// What a worker was leased and has not ended.
+    pub fn held(&self, index: u32) -> Vec<TaskId> {
+        let workers = self.engine.worker_views();
+        workers.into_iter().filter(|view| view.worker == worker(index)).flat_map(|view| view.tasks).collect()
+    }
+
     pub fn lose(&mut self, index: u32) -> Vec<Command> {
         self.step(Event::WorkerLost { worker: worker(index), reason: "unplugged".to_owned() })
     }

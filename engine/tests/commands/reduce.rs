@@ -3,7 +3,7 @@
 use lethe_common::fault::Fault;
 use lethe_common::ids::{Attempt, Term};
 use lethe_common::time::Millis;
-use lethe_engine::{AuditState, Outline, PhaseRecord, PhaseState};
+use lethe_engine::{AuditState, Command, Outline, PhaseRecord, PhaseState};
 
 use crate::bench::{
     Bench, audit_record, done, ended, map, persist, phase_record, reduce, running, start_reduce, waiting,
@@ -60,6 +60,32 @@ fn a_retryable_fault_is_tried_again_until_the_limit() {
         ended(),
     ];
     assert_eq!(bench.reduce_failed(0, 4, Fault::retryable("disk full")), expected);
+}
+
+#[test]
+fn a_reduce_without_storage_rests_and_goes_on_for_as_long_as_the_grace() {
+    let mut bench = Bench::new();
+    bench.submit(vec![reduce("plan")]);
+    let (mut counter, full) = (0, || Fault::storage("no space left on device"));
+    while bench.now.0 < bench.knobs.grace_ms {
+        assert_eq!(
+            bench.reduce_failed(0, counter, full()).len(),
+            1,
+            "the retry is recorded, and nothing starts at once"
+        );
+        let said = bench.view().phases[0].reason.clone();
+        assert!(said.contains("without storage; the last: no space left on device"), "{said}");
+        counter += 1;
+        while !bench.tick_after(5).iter().any(|command| matches!(command, Command::StartReduce { .. })) {}
+    }
+    assert!((8..20).contains(&counter), "{counter} tries, rests between them");
+    let PhaseState::Failed { reason, .. } = ({
+        bench.reduce_failed(0, counter, full());
+        bench.phase(0).state
+    }) else {
+        panic!("{:?}", bench.phase(0).state)
+    };
+    assert!(reason.ends_with("s failed on the coordinator: no space left on device"), "{reason}");
 }
 
 #[test]

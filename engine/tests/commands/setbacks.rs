@@ -64,6 +64,45 @@ fn a_shard_that_always_fails_is_quarantined_with_its_reason() {
 }
 
 #[test]
+fn a_full_disk_uses_up_no_shard_and_is_waited_for_as_long_as_for_workers() {
+    let mut bench = tolerant(2, 2);
+    let full = || Fault::storage("blob 0: no space left on device");
+    let mut tries = 0;
+    while bench.now.0 < bench.knobs.grace_ms - bench.knobs.lease_ms {
+        for index in 0..2 {
+            let held = bench.held(index);
+            tries += held.len();
+            held.into_iter().for_each(|running| drop(bench.fail(index, running, full())));
+        }
+        bench.tick_after(5);
+    }
+    assert!(tries > 10, "more than a shard's tries: {tries}");
+    assert_eq!(bench.view().quarantined, []);
+    bench.tick_after(bench.knobs.lease_ms);
+    (0..2).for_each(|index| bench.held(index).into_iter().for_each(|running| drop(bench.commit(index, running))));
+    assert_eq!(bench.view().phases[1].done, 2, "the disk was freed");
+}
+
+#[test]
+fn a_shard_that_cannot_be_stored_where_others_can_is_given_up_in_the_end() {
+    let mut bench = tolerant(1, 300);
+    let mut stored = 0;
+    while bench.view().quarantined.is_empty() {
+        for running in bench.held(0) {
+            match running.shard {
+                ShardId(0) => drop(bench.fail(0, running, Fault::storage("blob 0: file too large"))),
+                _ => drop(bench.commit(0, running)),
+            }
+            stored += 1;
+        }
+        bench.tick_after(5);
+        assert!(bench.now.0 < 3 * bench.knobs.grace_ms);
+    }
+    assert!(stored > 300, "the others did not wait for it: {stored}");
+    assert!(bench.now.0 >= bench.knobs.grace_ms, "{}", bench.now.0);
+}
+
+#[test]
 fn a_shard_that_always_kills_is_quarantined_with_its_reason() {
     let mut bench = tolerant(1, 1);
     for _ in 0..20 {

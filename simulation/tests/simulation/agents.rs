@@ -158,7 +158,9 @@ impl World {
         } else if !run.deaf && self.faults.strikes_task(&mut self.rng, FaultKind::TaskHang, &key) {
             self.worker(name).queue[0].hangs = true;
         } else if self.faults.strikes_task(&mut self.rng, FaultKind::TaskFault, &key) {
-            self.give_up(name, &run, Fault::retryable("the disk is full"));
+            self.give_up(name, &run, Fault::retryable("no such device"));
+        } else if run.world_size.is_none() && self.faults.strikes(&mut self.rng, FaultKind::StorageGone) {
+            self.give_up(name, &run, Fault::storage("the disk is full"));
         } else if self.faults.strikes(&mut self.rng, FaultKind::TaskFatal) {
             self.job_of(&run).fatal = true;
             self.give_up(name, &run, Fault::fatal("fatal: shapes differ"));

@@ -16,6 +16,7 @@ pub enum FaultKind {
     SessionBreak,
     Drain,
     TaskFault,
+    StorageGone,
     TaskFatal,
     TaskHang,
     OutOfMemory,
@@ -52,6 +53,7 @@ impl FaultKind {
         Self::SessionBreak,
         Self::Drain,
         Self::TaskFault,
+        Self::StorageGone,
         Self::TaskFatal,
         Self::TaskHang,
         Self::OutOfMemory,
@@ -85,7 +87,7 @@ impl FaultKind {
     fn chance(self) -> f64 {
         match self {
             Self::WorkerCrash | Self::SessionBreak | Self::Drain => 0.003,
-            Self::TaskFault | Self::TaskHang => 0.03,
+            Self::TaskFault | Self::StorageGone | Self::TaskHang => 0.03,
             Self::Absence => 0.001,
             Self::OutputsElsewhere => 0.01,
             Self::CheckpointElsewhere => 0.05,
@@ -111,6 +113,7 @@ impl FaultKind {
             Self::TaskFault | Self::TaskHang | Self::ReduceFault => true,
             Self::OutputsElsewhere | Self::AbortIgnored | Self::LeaderCrash => true,
             Self::StoreConflict | Self::StoreUnknownTaken | Self::StoreUnknownLost => true,
+            Self::StorageGone => false,
             Self::Drain | Self::TaskFatal | Self::OutOfMemory | Self::Lie | Self::Duplicate | Self::Stall => false,
             Self::PoisonFails | Self::PoisonKills | Self::BadShard | Self::OldTerm | Self::Group => false,
             Self::Pause | Self::Cancel | Self::Rerun | Self::Forget => false,

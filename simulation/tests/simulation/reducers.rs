@@ -15,5 +15,10 @@ pub fn succeeded(job: &Job, phase: PhaseIndex, attempt: Attempt) -> Event {
 }
 
 pub fn failed(audit: AuditId, phase: PhaseIndex, attempt: Attempt) -> Event {
-    Event::ReduceFailed { audit, phase, attempt, fault: Fault::retryable("the disk is full") }
+    let fault = if attempt.counter.is_multiple_of(2) {
+        Fault::storage("the disk is full")
+    } else {
+        Fault::retryable("it panicked")
+    };
+    Event::ReduceFailed { audit, phase, attempt, fault }
 }

@@ -227,6 +227,13 @@ impl Cluster {
         seen
     }
 
+    /// Tries of the audit that ended without a result, those of all phases.
+    pub fn retries(&self) -> u64 {
+        let view = self.operator.view(AUDIT).unwrap_or_default();
+        assert_ne!(view.state(), RunState::Failed, "the audit failed: {}", view.reason);
+        view.phases.iter().map(|phase| phase.retries).sum()
+    }
+
     /// Waits for the audit's end, whatever it is.
     pub fn wait_for_end(&self) -> AuditView {
         let mut seen = AuditView::default();

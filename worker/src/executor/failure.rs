@@ -31,7 +31,8 @@ pub(crate) fn classify(fault: Fault) -> Fault {
         | FaultKind::Fatal
         | FaultKind::OutOfMemory
         | FaultKind::BadShard
-        | FaultKind::HandedBack => fault,
+        | FaultKind::HandedBack
+        | FaultKind::Storage => fault,
     }
 }
 

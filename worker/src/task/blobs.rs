@@ -50,13 +50,14 @@ fn folder(root: &str) -> Result<PathBuf, Fault> {
     })
 }
 
-/// A store that cannot be reached may come back; a blob that is too large stays so. What damage means, only the reader
+/// A store that is full or cannot be reached may come back, and no task is to blame; a single blob that is not there may
+/// come back too, but not for ever; one that is too large stays so. What damage means, only the reader
 /// knows.
 pub(super) fn blob_fault(error: BlobError) -> Fault {
     match error {
-        BlobError::Open { .. } | BlobError::Access { .. } | BlobError::Damaged { .. } => {
-            Fault::retryable(error.to_string())
-        }
+        BlobError::Damaged { .. } => Fault::retryable(error.to_string()),
+        BlobError::Open { .. } | BlobError::Access { .. } if error.is_absent() => Fault::retryable(error.to_string()),
+        BlobError::Open { .. } | BlobError::Access { .. } => Fault::storage(error.to_string()),
         BlobError::TooLarge { .. } => Fault::fatal(error.to_string()),
     }
 }
