@@ -12,6 +12,7 @@ import sys
 
 import torch
 
+import many_tokens
 import models
 import pictures
 import tokens
@@ -23,6 +24,7 @@ DECODE = HERE / "../../data/src/decode"
 
 def write_all():
     tokens.write(HERE / "tokens.json")
+    many_tokens.write(HERE / "many_tokens.json")
     models.write(HERE)
     training.write(HERE)
     pictures.write(DECODE / "pictures.tar")

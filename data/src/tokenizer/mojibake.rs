@@ -62,9 +62,10 @@ static LOSSY: LazyLock<BytesRegex> = LazyLock::new(|| {
     ))
 });
 
-/// A surrogate pair written as two three-byte sequences, or Java's long zero.
+/// A surrogate pair written as two three-byte sequences, or Java's long zero; before a last line's end its first
+/// byte is enough, since Python's `$` stands there too.
 static VARIANT: LazyLock<BytesRegex> =
-    LazyLock::new(|| bytes_regex(r"\xed([\xa0-\xaf][\x80-\xbf])\xed([\xb0-\xbf][\x80-\xbf])|\xc0\x80"));
+    LazyLock::new(|| bytes_regex(r"\xed([\xa0-\xaf][\x80-\xbf])\xed([\xb0-\xbf][\x80-\xbf])|\xc0(?:\x80|\n\z)"));
 
 fn bytes_regex(pattern: &str) -> BytesRegex {
     BytesRegex::new(&format!("(?s-u){pattern}")).expect("is a regular expression")
@@ -222,5 +223,6 @@ mod tests {
     fn surrogates_in_utf8_are_read_as_one_character() {
         let bytes = VARIANT.replace_all(b"\xed\xa0\xbd\xed\xb8\x8d \xc0\x80", standard);
         assert_eq!(std::str::from_utf8(&bytes), Ok("😍 \0"));
+        assert_eq!(fix_encoding("â\u{80}\u{99}\tŔ\n"), "’\t\0", "as ftfy has it");
     }
 }
