@@ -18,10 +18,10 @@ use lethe_worker::{machine, programs};
 #[command(version, after_help = "LETHE_TOKEN in the environment is the bearer token that every call carries.")]
 struct Arguments {
     /// The coordinators' addresses, such as http://127.0.0.1:7400; the one that leads is found.
-    #[arg(long, required_unless_present_any = ["executor", "list_devices"], value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, required_unless_present_any = ["executor", "list_devices", "measure"], value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     coordinator: Vec<String>,
     /// This worker's name, stable over its restarts.
-    #[arg(long, required_unless_present_any = ["executor", "list_devices"])]
+    #[arg(long, required_unless_present_any = ["executor", "list_devices", "measure"])]
     id: Option<String>,
     /// Map tasks to hold, 1 to 64: one runs, the others wait beside it.
     #[arg(long, default_value_t)]
@@ -47,6 +47,9 @@ struct Arguments {
     /// Say what CUDA is here, for the agent that asks.
     #[arg(long, hide = true)]
     list_devices: bool,
+    /// Measure a stage of scoring, for `lethe bench score` that asks.
+    #[arg(long, hide = true)]
+    measure: Option<String>,
 }
 
 /// One line for whatever ends it, also where RUST_BACKTRACE is set: anyhow's own report would add a backtrace.
@@ -65,6 +68,10 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.list_devices {
         println!("{}", serde_json::to_string(&Found::here())?);
+        return Ok(());
+    }
+    if let Some(request) = &arguments.measure {
+        println!("{}", programs::measure(request)?);
         return Ok(());
     }
     if arguments.executor {

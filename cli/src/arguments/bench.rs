@@ -20,6 +20,8 @@ pub enum BenchCommand {
     ControlPlane(ControlPlane),
     /// What a gang costs beside its computation, and how soon it goes on when a rank is lost
     Collective(Collective),
+    /// What embedding and scoring cost beside open_clip with webdataset, and beside Pillow
+    Score(Score),
     /// Simulated workers in a process of their own, so that their CPU is told apart
     #[command(hide = true)]
     Swarm(Swarm),
@@ -98,6 +100,37 @@ pub struct Collective {
     /// Leave torchrun out
     #[arg(long)]
     pub no_torchrun: bool,
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Example:\n  lethe bench score --rounds 3 --output json\n\nOne thread computes and one decodes on either \
+side. Weights are random, and the similarities of both sides are compared pair by pair."
+)]
+pub struct Score {
+    /// Shards to read in place of those that the script makes
+    pub shards: Vec<PathBuf>,
+    /// Rounds; in each everything is measured once, in turns
+    #[arg(long, default_value_t = 3)]
+    pub rounds: u32,
+    /// Pictures of web size for the ViT-B/32
+    #[arg(long, default_value_t = 192)]
+    pub samples: u32,
+    /// Pictures of 64 pixels for the small model
+    #[arg(long, default_value_t = 2048)]
+    pub small_samples: u32,
+    /// Pairs that go through the model at once, on either side
+    #[arg(long, default_value_t = 64)]
+    pub batch: u32,
+    /// The Python side of the comparison, which also makes the shards
+    #[arg(long, default_value = "scripts/bench_score.sh")]
+    pub python: PathBuf,
+    /// Measure Lethe alone
+    #[arg(long)]
+    pub no_python: bool,
     /// What to print
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub output: Format,

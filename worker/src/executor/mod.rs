@@ -9,6 +9,7 @@ mod link;
 mod listen;
 mod rendezvous;
 mod run;
+pub(crate) mod threads;
 
 use std::sync::mpsc;
 
@@ -32,9 +33,6 @@ pub struct Programs {
     pub gang: fn(GangProgram, &TaskContext<'_>, GangContext<'_>, &mut GangMemory) -> Result<TaskOutput, Fault>,
 }
 
-/// Threads of torch's own pool, from `LETHE_THREADS`; one by default, since ranks share a machine.
-const THREADS_VARIABLE: &str = "LETHE_THREADS";
-
 /// Serves the agent at the other end of standard input (a socket) until it closes. Tasks compute on the device, which is
 /// there and open.
 ///
@@ -44,7 +42,8 @@ pub fn run(programs: Programs, device: Device) -> anyhow::Result<()> {
     // The signal follows the agent's thread that started this process: its only one.
     prctl::set_pdeathsig(Signal::SIGKILL).context("cannot ask to end with the agent")?;
     let link = Link::from_stdin().context("standard input is not an agent's socket; the agent starts executors")?;
-    tch::set_num_threads(threads()?);
+    tch::set_num_threads(i32::try_from(threads::torch()?)?);
+    threads::decoders()?; // a word that is no number is told before any task
     if device.is_cuda() {
         exact_cuda()?;
     }
@@ -56,15 +55,4 @@ pub fn run(programs: Programs, device: Device) -> anyhow::Result<()> {
         runner.run(assignment)?;
     }
     Ok(())
-}
-
-fn threads() -> anyhow::Result<i32> {
-    match std::env::var(THREADS_VARIABLE) {
-        Err(_) => Ok(1),
-        Ok(text) => text
-            .parse()
-            .ok()
-            .filter(|&n| n >= 1)
-            .with_context(|| format!("{THREADS_VARIABLE}={text:?}; expected a number of threads, at least 1")),
-    }
 }

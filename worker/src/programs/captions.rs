@@ -1,4 +1,6 @@
-//! Captions as features: each distinct caption is tokenised and embedded once.
+//! Captions as features: each distinct caption is tokenised and embedded once, beside others about as long as it is.
+//!
+//! It must never let the order in which captions are embedded show in what it gives.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -7,6 +9,9 @@ use lethe_data::Tokenizer;
 use lethe_model::Clip;
 use lethe_model::error::Result;
 use lethe_model::tch::Tensor;
+
+/// Captions whose numbers of tokens fall into one stretch of this many are embedded together.
+const GROUP_TOKENS: i64 = 8;
 
 /// One for the process: building it is dear.
 pub fn tokenizer() -> &'static Tokenizer {
@@ -55,8 +60,19 @@ impl Distinct {
     }
 
     /// Features of the distinct captions, `[distinct, D]`, not normalised.
+    ///
+    /// Padding behind the longest caption of a batch is cut, which changes nothing: attention is causal. So that few rows
+    /// are longer than they need to be, captions go to the model in groups of about the same length.
     pub fn embed(&self, clip: &Clip) -> Result<Tensor> {
-        clip.encode_text(&self.tokens(clip.config().text.context_length)?)
+        let tokens = self.tokens(clip.config().text.context_length)?;
+        let groups = by_length(&lengths(&tokens)?);
+        if groups.len() < 2 {
+            return clip.encode_text(&tokens);
+        }
+        let embed = |group: &Vec<i64>| clip.encode_text(&tokens.f_index_select(0, &Tensor::f_from_slice(group)?)?);
+        let features = groups.iter().map(embed).collect::<Result<Vec<_>>>()?;
+        let order = Tensor::f_from_slice(&groups.concat())?.f_argsort(0, false)?;
+        Ok(Tensor::f_cat(&features, 0)?.f_index_select(0, &order.f_to_device(clip.device())?)?)
     }
 
     /// Features of the captions as given, `[given, D]`, not normalised.
@@ -65,9 +81,47 @@ impl Distinct {
     }
 }
 
+/// Tokens of each row up to its end of text, the greatest id.
+fn lengths(tokens: &Tensor) -> Result<Vec<i64>> {
+    Ok(Vec::try_from(tokens.f_argmax(1, false)?.f_add_scalar(1)?)?)
+}
+
+/// Rows by length, the shortest group first, each group's rows in their order.
+fn by_length(lengths: &[i64]) -> Vec<Vec<i64>> {
+    let mut groups: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+    for (row, length) in (0..).zip(lengths) {
+        groups.entry((length - 1) / GROUP_TOKENS).or_default().push(row);
+    }
+    groups.into_values().collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use lethe_model::ModelConfig;
+    use lethe_model::tch::{self, Kind};
+
     use super::*;
+
+    const CONFIG: &str = r#"{
+        "embed_dim": 4,
+        "vision_cfg": {"image_size": 2, "patch_size": 1, "width": 8, "layers": 1, "head_width": 4, "mlp_ratio": 1.0},
+        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 8, "heads": 2, "layers": 2, "mlp_ratio": 1.0}
+    }"#;
+
+    #[test]
+    fn captions_of_all_lengths_give_what_each_gives_alone() {
+        let _guard = tch::no_grad_guard();
+        let clip = ModelConfig::from_json(CONFIG).and_then(|config| Clip::init(&config, 1)).expect("a model");
+        let captions = [9, 1, 40, 2, 200, 0, 17, 3].map(|words| "a bag of coats ".repeat(words));
+        let all = Distinct::of(captions.iter().map(String::as_str));
+        assert!(by_length(&lengths(&all.tokens(77).expect("are tokens")).expect("are lengths")).len() > 3);
+        let together = all.embed_each(&clip).expect("embeds");
+        for (row, caption) in (0..).zip(&captions) {
+            let alone = Distinct::of([caption.as_str()]).embed(&clip).expect("embeds");
+            let off = (together.get(row) - alone.get(0)).abs().max().double_value(&[]);
+            assert!(off < 1e-6 && alone.abs().sum(Kind::Float).double_value(&[]) > 0.0, "{caption:?}: {off}");
+        }
+    }
 
     #[test]
     fn equal_captions_share_a_place() {

@@ -13,6 +13,7 @@ mod gather;
 mod held_out;
 mod inputs;
 mod localize;
+mod measure;
 mod observe;
 mod pack;
 mod pictures;
@@ -26,6 +27,7 @@ mod tensors;
 mod trusted;
 
 pub use gang::run_gang;
+pub use measure::measure;
 
 use lethe_common::fault::Fault;
 use lethe_common::program::MapProgram;

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use lethe_common::blob::Digest;
 use lethe_common::fault::Fault;
@@ -12,10 +13,9 @@ use lethe_data::{Decoded, Limits, Prefetch, Sample, ShardReader, decode_shard, o
 use lethe_evidence::artifacts::{BadSample, BadSamples, SampleCounts, ShardEntry};
 
 use super::fault::fatal;
+use crate::executor::threads;
 
-/// Decoders beside the torch thread.
-const DECODERS: usize = 1;
-/// Pictures that wait for the torch thread, at most, per decoder.
+/// Pictures that wait for the torch thread, at most, over all decoders.
 const AHEAD: usize = 512;
 
 type Read = Result<Sample, lethe_data::BadSample>;
@@ -43,6 +43,8 @@ pub struct Batches {
     batch: usize,
     pub counts: SampleCounts,
     pub bad: BadSamples,
+    /// How long whoever asked for a batch waited for its pictures.
+    pub waited: Duration,
 }
 
 impl Batches {
@@ -56,8 +58,9 @@ impl Batches {
         let wanted = move |read: &Read| read.as_ref().map_or(true, &keep);
         let samples = open(entry)?.filter(wanted);
         let side = u32::try_from(side).map_err(fatal)?;
-        let pairs = decode_shard(samples, side, DECODERS, AHEAD);
-        Ok(Self { pairs, batch, counts: SampleCounts::default(), bad: BadSamples::default() })
+        let decoders = threads::decoders().map_err(fatal)?;
+        let pairs = decode_shard(samples, side, decoders, (AHEAD / decoders).max(1));
+        Ok(Self { pairs, batch, counts: SampleCounts::default(), bad: BadSamples::default(), waited: Duration::ZERO })
     }
 }
 
@@ -65,6 +68,7 @@ impl Iterator for Batches {
     type Item = Vec<Decoded>;
 
     fn next(&mut self) -> Option<Vec<Decoded>> {
+        let asked = Instant::now();
         let mut batch = Vec::with_capacity(self.batch);
         while batch.len() < self.batch {
             let Some(pair) = self.pairs.next() else { break };
@@ -80,6 +84,7 @@ impl Iterator for Batches {
                 }
             }
         }
+        self.waited += asked.elapsed();
         (!batch.is_empty()).then_some(batch)
     }
 }
