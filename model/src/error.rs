@@ -33,9 +33,7 @@ pub enum ModelError {
     UnknownTensors { names: Vec<String>, advice: String },
     #[error("tensor {name} stands twice in {place}; write the checkpoint again with safetensors.torch.save_file")]
     DuplicateTensor { name: String, place: String },
-    #[error(
-        "tensor {name} claims the bytes {start} to {end}, but {why}; the file is broken, copy or write it again"
-    )]
+    #[error("tensor {name} claims the bytes {start} to {end}, but {why}; the file is broken, copy or write it again")]
     WrongOffsets { name: String, start: u64, end: u64, why: String },
     #[error("the checkpoint's index is not valid: {0}; expected model.safetensors.index.json beside its files, whole")]
     Index(String),

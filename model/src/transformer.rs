@@ -155,7 +155,13 @@ pub(crate) fn split_heads(x: &Tensor, heads: i64) -> Result<Tensor> {
 }
 
 /// Each query's mean of the values, weighed by how well their keys match it.
-pub(crate) fn attention(query: &Tensor, key: &Tensor, value: &Tensor, mask: Option<&Tensor>, causal: bool) -> Result<Tensor> {
+pub(crate) fn attention(
+    query: &Tensor,
+    key: &Tensor,
+    value: &Tensor,
+    mask: Option<&Tensor>,
+    causal: bool,
+) -> Result<Tensor> {
     Ok(Tensor::f_scaled_dot_product_attention(query, key, value, mask, 0.0, causal, None, false)?)
 }
 

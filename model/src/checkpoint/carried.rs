@@ -59,9 +59,8 @@ pub(super) fn known(config: &ModelConfig, naming: Naming) -> Vec<Known> {
 
 /// How many batches each batch norm has seen; PyTorch writes it, and nothing here reads it.
 fn counters(config: &ModelConfig) -> impl Iterator<Item = String> {
-    let layers = statistics(config).into_iter().filter_map(|slot| {
-        slot.name.strip_suffix(".running_var").map(str::to_owned)
-    });
+    let layers =
+        statistics(config).into_iter().filter_map(|slot| slot.name.strip_suffix(".running_var").map(str::to_owned));
     layers.map(|layer| format!("{layer}.num_batches_tracked"))
 }
 
@@ -90,7 +89,10 @@ impl Known {
             Meaning::Is(_) | Meaning::CountsTo(_) | Meaning::Any => String::new(),
         };
         if !wrong.is_empty() {
-            return Err(ModelError::Contradiction { what: format!("tensor {} holds other values", self.name), config: wrong });
+            return Err(ModelError::Contradiction {
+                what: format!("tensor {} holds other values", self.name),
+                config: wrong,
+            });
         }
         if self.name == OPENAI_SCALAR && !config.quick_gelu {
             return Err(ModelError::Contradiction {

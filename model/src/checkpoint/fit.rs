@@ -36,7 +36,11 @@ pub(super) fn pieces(config: &ModelConfig, tensors: &Tensors<'_>) -> Result<Vec<
             advice: advice(tensors),
         });
     }
-    if unknown.is_empty() { Ok(pieces) } else { Err(ModelError::UnknownTensors { names: unknown, advice: advice(tensors) }) }
+    if unknown.is_empty() {
+        Ok(pieces)
+    } else {
+        Err(ModelError::UnknownTensors { names: unknown, advice: advice(tensors) })
+    }
 }
 
 fn pieces_of(naming: Naming, slot: &Slot) -> Result<Vec<Piece>> {

@@ -27,6 +27,7 @@ pub(crate) struct Entry {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object of dtype, shape and data_offsets")]
 struct Raw {
     dtype: String,
     shape: Vec<u64>,

@@ -3,6 +3,7 @@
 //! It must never let an index name a file outside of its own folder.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use serde::Deserialize;
 
@@ -53,6 +54,15 @@ impl Index {
             1..=MAX_FILES => Ok(Self { files }),
             more => Err(ModelError::Index(format!("it names {more} files, more than the {MAX_FILES} allowed"))),
         }
+    }
+
+    /// The bytes of each file, as the caller reads them.
+    pub fn read(&self, read: &mut impl FnMut(&str) -> io::Result<Vec<u8>>) -> Result<Vec<(String, Vec<u8>)>> {
+        let bytes = |file: &String| match read(file) {
+            Ok(bytes) => Ok((file.clone(), bytes)),
+            Err(e) => Err(ModelError::Index(format!("it names {file}, which cannot be read: {e}"))),
+        };
+        self.files.keys().map(bytes).collect()
     }
 
     /// The file has the tensors that the index promises, and no other.

@@ -51,14 +51,10 @@ impl Clip {
             return read::clip(config, &open(bytes)?);
         }
         let index = Index::parse(bytes)?;
-        let mut files = Vec::new();
-        for file in index.files.keys() {
-            let bytes = read(file).map_err(|e| ModelError::Index(format!("it names {file}, which cannot be read: {e}")))?;
-            files.push((file, bytes));
-        }
+        let files = index.read(&mut read)?;
         let mut tensors = Tensors::new();
         for (file, bytes) in &files {
-            let part = open(bytes).map_err(|e| ModelError::InFile { file: (*file).clone(), source: Box::new(e) })?;
+            let part = open(bytes).map_err(|e| ModelError::InFile { file: file.clone(), source: Box::new(e) })?;
             index.agrees(file, part.keys())?;
             tensors.extend(part);
         }
@@ -73,14 +69,24 @@ impl Clip {
 }
 
 impl ModelConfig {
-    /// The architecture that the tensors of a safetensors file show. `bytes` are the file, or its first bytes as far as its
-    /// header goes.
+    /// The architecture that the tensors of a checkpoint show. `bytes` are its file or index, and `read` is asked for the
+    /// files that an index names, as in [`Clip::load_with`]; of a file its first bytes are enough, as far as its header goes.
     ///
     /// # Errors
-    /// Those of a header, and `Config` for what neither tensors nor hints tell.
-    pub fn infer(bytes: &[u8], hints: &Hints) -> Result<Self> {
-        let (_, entries) = header::read(bytes)?;
-        let shapes = entries.into_iter().map(|(name, entry)| (name, entry.shape)).collect();
+    /// Those of a header and an index, and `Config` for what neither tensors nor hints tell.
+    pub fn infer(bytes: &[u8], hints: &Hints, mut read: impl FnMut(&str) -> io::Result<Vec<u8>>) -> Result<Self> {
+        let mut shapes = BTreeMap::new();
+        let mut add = |bytes: &[u8]| -> Result<()> {
+            let (_, entries) = header::read(bytes)?;
+            shapes.extend(entries.into_iter().map(|(name, entry)| (name, entry.shape)));
+            Ok(())
+        };
+        match index::is_one(bytes) {
+            true => Index::parse(bytes)?.read(&mut read)?.iter().try_for_each(|(file, bytes)| {
+                add(bytes).map_err(|e| ModelError::InFile { file: file.clone(), source: Box::new(e) })
+            })?,
+            false => add(bytes)?,
+        }
         infer::config(&shapes, naming_of(&shapes), hints)
     }
 }

@@ -66,7 +66,12 @@ impl Naming {
     }
 
     pub fn pieces(self, slot: &Slot) -> Vec<Piece> {
-        let piece = |(name, part): (String, Part)| Piece { name, shape: part.shape(&slot.shape), slot: slot.name.clone(), part };
+        let piece = |(name, part): (String, Part)| Piece {
+            name,
+            shape: part.shape(&slot.shape),
+            slot: slot.name.clone(),
+            part,
+        };
         self.names(&slot.name).into_iter().map(piece).collect()
     }
 }

@@ -15,7 +15,8 @@ use crate::error::{ModelError, Result};
 
 pub(super) fn clip(config: &ModelConfig, tensors: &Tensors<'_>) -> Result<Clip> {
     let pieces = fit::pieces(config, tensors)?;
-    let mut form = Form { naming: naming_of(tensors), kinds: BTreeMap::new(), wide: BTreeMap::new(), carried: Vec::new() };
+    let mut form =
+        Form { naming: naming_of(tensors), kinds: BTreeMap::new(), wide: BTreeMap::new(), carried: Vec::new() };
     for known in carried::known(config, form.naming) {
         if let Some(tensor) = tensors.get(&known.name) {
             form.carried.push(known.check(tensor, config)?);

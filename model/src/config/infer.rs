@@ -5,16 +5,28 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::Deserialize;
+
 use super::{ModelConfig, Normalization, ResNet, TextConfig, Tower, VisionConfig, Vit, refuse};
 use crate::checkpoint::Naming;
 use crate::error::{ModelError, Result};
 
-/// What the operator knows and tensors do not tell.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// What the operator knows and tensors do not tell: a config without an architecture, such as `{"quick_gelu": false}`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Hints {
+    /// OpenAI's own files show it; others do not.
     pub quick_gelu: Option<bool>,
+    /// Those of published widths are known.
     pub vision_heads: Option<i64>,
     pub text_heads: Option<i64>,
+}
+
+impl Hints {
+    /// The hints of a config that has nothing else; none of a config that is one.
+    pub fn from_json(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
 }
 
 /// What names and shapes tell.
@@ -41,7 +53,9 @@ impl Finder<'_> {
     /// A side of a parameter of this many sides, of the file's first tensor of it.
     fn side(&self, slot: &str, [side, of]: [usize; 2]) -> Result<i64> {
         self.shape(slot).filter(|shape| shape.len() == of).map(|shape| shape[side]).ok_or_else(|| {
-            ModelError::Config(format!("the checkpoint has no tensor {slot} of {of} sides, so it does not show its own"))
+            ModelError::Config(format!(
+                "the checkpoint has no tensor {slot} of {of} sides, so it does not show its own"
+            ))
         })
     }
 
@@ -108,12 +122,13 @@ fn grid(positions: i64) -> Result<i64> {
 
 pub(crate) fn config(shapes: &Shapes, naming: Naming, hints: &Hints) -> Result<ModelConfig> {
     let Seen { embed_dim, image_size, width, tower, mut text, is_openai } = seen(shapes, naming)?;
-    let quick_gelu = hints.quick_gelu.or(is_openai.then_some(true)).ok_or_else(|| untold("whether it has quick GELU"))?;
-    text.heads = hints.text_heads.or_else(|| heads(text.width, 64)).ok_or_else(|| untold("the heads of its text tower"))?;
+    let quick_gelu =
+        hints.quick_gelu.or(is_openai.then_some(true)).ok_or_else(|| untold("whether it has quick GELU"))?;
+    text.heads =
+        hints.text_heads.or_else(|| heads(text.width, 64)).ok_or_else(|| untold("the heads of its text tower"))?;
     let mut vision = VisionConfig { image_size, width, heads: 0, tower };
     let published = heads(vision.token_width(), head_width(&vision));
-    vision.heads =
-        hints.vision_heads.or(published).ok_or_else(|| untold("the heads of its image tower"))?;
+    vision.heads = hints.vision_heads.or(published).ok_or_else(|| untold("the heads of its image tower"))?;
     let config = ModelConfig { embed_dim, vision, text, quick_gelu, normalization: Normalization::default() };
     refuse::senseless(&config)?;
     Ok(config)
@@ -143,7 +158,10 @@ impl fmt::Display for Seen {
         let Self { embed_dim, image_size, width, tower, text, .. } = self;
         match tower {
             Tower::Vit(Vit { patch_size, layers, .. }) => {
-                write!(f, "a ViT with image_size {image_size}, patch_size {patch_size}, width {width}, {layers} layers")?;
+                write!(
+                    f,
+                    "a ViT with image_size {image_size}, patch_size {patch_size}, width {width}, {layers} layers"
+                )?;
             }
             Tower::ResNet(ResNet { blocks }) => {
                 write!(f, "a ResNet with image_size {image_size}, width {width}, layers {blocks:?}")?;

@@ -109,7 +109,11 @@ fn senseless_resnet(v: &VisionConfig, resnet: &ResNet) -> Result<()> {
         return Err(bad(format!("vision_cfg.width is {}, expected an even number: the stem is half as wide", v.width)));
     }
     if v.image_size % ResNet::STRIDE != 0 {
-        return Err(bad(format!("vision_cfg.image_size is {}, expected a multiple of {}", v.image_size, ResNet::STRIDE)));
+        return Err(bad(format!(
+            "vision_cfg.image_size is {}, expected a multiple of {}",
+            v.image_size,
+            ResNet::STRIDE
+        )));
     }
     Ok(())
 }

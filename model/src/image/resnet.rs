@@ -14,7 +14,7 @@ use crate::transformer::{Named, take};
 const BATCH_NORM_EPS: f64 = 1e-5;
 
 #[derive(Debug)]
-pub(super) struct ResNetTower {
+pub(crate) struct ResNetTower {
     stem: [Convolution; 3],
     blocks: Vec<Block>,
     pool: AttentionPool,

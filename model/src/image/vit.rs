@@ -9,7 +9,7 @@ use crate::error::{ModelError, Result};
 use crate::transformer::{Activation, Attend, Block, LayerNorm, Named, Pool, take};
 
 #[derive(Debug)]
-pub(super) struct VitTower {
+pub(crate) struct VitTower {
     grid: i64,
     patch_size: i64,
     conv1: Tensor,

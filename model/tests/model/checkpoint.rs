@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use lethe_model::config::Tower;
 use lethe_model::{Clip, ModelConfig, ModelError};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -72,7 +73,8 @@ fn other_files_are_no_safetensors() {
 fn a_config_of_another_model_is_named_by_tensor() {
     let file = bytes("patch7");
     let mut deeper = config("patch7");
-    deeper.vision.layers += 1;
+    let Tower::Vit(vit) = &mut deeper.vision.tower else { panic!("is a ViT") };
+    vit.layers += 1;
     let message = error(&deeper, &file).to_string();
     assert!(message.starts_with("the checkpoint lacks 12 of 74 tensors, first \"visual."), "{message}");
 
