@@ -13,6 +13,8 @@ from safetensors.torch import save_file
 from transformers import CLIPConfig, CLIPModel
 
 PAIRS, WORDS = 2, 96
+# Added to every parameter; wide layers need less.
+NOISE = 0.05
 STATISTICS_IMAGES = 16
 TEXT = {"context_length": 12, "vocab_size": WORDS, "width": 24, "heads": 3, "layers": 2}
 
@@ -27,7 +29,7 @@ def resnet(image_size, width, layers, head_width):
     return {"embed_dim": 16, "vision_cfg": vision, "text_cfg": dict(TEXT)}
 
 
-# The published sides, patches and blocks; shrunken widths and, for transformers, depths.
+# The published sides, patches and blocks; shrunken widths and, for ViTs, depths.
 FAMILIES = {
     "vit_b_32": vit(224, 32, 16, 8, 2),
     "vit_b_16": vit(224, 16, 16, 8, 2),
@@ -83,7 +85,7 @@ def tokens(text):
 def disturb(model, dtype):
     """Every parameter matters: noise on first values of 0 and 1, and statistics that pictures left. Rounded to dtype."""
     for parameter in model.parameters():
-        parameter.add_(0.05 * torch.randn_like(parameter))
+        parameter.add_(NOISE * torch.randn_like(parameter))
     norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     if norms:
         for norm in norms:

@@ -75,7 +75,7 @@ fn advice(tensors: &Tensors<'_>) -> String {
     let shape = |tensor: &TensorView<'_>| tensor.shape().iter().map(|side| *side as i64).collect();
     let shapes = tensors.iter().map(|(name, tensor)| (name.clone(), shape(tensor))).collect();
     match infer::seen(&shapes, naming_of(&shapes)) {
-        Ok(seen) => format!("the tensors are those of {seen}; give the config of that"),
+        Ok(seen) => format!("is this the config of this checkpoint, whose tensors are those of {seen}"),
         Err(_) => "is this the config of this checkpoint".to_owned(),
     }
 }

@@ -69,6 +69,17 @@ impl Clip {
 }
 
 impl ModelConfig {
+    /// The architecture of a checkpoint by its config file, or by its tensors where that file has hints alone.
+    ///
+    /// # Errors
+    /// As [`ModelConfig::from_json`] and [`ModelConfig::infer`].
+    pub fn for_checkpoint(text: &str, bytes: &[u8], read: impl FnMut(&str) -> io::Result<Vec<u8>>) -> Result<Self> {
+        match Hints::from_json(text) {
+            Some(hints) => Self::infer(bytes, &hints, read),
+            None => Self::from_json(text),
+        }
+    }
+
     /// The architecture that the tensors of a checkpoint show. `bytes` are its file or index, and `read` is asked for the
     /// files that an index names, as in [`Clip::load_with`]; of a file its first bytes are enough, as far as its header goes.
     ///

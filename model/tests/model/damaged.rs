@@ -147,12 +147,12 @@ fn unfit_files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         (
             "another shape",
             square,
-            "tensor ln_final.bias has shape [2, 2], the config wants [4]; the tensors are those of a ViT with image_size 4",
+            "tensor ln_final.bias has shape [2, 2], the config wants [4]; is this the config of this checkpoint, whose tensors are those of a ViT with image_size 4",
         ),
         ("a NaN", scale(Dtype::F32, &f32::NAN.to_le_bytes()), "tensor logit_scale holds NaN or infinity"),
         ("an infinity of 16 bits", scale(Dtype::F16, &[0, 0x7c]), "holds NaN or infinity"),
         ("a tensor too many", more("visual.trunk.x"), "timm"),
-        ("a stranger", more("adapter.weight"), "first \"adapter.weight\"; the tensors are"),
+        ("a stranger", more("adapter.weight"), "first \"adapter.weight\"; is this the config"),
     ]
 }
 
@@ -208,7 +208,7 @@ fn configs_that_contradict_the_tensors_are_refused() {
     let resnet = Folder::named("open_clip-rn50").config();
     let hugging_face = Folder::named("hugging_face-vit_b_32").bytes();
     assert_refused("a ResNet's config", Clip::load(&resnet, &hugging_face), "transformers' CLIPModel has a ViT");
-    let message = "the tensors are those of a ResNet with image_size 224, width 4, layers [3, 4, 6, 3]";
+    let message = "whose tensors are those of a ResNet with image_size 224, width 4, layers [3, 4, 6, 3]";
     assert_refused("a ViT's config", Clip::load(&config, &Folder::named("open_clip-rn50").bytes()), message);
     let mut wide = config;
     wide.text.vocab_size = 1 << 40;

@@ -209,7 +209,8 @@ fn the_architecture_is_inferred_from_the_tensors() {
 /// The header is enough, and published widths are known.
 #[test]
 fn published_widths_need_no_hint_but_the_activation() {
-    let config = r#"{"embed_dim": 512, "quick_gelu": true, "vision_cfg": {"patch_size": 32}, "text_cfg": {}}"#;
+    let config = r#"{"embed_dim": 512, "quick_gelu": true, "vision_cfg": {"patch_size": 32, "layers": 1},
+        "text_cfg": {"layers": 1, "vocab_size": 9}}"#;
     let want = ModelConfig::from_json(config).unwrap();
     let bytes = Clip::init(&want, 1).unwrap().save().unwrap();
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;

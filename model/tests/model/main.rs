@@ -9,6 +9,7 @@ mod config;
 mod conformance;
 mod damaged;
 mod families;
+mod full;
 mod gradients;
 mod hugging_face;
 mod indexes;
