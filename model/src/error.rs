@@ -20,6 +20,10 @@ pub enum ModelError {
     )]
     Pickle,
     #[error(
+        "the checkpoint is a TorchScript archive, as OpenAI's own files are; convert it once with: python -c \"import sys, torch, safetensors.torch as s; d = torch.jit.load(sys.argv[1], map_location='cpu').state_dict(); s.save_file({{k: v.contiguous() for k, v in d.items()}}, sys.argv[2])\" IN.pt OUT.safetensors"
+    )]
+    TorchScript,
+    #[error(
         "the checkpoint is truncated: it has {have} bytes where its header promises {want}; copy or download it again"
     )]
     Truncated { have: u64, want: u64 },
@@ -98,6 +102,7 @@ impl From<ModelError> for Fault {
             | ModelError::Config(_)
             | ModelError::Unsupported { .. }
             | ModelError::Pickle
+            | ModelError::TorchScript
             | ModelError::Truncated { .. }
             | ModelError::NotSafetensors(_)
             | ModelError::MissingTensors { .. }

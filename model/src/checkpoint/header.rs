@@ -14,6 +14,9 @@ use crate::error::{ModelError, Result};
 const LENGTH_BYTES: usize = 8;
 /// The largest CLIP models have some 1,500 tensors and headers of 200 KB.
 const MAX_HEADER_BYTES: u64 = 8 << 20;
+/// Where the table of contents of a model's zip lies: some hundred names.
+const ZIP_CONTENTS_BYTES: usize = 1 << 20;
+const SCRIPT: &[u8] = b"constants.pkl";
 const METADATA: &str = "__metadata__";
 
 /// What a header says of one tensor.
@@ -37,7 +40,7 @@ struct Raw {
 /// The tensors of a whole file by name.
 ///
 /// # Errors
-/// `Pickle`, `Truncated`, `NotSafetensors`, `DuplicateTensor`, `WrongDtype`, `WrongOffsets`.
+/// `Pickle`, `TorchScript`, `Truncated`, `NotSafetensors`, `DuplicateTensor`, `WrongDtype`, `WrongOffsets`.
 pub(crate) fn whole(bytes: &[u8]) -> Result<BTreeMap<String, Entry>> {
     let (start, entries) = read(bytes)?;
     let want = start.saturating_add(entries.values().map(|entry| entry.end).max().unwrap_or(0));
@@ -71,12 +74,19 @@ pub(crate) fn read(bytes: &[u8]) -> Result<(u64, BTreeMap<String, Entry>)> {
     Ok((start, entries))
 }
 
+/// A zip of torch.save, or of torch.jit.save, whose table of contents, at the end, has the constants of its code.
+fn pickle(bytes: &[u8]) -> ModelError {
+    let contents = &bytes[bytes.len().saturating_sub(ZIP_CONTENTS_BYTES)..];
+    let is_script = contents.windows(SCRIPT.len()).any(|window| window == SCRIPT);
+    if is_script { ModelError::TorchScript } else { ModelError::Pickle }
+}
+
 /// Where the data begin, and the header's text.
 fn text(bytes: &[u8]) -> Result<(u64, &[u8])> {
     // A safetensors header starts with a brace at its ninth byte, whatever its length looks like.
     let has_brace = bytes.get(LENGTH_BYTES) == Some(&b'{');
     if !has_brace && (bytes.starts_with(b"PK") || bytes.first() == Some(&0x80)) {
-        return Err(ModelError::Pickle);
+        return Err(pickle(bytes));
     }
     if !has_brace {
         return Err(ModelError::NotSafetensors("it does not begin with a header's length and a brace".to_owned()));

@@ -44,6 +44,15 @@ fn pickles_are_refused_with_the_way_to_convert() {
     }
 }
 
+/// OpenAI's own files: torch.load refuses to open them without running code.
+#[test]
+fn a_torchscript_archive_is_told_from_other_pickles() {
+    let archive = [b"PK\x03\x04".as_slice(), &[0; 100], b"model/constants.pklPK\x05\x06"].concat();
+    let error = error(&tiny(), &archive);
+    assert!(error.to_string().contains("torch.jit.load"), "{error}");
+    assert_eq!(error.to_string().lines().count(), 1);
+}
+
 #[test]
 fn truncated_files_say_how_much_is_missing() {
     let whole = Clip::init(&tiny(), 3).unwrap().save().unwrap();

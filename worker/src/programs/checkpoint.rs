@@ -81,3 +81,46 @@ fn unreadable(path: &Path, error: &io::Error) -> Fault {
 fn at(path: &Path, error: lethe_model::ModelError) -> Fault {
     Fault::fatal(format!("{}: {error}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = r#"{
+        "embed_dim": 4, "quick_gelu": true,
+        "vision_cfg": {"image_size": 8, "patch_size": 4, "width": 8, "layers": 1, "head_width": 4},
+        "text_cfg": {"context_length": 4, "vocab_size": 8, "width": 4, "heads": 1, "layers": 1}
+    }"#;
+
+    fn spec(folder: &Path, config: &str) -> Spec {
+        std::fs::write(folder.join("model.json"), config).expect("writes");
+        let spec = serde_json::json!({
+            "audit": {"id": "a"},
+            "model": {"config": folder.join("model.json"), "checkpoint": folder.join("model.safetensors")},
+            "data": {"shards": ["0.tar"]},
+        });
+        serde_json::from_value(spec).expect("is a spec")
+    }
+
+    #[test]
+    fn a_config_of_hints_takes_its_architecture_from_the_checkpoints_header() {
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let want = ModelConfig::from_json(CONFIG).expect("is a config");
+        let mut bytes = Clip::init(&want, 1).and_then(|clip| clip.save()).expect("saves");
+        let header = 8 + u64::from_le_bytes(bytes[..8].try_into().expect("has a length")) as usize;
+        let path = folder.path().join("model.safetensors");
+        std::fs::write(&path, &bytes).expect("writes");
+        assert_eq!(head(&path).expect("reads").len(), header, "no more than the header is read");
+
+        let hints = spec(folder.path(), r#"{"quick_gelu": true, "vision_heads": 2, "text_heads": 1}"#);
+        assert_eq!(config(&hints).expect("infers"), want);
+        assert_eq!(config(&spec(folder.path(), CONFIG)).expect("reads"), want);
+        let fault = config(&spec(folder.path(), "{}")).expect_err("does not know the activation");
+        assert!(fault.is_fatal() && fault.message.contains("give its config"), "{fault}");
+
+        bytes[..8].copy_from_slice(&(1_u64 << 60).to_le_bytes());
+        std::fs::write(&path, &bytes).expect("writes");
+        let fault = config(&hints).expect_err("a header of an exbibyte");
+        assert!(fault.message.contains("more than the 8388608 allowed"), "{fault}");
+    }
+}
