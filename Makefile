@@ -5,7 +5,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos build env lint reference gpu-check
+.PHONY: help demo test chaos build env lint reference reference-full gpu-check
 
 ATTACK ?= badnet
 SEED ?= 1
@@ -46,8 +46,11 @@ build: ## the binaries, in target/debug
 env: ## prints the variable that a plain cargo needs: eval "$(make -s env)"
 	@$(USE_LIBTORCH); echo "export LIBTORCH=$$LIBTORCH"
 
-reference: ## makes the conformance reference again with open_clip (installs the full torch in a venv)
+reference: ## makes the conformance reference again with open_clip and transformers (installs the full torch in a venv)
 	@scripts/reference.sh
+
+reference-full: ## compares ViT-B/32 and RN50 in their whole size with open_clip and transformers (slow, 2 GB)
+	@$(USE_LIBTORCH); scripts/reference_full.sh
 
 gpu-check: ## on a machine with one or more NVIDIA GPUs: NCCL, device choice and audits on CUDA; records it in out/
 	@scripts/gpu_check.sh

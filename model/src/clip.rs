@@ -3,14 +3,16 @@
 //! It must never copy a parameter behind the caller's back: writing to the flat buffer changes the model at once.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
+use crate::checkpoint::Form;
 use crate::config::ModelConfig;
 use crate::error::Result;
 use crate::image::ImageTower;
 use crate::init;
-use crate::layout::{Slot, layout};
+use crate::layout::{Slot, layout, statistics};
 use crate::text::TextTower;
 
 /// ln 100, the largest logit scale of CLIP's training.
@@ -25,8 +27,13 @@ pub struct Param {
     pub tensor: Tensor,
     /// Whether weight decay applies.
     pub decay: bool,
-    /// What a checkpoint stores it as, whatever it is computed in.
-    pub stored: Kind,
+}
+
+/// What a batch norm remembers: it follows the model to its device and kind, and no training changes it.
+#[derive(Debug)]
+struct Statistic {
+    name: String,
+    tensor: Tensor,
 }
 
 /// A model on one device. Not shared between threads: one thread owns torch.
@@ -35,6 +42,9 @@ pub struct Clip {
     pub(crate) config: ModelConfig,
     flat: Tensor,
     params: Vec<Param>,
+    statistics: Vec<Statistic>,
+    /// How a checkpoint of it is written, whatever it is computed in.
+    pub(crate) form: Arc<Form>,
     pub(crate) image: ImageTower,
     pub(crate) text: TextTower,
     logit_scale: Tensor,
@@ -47,23 +57,42 @@ impl Clip {
         for slot in layout(config) {
             values.extend(init::draw(&slot, seed));
         }
-        Self::from_flat(config, Tensor::f_from_slice(&values)?)
+        let clip = Self::from_flat(config, Tensor::f_from_slice(&values)?)?;
+        for (slot, statistic) in statistics(config).iter().zip(&clip.statistics) {
+            statistic.tensor.shallow_clone().f_copy_(&Tensor::f_from_slice(&init::draw(slot, seed))?)?;
+        }
+        Ok(clip)
     }
 
     /// A model over `flat`, `[parameter_count]` in the order of [`Clip::params`]; the buffer is used, not copied.
-    pub(crate) fn from_flat(config: &ModelConfig, flat: Tensor) -> Result<Self> {
+    /// Statistics are 0.
+    fn from_flat(config: &ModelConfig, flat: Tensor) -> Result<Self> {
         let params = views(&layout(config), &flat)?;
-        let named: BTreeMap<&str, &Tensor> = params.iter().map(|p| (p.name.as_str(), &p.tensor)).collect();
+        let statistics = zeros(&statistics(config), &flat)?;
+        let named: BTreeMap<&str, &Tensor> = params
+            .iter()
+            .map(|p| (p.name.as_str(), &p.tensor))
+            .chain(statistics.iter().map(|s| (s.name.as_str(), &s.tensor)))
+            .collect();
         let image = ImageTower::bind(config, &named);
         let text = TextTower::bind(config, &named);
         let logit_scale = named["logit_scale"].shallow_clone();
-        Ok(Self { config: config.clone(), flat, params, image, text, logit_scale })
+        let form = Arc::new(Form::fresh(config));
+        Ok(Self { config: config.clone(), flat, params, statistics, form, image, text, logit_scale })
     }
 
     /// A model of zeros, to be filled.
     pub(crate) fn blank(config: &ModelConfig, options: (Kind, Device)) -> Result<Self> {
         let count = layout(config).iter().map(Slot::len).sum::<i64>();
         Self::from_flat(config, Tensor::f_zeros(count, options)?)
+    }
+
+    /// A handle on a parameter or statistic that the config has.
+    pub(crate) fn slot(&self, name: &str) -> Tensor {
+        let params = self.params.iter().map(|p| (&p.name, &p.tensor));
+        let statistics = self.statistics.iter().map(|s| (&s.name, &s.tensor));
+        let mut found = params.chain(statistics).filter(|(slot, _)| slot.as_str() == name);
+        found.next().map(|(_, tensor)| tensor.shallow_clone()).expect("the layout names what the model was made of")
     }
 
     /// An independent copy: training one leaves the other as it is.
@@ -94,21 +123,22 @@ impl Clip {
 
     fn with_flat(&self, flat: Tensor) -> Result<Self> {
         let mut copy = Self::from_flat(&self.config, flat)?;
-        copy.store_as(self);
+        copy.be_like(self)?;
         Ok(copy)
     }
 
-    /// Takes over the dtypes in which `other` is stored; both have the same parameters in the same order.
-    pub(crate) fn store_as(&mut self, other: &Self) {
-        for (mine, theirs) in self.params.iter_mut().zip(&other.params) {
-            mine.stored = theirs.stored;
+    /// Takes over what training does not change: statistics, and how a checkpoint is written.
+    pub(crate) fn be_like(&mut self, other: &Self) -> Result<()> {
+        for (mine, theirs) in self.statistics.iter_mut().zip(&other.statistics) {
+            mine.tensor.f_copy_(&theirs.tensor)?;
         }
+        self.form = Arc::clone(&other.form);
+        Ok(())
     }
 
-    /// A checkpoint of it has every parameter as it was computed.
+    /// A checkpoint of it has every weight as it was computed.
     pub fn store_as_computed(&mut self) {
-        let kind = self.kind();
-        self.params.iter_mut().for_each(|param| param.stored = kind);
+        self.form = Arc::new(self.form.as_computed(&self.config, self.kind()));
     }
 
     pub fn config(&self) -> &ModelConfig {
@@ -127,10 +157,6 @@ impl Clip {
     /// The tensors of [`Clip::params`], which gradients are taken by.
     pub fn leaves(&self) -> Vec<&Tensor> {
         self.params.iter().map(|param| &param.tensor).collect()
-    }
-
-    pub(crate) fn params_mut(&mut self) -> &mut [Param] {
-        &mut self.params
     }
 
     /// The buffer under all parameters, `[parameter_count]` of [`Clip::kind`]: a handle, so writing to it in place (all-reduce, broadcast, optimiser) changes the model.
@@ -167,7 +193,13 @@ fn views(slots: &[Slot], flat: &Tensor) -> Result<Vec<Param>> {
         let view = flat.f_narrow(0, start, slot.len())?.f_view(&slot.shape[..])?.f_detach()?;
         let tensor = view.f_set_requires_grad(true)?;
         start += slot.len();
-        params.push(Param { name: slot.name.clone(), tensor, decay: slot.decays(), stored: Kind::Float });
+        params.push(Param { name: slot.name.clone(), tensor, decay: slot.decays() });
     }
     Ok(params)
+}
+
+fn zeros(slots: &[Slot], flat: &Tensor) -> Result<Vec<Statistic>> {
+    let options = (flat.kind(), flat.device());
+    let zeros = |slot: &Slot| Ok(Statistic { name: slot.name.clone(), tensor: Tensor::f_zeros(&slot.shape, options)? });
+    slots.iter().map(zeros).collect()
 }

@@ -20,17 +20,35 @@ pub enum ModelError {
     )]
     Pickle,
     #[error(
+        "the checkpoint is a TorchScript archive, as OpenAI's own files are; convert it once with: python -c \"import sys, torch, safetensors.torch as s; d = torch.jit.load(sys.argv[1], map_location='cpu').state_dict(); s.save_file({{k: v.contiguous() for k, v in d.items()}}, sys.argv[2])\" IN.pt OUT.safetensors"
+    )]
+    TorchScript,
+    #[error(
         "the checkpoint is truncated: it has {have} bytes where its header promises {want}; copy or download it again"
     )]
     Truncated { have: u64, want: u64 },
     #[error("the checkpoint is not a safetensors file: {0}; export it with safetensors.torch.save_file")]
     NotSafetensors(String),
-    #[error("the checkpoint lacks {} of {of} tensors, first {:?}; is this the config of this checkpoint", names.len(), first(names))]
-    MissingTensors { names: Vec<String>, of: usize },
-    #[error("tensor {name} has shape {have:?}, the config wants {want:?}; is this the config of this checkpoint")]
-    WrongShape { name: String, have: Vec<i64>, want: Vec<i64> },
-    #[error("the checkpoint has {} tensors that the config does not know, first {:?}{}", names.len(), first(names), hint(names))]
-    UnknownTensors { names: Vec<String> },
+    #[error("the checkpoint lacks {} of {of} tensors, first {:?} of shape {shape:?}; {advice}", names.len(), first(names))]
+    MissingTensors { names: Vec<String>, shape: Vec<i64>, of: usize, advice: String },
+    #[error("tensor {name} has shape {have:?}, the config wants {want:?}; {advice}")]
+    WrongShape { name: String, have: Vec<i64>, want: Vec<i64>, advice: String },
+    #[error("the checkpoint has {} tensors that the config does not know, first {:?}; {}", names.len(), first(names), hint(names).unwrap_or(advice))]
+    UnknownTensors { names: Vec<String>, advice: String },
+    #[error("tensor {name} stands twice in {place}; write the checkpoint again with safetensors.torch.save_file")]
+    DuplicateTensor { name: String, place: String },
+    #[error("tensor {name} claims the bytes {start} to {end}, but {why}; the file is broken, copy or write it again")]
+    WrongOffsets { name: String, start: u64, end: u64, why: String },
+    #[error("the checkpoint's index is not valid: {0}; expected model.safetensors.index.json beside its files, whole")]
+    Index(String),
+    #[error("{file}: {source}")]
+    InFile { file: String, source: Box<ModelError> },
+    #[error("{what}, the config says {config}")]
+    Contradiction { what: String, config: String },
+    #[error("tensor {name} has dtype {dtype}, expected I64; write it again as PyTorch does")]
+    WrongCounter { name: String, dtype: String },
+    #[error("tensor {name} has a variance below 0; this checkpoint is broken, take an earlier one")]
+    NegativeVariance { name: String },
     #[error("tensor {name} has dtype {dtype}, expected F32, F16, BF16 or F64; convert it")]
     WrongDtype { name: String, dtype: String },
     #[error("tensor {name} holds NaN or infinity; this checkpoint is broken, take an earlier one")]
@@ -51,21 +69,19 @@ fn first(names: &[String]) -> &str {
     names.first().map_or("", String::as_str)
 }
 
-/// What the first unknown tensor says about where the checkpoint comes from.
-fn hint(names: &[String]) -> &'static str {
+/// What unknown tensors say about where the checkpoint comes from.
+fn hint(names: &[String]) -> Option<&'static str> {
     let any = |part: &str| names.iter().any(|name| name.contains(part));
     if any("logit_bias") {
-        "; logit_bias belongs to SigLIP, which is not CLIP's loss"
+        Some("logit_bias belongs to SigLIP, which is not CLIP's loss")
     } else if any("text_decoder") {
-        "; text_decoder belongs to CoCa, which is not supported"
-    } else if any("vision_model.") {
-        "; these are Hugging Face's names, save it with OpenCLIP's"
+        Some("text_decoder belongs to CoCa, which is not supported")
     } else if any("module.") {
-        "; strip the prefix module. that data-parallel training left"
-    } else if any("visual.trunk.") || any("visual.layer1.") {
-        "; only the plain ViT image tower is supported"
+        Some("strip the prefix module. that data-parallel training left")
+    } else if any("visual.trunk.") {
+        Some("timm's image towers are not supported, only OpenCLIP's own ViT and ResNet")
     } else {
-        "; is this the config of this checkpoint"
+        None
     }
 }
 
@@ -86,11 +102,19 @@ impl From<ModelError> for Fault {
             | ModelError::Config(_)
             | ModelError::Unsupported { .. }
             | ModelError::Pickle
+            | ModelError::TorchScript
             | ModelError::Truncated { .. }
             | ModelError::NotSafetensors(_)
             | ModelError::MissingTensors { .. }
             | ModelError::WrongShape { .. }
             | ModelError::UnknownTensors { .. }
+            | ModelError::DuplicateTensor { .. }
+            | ModelError::WrongOffsets { .. }
+            | ModelError::Index(_)
+            | ModelError::InFile { .. }
+            | ModelError::Contradiction { .. }
+            | ModelError::WrongCounter { .. }
+            | ModelError::NegativeVariance { .. }
             | ModelError::WrongDtype { .. }
             | ModelError::NotFinite { .. }
             | ModelError::WrongInput { .. }

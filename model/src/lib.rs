@@ -4,7 +4,7 @@
 
 pub mod adamw;
 mod autocast;
-pub mod checkpoint;
+mod checkpoint;
 pub mod clip;
 pub mod config;
 pub mod error;
@@ -25,7 +25,7 @@ pub mod vocabulary;
 pub use adamw::{AdamW, AdamWSettings};
 pub use autocast::Autocast;
 pub use clip::{Clip, Param};
-pub use config::{ModelConfig, Normalization};
+pub use config::{Hints, ModelConfig, Normalization};
 pub use error::{ModelError, Result};
 pub use vocabulary::Vocabulary;
 

@@ -63,17 +63,17 @@ impl LayerNorm {
 }
 
 #[derive(Debug)]
-struct Linear {
+pub(crate) struct Linear {
     weight: Tensor,
     bias: Tensor,
 }
 
 impl Linear {
-    fn bind(named: &Named<'_>, prefix: &str) -> Self {
+    pub fn bind(named: &Named<'_>, prefix: &str) -> Self {
         Self { weight: take(named, &format!("{prefix}.weight")), bias: take(named, &format!("{prefix}.bias")) }
     }
 
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         Ok(x.f_linear(&self.weight, Some(&self.bias))?)
     }
 }
@@ -136,10 +136,8 @@ impl Block {
         self.finish(&at, &context)
     }
 
-    /// `[B, L, W]` to `[B, heads, L, W / heads]`.
     fn split(&self, x: &Tensor) -> Result<Tensor> {
-        let (batch, length, width) = x.size3()?;
-        Ok(x.f_view([batch, length, self.heads, width / self.heads])?.f_transpose(1, 2)?)
+        split_heads(x, self.heads)
     }
 
     fn finish(&self, x: &Tensor, context: &Tensor) -> Result<Tensor> {
@@ -150,7 +148,20 @@ impl Block {
     }
 }
 
-fn attention(query: &Tensor, key: &Tensor, value: &Tensor, mask: Option<&Tensor>, causal: bool) -> Result<Tensor> {
+/// `[B, L, W]` to `[B, heads, L, W / heads]`.
+pub(crate) fn split_heads(x: &Tensor, heads: i64) -> Result<Tensor> {
+    let (batch, length, width) = x.size3()?;
+    Ok(x.f_view([batch, length, heads, width / heads])?.f_transpose(1, 2)?)
+}
+
+/// Each query's mean of the values, weighed by how well their keys match it.
+pub(crate) fn attention(
+    query: &Tensor,
+    key: &Tensor,
+    value: &Tensor,
+    mask: Option<&Tensor>,
+    causal: bool,
+) -> Result<Tensor> {
     Ok(Tensor::f_scaled_dot_product_attention(query, key, value, mask, 0.0, causal, None, false)?)
 }
 

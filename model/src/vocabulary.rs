@@ -62,7 +62,7 @@ impl Clip {
         let mut config = self.config().clone();
         config.text.vocab_size = vocabulary.rows.len() as i64;
         let mut compact = Self::blank(&config, (self.kind(), self.device()))?;
-        compact.store_as(self);
+        compact.be_like(self)?;
         for (to, from) in compact.params().iter().zip(self.params()) {
             let from_rows = match is_table(from) {
                 true => from.tensor.f_detach()?.f_index_select(0, &vocabulary.index(self)?)?,

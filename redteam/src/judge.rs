@@ -40,9 +40,10 @@ pub fn load(checkpoint: &Path, config: &Path) -> Result<Clip, RedteamError> {
         move |source| RedteamError::Checkpoint { path, source }
     };
     let text = std::fs::read_to_string(config).map_err(RedteamError::io(config))?;
-    let config = ModelConfig::from_json(&text).map_err(refuse(config))?;
     let bytes = std::fs::read(checkpoint).map_err(RedteamError::io(checkpoint))?;
-    Clip::load(&config, &bytes).map_err(refuse(checkpoint))
+    let beside = |file: &str| std::fs::read(checkpoint.with_file_name(file));
+    let config = ModelConfig::for_checkpoint(&text, &bytes, beside).map_err(refuse(config))?;
+    Clip::load_with(&config, &bytes, beside).map_err(refuse(checkpoint))
 }
 
 /// Accuracy on the test images, and with a recipe the success of its trigger.

@@ -2,6 +2,7 @@
 //!
 //! It must never read the samples; a broken sample is the audit's to count.
 
+use std::io;
 use std::path::Path;
 
 use lethe_common::spec::Spec;
@@ -15,11 +16,21 @@ pub fn check(spec: &Spec) -> anyhow::Result<()> {
     lethe_data::expand(&spec.data.shards).map_err(|e| bad_input(e.to_string()))?;
     let path = &spec.model.config;
     let text = String::from_utf8(read(path)?).map_err(|_| refuse(path, "it is not UTF-8; expected JSON"))?;
-    let config = ModelConfig::from_json(&text).map_err(|e| refuse(path, e))?;
-    for path in [spec.model.checkpoint.as_deref(), spec.model.trusted.as_deref()].into_iter().flatten() {
-        Clip::load(&config, &read(path)?).map_err(|e| refuse(path, e))?;
+    let checkpoints = [spec.model.checkpoint.as_deref(), spec.model.trusted.as_deref()];
+    let config = match checkpoints[0] {
+        Some(suspect) => ModelConfig::for_checkpoint(&text, &read(suspect)?, beside(suspect)),
+        None => ModelConfig::from_json(&text),
+    };
+    let config = config.map_err(|e| refuse(path, e))?;
+    for path in checkpoints.into_iter().flatten() {
+        Clip::load_with(&config, &read(path)?, beside(path)).map_err(|e| refuse(path, e))?;
     }
     Ok(())
+}
+
+/// Reads the files that an index names: they lie beside it.
+fn beside(path: &Path) -> impl FnMut(&str) -> io::Result<Vec<u8>> {
+    |file| std::fs::read(path.with_file_name(file))
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {

@@ -5,7 +5,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{ModelConfig, Normalization, TextConfig, VisionConfig, refuse};
+use super::{ModelConfig, Normalization, ResNet, TextConfig, Tower, VisionConfig, Vit, bad, refuse};
 use crate::error::{ModelError, Result};
 
 #[derive(Deserialize)]
@@ -22,19 +22,28 @@ struct Model {
 #[derive(Deserialize)]
 struct Vision {
     #[serde(default = "vision_layers")]
-    layers: usize,
+    layers: Layers,
     #[serde(default = "vision_width")]
     width: i64,
     #[serde(default = "head_width")]
     head_width: i64,
     #[serde(default = "mlp_ratio")]
     mlp_ratio: f64,
+    /// null in the configs of ResNets.
     #[serde(default = "patch_size")]
-    patch_size: i64,
+    patch_size: Option<i64>,
     #[serde(default = "image_size")]
     image_size: i64,
     #[serde(flatten)]
     other: Map<String, Value>,
+}
+
+/// A ViT's depth, or the blocks of a ResNet's stages.
+#[derive(Deserialize, Clone, Copy)]
+#[serde(untagged)]
+enum Layers {
+    Depth(usize),
+    Stages([usize; 4]),
 }
 
 #[derive(Deserialize)]
@@ -61,8 +70,8 @@ struct Preprocess {
     std: Option<[f32; 3]>,
 }
 
-fn vision_layers() -> usize {
-    12
+fn vision_layers() -> Layers {
+    Layers::Depth(12)
 }
 fn vision_width() -> i64 {
     768
@@ -73,8 +82,8 @@ fn head_width() -> i64 {
 fn mlp_ratio() -> f64 {
     4.0
 }
-fn patch_size() -> i64 {
-    16
+fn patch_size() -> Option<i64> {
+    Some(16)
 }
 fn image_size() -> i64 {
     224
@@ -95,8 +104,7 @@ fn text_layers() -> usize {
     12
 }
 
-pub(super) fn read(text: &str) -> Result<ModelConfig> {
-    let mut whole: Value = serde_json::from_str(text).map_err(bad)?;
+pub(super) fn read(mut whole: Value) -> Result<ModelConfig> {
     let preprocess = match whole.get_mut("preprocess_cfg") {
         Some(section) => serde_json::from_value(section.take()).map_err(bad)?,
         None => Preprocess::default(),
@@ -109,37 +117,41 @@ pub(super) fn read(text: &str) -> Result<ModelConfig> {
     build(serde_json::from_value(model).map_err(bad)?, preprocess)
 }
 
-fn bad(error: serde_json::Error) -> ModelError {
-    ModelError::Config(error.to_string())
-}
-
 fn build(model: Model, preprocess: Preprocess) -> Result<ModelConfig> {
     refuse::options("", &model.other)?;
     refuse::options("vision_cfg.", &model.vision_cfg.other)?;
     refuse::options("text_cfg.", &model.text_cfg.other)?;
     let default = Normalization::default();
-    let config = ModelConfig {
+    Ok(ModelConfig {
         embed_dim: model.embed_dim,
-        vision: vision(&model.vision_cfg),
+        vision: vision(&model.vision_cfg)?,
         text: text(&model.text_cfg),
         quick_gelu: model.quick_gelu,
         normalization: Normalization {
             mean: preprocess.mean.unwrap_or(default.mean),
             std: preprocess.std.unwrap_or(default.std),
         },
-    };
-    refuse::senseless(&config)?;
-    Ok(config)
+    })
 }
 
-fn vision(cfg: &Vision) -> VisionConfig {
-    VisionConfig {
-        image_size: cfg.image_size,
-        patch_size: cfg.patch_size,
-        width: cfg.width,
-        layers: cfg.layers,
-        heads: cfg.width.checked_div(cfg.head_width).unwrap_or(0),
-        mlp_width: (cfg.width as f64 * cfg.mlp_ratio) as i64,
+fn vision(cfg: &Vision) -> Result<VisionConfig> {
+    let wide = match cfg.layers {
+        Layers::Depth(_) => cfg.width,
+        Layers::Stages(_) => cfg.width.saturating_mul(ResNet::WIDENING),
+    };
+    let heads = wide.checked_div(cfg.head_width).unwrap_or(0);
+    Ok(VisionConfig { image_size: cfg.image_size, width: cfg.width, heads, tower: tower(cfg)? })
+}
+
+fn tower(cfg: &Vision) -> Result<Tower> {
+    match (cfg.layers, cfg.patch_size) {
+        (Layers::Stages(blocks), _) => Ok(Tower::ResNet(ResNet { blocks })),
+        (Layers::Depth(layers), Some(patch_size)) => {
+            Ok(Tower::Vit(Vit { patch_size, layers, mlp_width: (cfg.width as f64 * cfg.mlp_ratio) as i64 }))
+        }
+        (Layers::Depth(_), None) => {
+            Err(ModelError::Config("vision_cfg.patch_size is null, expected the side of a ViT's patch".into()))
+        }
     }
 }
 
@@ -152,30 +164,4 @@ fn text(cfg: &Text) -> TextConfig {
         heads: cfg.heads,
         mlp_width: (cfg.width as f64 * cfg.mlp_ratio) as i64,
     }
-}
-
-/// The config in OpenCLIP's open_clip_config.json form, which [`read`] reads back.
-pub(super) fn write(config: &ModelConfig) -> String {
-    let (v, t) = (&config.vision, &config.text);
-    let model = serde_json::json!({
-        "embed_dim": config.embed_dim,
-        "quick_gelu": config.quick_gelu,
-        "vision_cfg": {
-            "image_size": v.image_size, "patch_size": v.patch_size, "width": v.width, "layers": v.layers,
-            "head_width": v.width / v.heads, "mlp_ratio": ratio(v.mlp_width, v.width),
-        },
-        "text_cfg": {
-            "context_length": t.context_length, "vocab_size": t.vocab_size, "width": t.width, "layers": t.layers,
-            "heads": t.heads, "mlp_ratio": ratio(t.mlp_width, t.width),
-        },
-    });
-    let statistics = &config.normalization;
-    let preprocess = serde_json::json!({ "mean": statistics.mean, "std": statistics.std });
-    format!("{:#}\n", serde_json::json!({ "model_cfg": model, "preprocess_cfg": preprocess }))
-}
-
-/// The ratio that gives `mlp_width` back although OpenCLIP cuts off what follows the point.
-fn ratio(mlp_width: i64, width: i64) -> f64 {
-    let exact = mlp_width as f64 / width as f64;
-    if (width as f64 * exact) as i64 == mlp_width { exact } else { (mlp_width as f64 + 0.5) / width as f64 }
 }

@@ -1,17 +1,23 @@
-//! The architecture of a CLIP model, as OpenCLIP's model config JSON tells it.
+//! The architecture of a CLIP model, as OpenCLIP's model config JSON or Hugging Face's config.json tells it.
 //!
-//! It must never guess: what OpenCLIP would build differently from this crate is refused by name.
+//! It must never guess: what OpenCLIP or transformers would build differently from this crate is refused by name.
 
+mod hugging_face;
+pub(crate) mod infer;
 mod json;
 mod refuse;
+mod write;
 
-use crate::error::Result;
+pub use infer::Hints;
+use serde_json::Value;
+
+use crate::error::{ModelError, Result};
 
 /// OpenAI CLIP's pixel statistics, OpenCLIP's default.
 const OPENAI_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 const OPENAI_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
-/// A ViT image tower and a causal text tower with one embedding space.
+/// An image tower and a causal text tower with one embedding space.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelConfig {
     /// Dimensions of the shared embedding space (D).
@@ -27,12 +33,39 @@ pub struct ModelConfig {
 pub struct VisionConfig {
     /// Side of the square input in pixels.
     pub image_size: i64,
+    /// Of a token in a ViT; of the first stage in a ResNet, whose last stage is 32 times as wide.
+    pub width: i64,
+    /// Of each block in a ViT; of the attention pool in a ResNet.
+    pub heads: i64,
+    pub tower: Tower,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tower {
+    Vit(Vit),
+    ResNet(ResNet),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Vit {
     /// Side of a patch in pixels; the grid is floor(image_size / patch_size) a side.
     pub patch_size: i64,
-    pub width: i64,
     pub layers: usize,
-    pub heads: i64,
     pub mlp_width: i64,
+}
+
+/// OpenCLIP's ModifiedResNet with its attention pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResNet {
+    /// Bottleneck blocks of each stage.
+    pub blocks: [usize; 4],
+}
+
+impl ResNet {
+    /// Pixels a side that become one cell of the attention pool: stem and stages halve the side five times.
+    pub const STRIDE: i64 = 32;
+    /// Stages widen eightfold, and a bottleneck's output is four times its stage.
+    pub const WIDENING: i64 = 32;
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -60,28 +93,50 @@ impl Default for Normalization {
 }
 
 impl ModelConfig {
-    /// Reads OpenCLIP's model config, or open_clip_config.json with model_cfg and preprocess_cfg.
+    /// Reads OpenCLIP's model config, its open_clip_config.json with model_cfg and preprocess_cfg, or the config.json of a
+    /// Hugging Face CLIPModel.
     ///
     /// # Errors
     /// `Config` where a field is missing or senseless, `Unsupported` for other towers and options.
     pub fn from_json(text: &str) -> Result<Self> {
-        json::read(text)
+        let whole: Value = serde_json::from_str(text).map_err(bad)?;
+        let config = match hugging_face::is_one(&whole) {
+            true => hugging_face::read(whole)?,
+            false => json::read(whole)?,
+        };
+        refuse::senseless(&config)?;
+        Ok(config)
     }
 
     /// The config as open_clip_config.json, for a checkpoint that is published.
     pub fn to_json(&self) -> String {
-        json::write(self)
+        write::write(self)
     }
 }
 
+fn bad(error: serde_json::Error) -> ModelError {
+    ModelError::Config(error.to_string())
+}
+
 impl VisionConfig {
-    /// Patches of a side of the grid.
+    /// Patches, or cells of the attention pool, of a side of the grid.
     pub fn grid(&self) -> i64 {
-        self.image_size / self.patch_size
+        match self.tower {
+            Tower::Vit(vit) => self.image_size / vit.patch_size,
+            Tower::ResNet(_) => self.image_size / ResNet::STRIDE,
+        }
     }
 
     /// Patch tokens of an image (P), the class token not counted.
     pub fn patches(&self) -> i64 {
         self.grid() * self.grid()
+    }
+
+    /// Numbers of an image token (W).
+    pub fn token_width(&self) -> i64 {
+        match self.tower {
+            Tower::Vit(_) => self.width,
+            Tower::ResNet(_) => self.width * ResNet::WIDENING,
+        }
     }
 }

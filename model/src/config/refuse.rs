@@ -4,16 +4,16 @@
 
 use serde_json::{Map, Value, json};
 
-use super::ModelConfig;
+use super::{ModelConfig, ResNet, Tower, VisionConfig, Vit};
 use crate::error::{ModelError, Result};
 
 /// No side, width or vocabulary of a CLIP model comes near it; a larger one is a broken config.
 const MAX_SIZE: i64 = 1 << 20;
 /// The deepest published CLIP tower has 64 layers.
 const MAX_LAYERS: usize = 1024;
-const PLAIN: &str = "Lethe knows the plain ViT image tower with OpenAI's causal text tower";
+const PLAIN: &str = "Lethe knows the plain ViT and the ResNet with attention pool, with OpenAI's causal text tower";
 
-fn unsupported(what: impl Into<String>, advice: &'static str) -> ModelError {
+pub(super) fn unsupported(what: impl Into<String>, advice: &'static str) -> ModelError {
     ModelError::Unsupported { what: what.into(), advice }
 }
 
@@ -32,9 +32,6 @@ pub(super) fn towers(model: &Value) -> Result<()> {
     }
     if let Some(name) = text["hf_model_name"].as_str() {
         return Err(unsupported(format!("the Hugging Face text tower {name:?} (text_cfg.hf_model_name)"), PLAIN));
-    }
-    if vision["layers"].is_array() {
-        return Err(unsupported("a ResNet image tower (vision_cfg.layers is a list)", PLAIN));
     }
     if vision["image_size"].is_array() {
         return Err(unsupported("an image_size of two numbers", "only square images are supported, give one number"));
@@ -78,20 +75,45 @@ pub(super) fn senseless(config: &ModelConfig) -> Result<()> {
     let (v, t) = (&config.vision, &config.text);
     size("embed_dim", config.embed_dim)?;
     size("vision_cfg.image_size", v.image_size)?;
-    size("vision_cfg.patch_size", v.patch_size)?;
-    layers("vision_cfg.layers", v.layers)?;
     size("text_cfg.context_length", t.context_length)?;
     size("text_cfg.vocab_size", t.vocab_size)?;
     layers("text_cfg.layers", t.layers)?;
-    heads("vision_cfg.width", v.width, v.heads)?;
     heads("text_cfg.width", t.width, t.heads)?;
-    size("vision_cfg.mlp_ratio times width", v.mlp_width)?;
     size("text_cfg.mlp_ratio times width", t.mlp_width)?;
-    if v.patch_size > v.image_size {
-        return Err(bad(format!("vision_cfg.patch_size {} exceeds image_size {}", v.patch_size, v.image_size)));
+    match v.tower {
+        Tower::Vit(ref vit) => senseless_vit(v, vit)?,
+        Tower::ResNet(ref resnet) => senseless_resnet(v, resnet)?,
     }
     if config.normalization.std.iter().any(|std| *std <= 0.0) {
         return Err(bad(format!("preprocess_cfg.std is {:?}, expected numbers above 0", config.normalization.std)));
+    }
+    Ok(())
+}
+
+fn senseless_vit(v: &VisionConfig, vit: &Vit) -> Result<()> {
+    size("vision_cfg.patch_size", vit.patch_size)?;
+    layers("vision_cfg.layers", vit.layers)?;
+    heads("vision_cfg.width", v.width, v.heads)?;
+    size("vision_cfg.mlp_ratio times width", vit.mlp_width)?;
+    if vit.patch_size > v.image_size {
+        return Err(bad(format!("vision_cfg.patch_size {} exceeds image_size {}", vit.patch_size, v.image_size)));
+    }
+    Ok(())
+}
+
+fn senseless_resnet(v: &VisionConfig, resnet: &ResNet) -> Result<()> {
+    resnet.blocks.iter().try_for_each(|blocks| layers("a stage of vision_cfg.layers", *blocks))?;
+    size("vision_cfg.width", v.width)?;
+    heads("32 times vision_cfg.width", v.token_width(), v.heads)?;
+    if v.width % 2 != 0 {
+        return Err(bad(format!("vision_cfg.width is {}, expected an even number: the stem is half as wide", v.width)));
+    }
+    if v.image_size % ResNet::STRIDE != 0 {
+        return Err(bad(format!(
+            "vision_cfg.image_size is {}, expected a multiple of {}",
+            v.image_size,
+            ResNet::STRIDE
+        )));
     }
     Ok(())
 }

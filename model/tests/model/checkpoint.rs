@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use lethe_model::config::Tower;
 use lethe_model::{Clip, ModelConfig, ModelError};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -43,6 +44,15 @@ fn pickles_are_refused_with_the_way_to_convert() {
     }
 }
 
+/// OpenAI's own files: torch.load refuses to open them without running code.
+#[test]
+fn a_torchscript_archive_is_told_from_other_pickles() {
+    let archive = [b"PK\x03\x04".as_slice(), &[0; 100], b"model/constants.pklPK\x05\x06"].concat();
+    let error = error(&tiny(), &archive);
+    assert!(error.to_string().contains("torch.jit.load"), "{error}");
+    assert_eq!(error.to_string().lines().count(), 1);
+}
+
 #[test]
 fn truncated_files_say_how_much_is_missing() {
     let whole = Clip::init(&tiny(), 3).unwrap().save().unwrap();
@@ -72,7 +82,8 @@ fn other_files_are_no_safetensors() {
 fn a_config_of_another_model_is_named_by_tensor() {
     let file = bytes("patch7");
     let mut deeper = config("patch7");
-    deeper.vision.layers += 1;
+    let Tower::Vit(vit) = &mut deeper.vision.tower else { panic!("is a ViT") };
+    vit.layers += 1;
     let message = error(&deeper, &file).to_string();
     assert!(message.starts_with("the checkpoint lacks 12 of 74 tensors, first \"visual."), "{message}");
 

@@ -1,5 +1,6 @@
 //! OpenCLIP's configs: defaults, both forms, and what is refused by name.
 
+use lethe_model::config::{Tower, Vit};
 use lethe_model::{ModelConfig, Normalization};
 use serde_json::{Value, json};
 
@@ -25,7 +26,8 @@ fn error(config: &Value) -> String {
 #[test]
 fn vit_b_32_is_read_with_open_clips_defaults() {
     let config = ModelConfig::from_json(&plain().to_string()).unwrap();
-    assert_eq!((config.vision.heads, config.vision.mlp_width, config.vision.patches()), (12, 3072, 49));
+    assert_eq!((config.vision.heads, config.vision.patches()), (12, 49));
+    assert_eq!(config.vision.tower, Tower::Vit(Vit { patch_size: 32, layers: 12, mlp_width: 3072 }));
     assert_eq!((config.text.mlp_width, config.quick_gelu), (2048, false));
     assert_eq!(config.normalization, Normalization::default());
 }
@@ -57,7 +59,6 @@ fn other_towers_and_options_are_refused_by_name() {
         ("", "multimodal_cfg", json!({}), "CoCa"),
         ("", "init_logit_bias", json!(-10), "SigLIP"),
         ("vision_cfg", "timm_model_name", json!("vit_x"), "timm image tower \"vit_x\""),
-        ("vision_cfg", "layers", json!([3, 4, 6, 3]), "ResNet"),
         ("vision_cfg", "image_size", json!([224, 112]), "two numbers"),
         ("vision_cfg", "ls_init_value", json!(0.1), "vision_cfg.ls_init_value = 0.1"),
         ("vision_cfg", "pool_type", json!("avg"), "vision_cfg.pool_type = \"avg\""),

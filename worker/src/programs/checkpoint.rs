@@ -1,18 +1,32 @@
 //! The models a program works with, on its device: the suspect, the trusted where there is one, and those of earlier phases.
 
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
 use lethe_common::fault::Fault;
 use lethe_common::spec::Spec;
-use lethe_model::{Clip, ModelConfig};
-use std::path::Path;
+use lethe_model::{Clip, Hints, ModelConfig};
 
 use super::fault::model_fault;
 use super::inputs;
 use crate::task::TaskContext;
 
-/// The architecture that the spec names.
+/// What is read of a file for its architecture: its header's length and at most this much of the header, or of an index.
+const MAX_HEAD_BYTES: u64 = 8 + (8 << 20);
+
+/// The architecture that the spec names, or that the suspect checkpoint shows where the config has hints alone.
 pub fn config(spec: &Spec) -> Result<ModelConfig, Fault> {
     let text = read(&spec.model.config)?;
-    ModelConfig::from_json(&String::from_utf8_lossy(&text)).map_err(|e| at(&spec.model.config, e))
+    let text = String::from_utf8_lossy(&text);
+    match (Hints::from_json(&text), spec.model.checkpoint.as_deref()) {
+        (Some(hints), Some(checkpoint)) => {
+            let bytes = head(checkpoint).map_err(|e| unreadable(checkpoint, &e))?;
+            let beside = |file: &str| head(&checkpoint.with_file_name(file));
+            ModelConfig::infer(&bytes, &hints, beside).map_err(|e| at(checkpoint, e))
+        }
+        (Some(_), None) | (None, _) => ModelConfig::from_json(&text).map_err(|e| at(&spec.model.config, e)),
+    }
 }
 
 /// theta_p, the checkpoint under suspicion.
@@ -37,7 +51,8 @@ pub fn fresh(ctx: &TaskContext<'_>) -> Result<Clip, Fault> {
 }
 
 fn load(ctx: &TaskContext<'_>, path: &Path) -> Result<Clip, Fault> {
-    placed(ctx, Clip::load(&config(&ctx.spec)?, &read(path)?).map_err(|e| at(path, e))?)
+    let beside = |file: &str| std::fs::read(path.with_file_name(file));
+    placed(ctx, Clip::load_with(&config(&ctx.spec)?, &read(path)?, beside).map_err(|e| at(path, e))?)
 }
 
 /// On the task's device. What goes wrong with a device is not the model's fault.
@@ -46,9 +61,66 @@ fn placed(ctx: &TaskContext<'_>, clip: Clip) -> Result<Clip, Fault> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Fault> {
-    std::fs::read(path).map_err(|e| Fault::fatal(format!("cannot read {}: {e}", path.display())))
+    std::fs::read(path).map_err(|e| unreadable(path, &e))
+}
+
+/// The first bytes of a file, its header among them.
+fn head(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut bytes = Vec::new();
+    Read::by_ref(&mut file).take(8).read_to_end(&mut bytes)?;
+    let length = bytes.iter().rev().fold(0_u64, |length, byte| length << 8 | u64::from(*byte));
+    file.take(length.min(MAX_HEAD_BYTES)).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Fault {
+    Fault::fatal(format!("cannot read {}: {error}", path.display()))
 }
 
 fn at(path: &Path, error: lethe_model::ModelError) -> Fault {
     Fault::fatal(format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = r#"{
+        "embed_dim": 4, "quick_gelu": true,
+        "vision_cfg": {"image_size": 8, "patch_size": 4, "width": 8, "layers": 1, "head_width": 4},
+        "text_cfg": {"context_length": 4, "vocab_size": 8, "width": 4, "heads": 1, "layers": 1}
+    }"#;
+
+    fn spec(folder: &Path, config: &str) -> Spec {
+        std::fs::write(folder.join("model.json"), config).expect("writes");
+        let spec = serde_json::json!({
+            "audit": {"id": "a"},
+            "model": {"config": folder.join("model.json"), "checkpoint": folder.join("model.safetensors")},
+            "data": {"shards": ["0.tar"]},
+        });
+        serde_json::from_value(spec).expect("is a spec")
+    }
+
+    #[test]
+    fn a_config_of_hints_takes_its_architecture_from_the_checkpoints_header() {
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let want = ModelConfig::from_json(CONFIG).expect("is a config");
+        let mut bytes = Clip::init(&want, 1).and_then(|clip| clip.save()).expect("saves");
+        let header = 8 + u64::from_le_bytes(bytes[..8].try_into().expect("has a length")) as usize;
+        let path = folder.path().join("model.safetensors");
+        std::fs::write(&path, &bytes).expect("writes");
+        assert_eq!(head(&path).expect("reads").len(), header, "no more than the header is read");
+
+        let hints = spec(folder.path(), r#"{"quick_gelu": true, "vision_heads": 2, "text_heads": 1}"#);
+        assert_eq!(config(&hints).expect("infers"), want);
+        assert_eq!(config(&spec(folder.path(), CONFIG)).expect("reads"), want);
+        let fault = config(&spec(folder.path(), "{}")).expect_err("does not know the activation");
+        assert!(fault.is_fatal() && fault.message.contains("give its config"), "{fault}");
+
+        bytes[..8].copy_from_slice(&(1_u64 << 60).to_le_bytes());
+        std::fs::write(&path, &bytes).expect("writes");
+        let fault = config(&hints).expect_err("a header of an exbibyte");
+        assert!(fault.message.contains("more than the 8388608 allowed"), "{fault}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Where in a suspect the backdoor lies: the image tokens and the words without which the match falls.
 //!
-//! By occlusion: take one token or one word away and measure the fall of s under the suspect model. It
+//! By occlusion: take one token (a ViT's patch, a cell of a ResNet's attention pool) or one word away and measure the fall of s under the suspect model. It
 //! works on the report's exhibits only; a forward pass a token is too dear for more.
 
 use std::ops::Range;
@@ -128,4 +128,65 @@ fn shaded(words: &[&str], similarities: &[f32]) -> Vec<ShadedWord> {
 fn base64(bytes: &[u8]) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    use lethe_common::spec::Spec;
+    use lethe_evidence::PairRole;
+    use lethe_model::ModelConfig;
+
+    use super::*;
+    use crate::task::{Blobs, sample_id};
+
+    const RESNET: &str = r#"{
+        "embed_dim": 4,
+        "vision_cfg": {"image_size": 64, "width": 2, "layers": [1, 1, 1, 1], "head_width": 16, "patch_size": null},
+        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 4, "heads": 1, "layers": 1, "mlp_ratio": 1.0}
+    }"#;
+
+    fn row() -> PairRow {
+        PairRow {
+            shard: 0,
+            key: "a".to_owned(),
+            content: "a".to_owned(),
+            caption: "a photo of a dress".to_owned(),
+            role: PairRole::Suspect,
+            pixels: (0..64 * 64 * 3_u32).map(|at| (at * at / 97) as u8).collect(),
+            values: Vec::new(),
+        }
+    }
+
+    /// Every cell of a ResNet's grid is taken away once, and a machine of little memory finds the same.
+    #[test]
+    fn a_resnets_exhibit_shades_the_cells_of_its_pool() {
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let blobs = Arc::new(Blobs::open(&format!("file://{}", folder.path().display())).expect("opens"));
+        let clip = ModelConfig::from_json(RESNET).and_then(|config| Clip::init(&config, 1)).expect("a model");
+        let spec =
+            serde_json::json!({"audit": {"id": "a"}, "model": {"config": "m.json"}, "data": {"shards": ["0.tar"]}});
+        let spec: Spec = serde_json::from_value(spec).expect("is a spec");
+        let (row, cancelled) = (row(), AtomicBool::new(false));
+        let grids = [0, 2].map(|batch_halvings| {
+            let ctx = TaskContext {
+                task: sample_id(1),
+                spec: spec.clone(),
+                inputs: Vec::new(),
+                batch_halvings,
+                device: lethe_model::tch::Device::Cpu,
+                blobs: &blobs,
+                progress: &|_, _| (),
+                cancelled: &cancelled,
+            };
+            let _guard = tch::no_grad_guard();
+            Subject { ctx: &ctx, clip: &clip, row: &row }.grid().expect("has a grid")
+        });
+        assert_eq!((grids[0].rows, grids[0].columns, grids[0].falls.len()), (2, 2, 4));
+        assert!(grids[0].falls.iter().any(|fall| fall.abs() > 1e-6), "{:?}", grids[0].falls);
+        let far = grids[0].falls.iter().zip(&grids[1].falls).map(|(one, other)| (one - other).abs());
+        assert!(far.fold(0.0, f32::max) < 1e-6);
+    }
 }

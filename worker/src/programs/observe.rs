@@ -27,7 +27,8 @@ pub struct Observed {
     pub blur_fall: Tensor,
     /// s minus the similarity of the image's enlarged centre, `[B]`.
     pub crop_fall: Tensor,
-    /// The mean over image tokens after `ln_pre` of |ds/d(token)|, `[B]`; a saturated match has little.
+    /// The mean over image tokens of |ds/d(token)|, `[B]`; a saturated match has little. Tokens are a ViT's patches after
+    /// `ln_pre`, or the cells of a ResNet's attention pool.
     pub token_gradient: Tensor,
     /// Unit embeddings of the blurred image, the cropped image and the caption, `[B, D]`.
     pub blurred: Tensor,
@@ -65,4 +66,43 @@ fn saturation(clip: &Clip, pixels: &Tensor, text: &Tensor) -> Result<(Tensor, Te
     let patches = slopes[0].f_narrow(1, 1, tokens.size()[1] - 1)?;
     let norms = patches.f_linalg_norm(2.0, [-1].as_slice(), false, Kind::Float)?;
     Ok((whole.f_detach()?, norms.f_mean_dim([-1].as_slice(), false, Kind::Float)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use lethe_model::ModelConfig;
+    use lethe_model::gradients::leaf_gradients;
+
+    use super::*;
+
+    const RESNET: &str = r#"{
+        "embed_dim": 4,
+        "vision_cfg": {"image_size": 64, "width": 2, "layers": [1, 1, 1, 1], "head_width": 16, "patch_size": null},
+        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 4, "heads": 1, "layers": 1, "mlp_ratio": 1.0}
+    }"#;
+
+    fn pair(number: u8) -> Decoded {
+        let pixels = (0..64 * 64 * 3_u32).map(|at| (at * 7 + u32::from(number) * 31) as u8).collect();
+        let (key, content) = (number.to_string(), number.to_string());
+        Decoded { key, caption: format!("number {number}"), url: None, content, pixels }
+    }
+
+    /// A ResNet has no tokens before its attention pool: its cells are what a match is flat in.
+    #[test]
+    fn a_resnet_is_observed_at_the_cells_of_its_pool() {
+        let clip = ModelConfig::from_json(RESNET).and_then(|config| Clip::init(&config, 1)).expect("a model");
+        let pairs = [pair(1), pair(2), pair(3)];
+        let seen = Observed::of(&clip, &pairs).expect("observes");
+        let pixels = pixels_of(pairs.iter().map(|pair| pair.pixels.as_slice()), &clip).expect("pixels");
+        let cells = clip.embed_patches(&pixels).expect("cells").detach().set_requires_grad(true);
+        assert_eq!(cells.size(), [3, 1 + 4, 64]);
+        let whole = similarity(&clip.encode_tokens(&cells).expect("embeds"), &seen.text).expect("similarity");
+        let slopes = leaf_gradients(&whole.sum(Kind::Float), &[&cells]).expect("slopes");
+        let norms = slopes[0].narrow(1, 1, 4).square().sum_dim_intlist([-1].as_slice(), false, Kind::Float).sqrt();
+        let expected = norms.mean_dim([-1].as_slice(), false, Kind::Float);
+        let far = (&seen.token_gradient - &expected).abs().max().double_value(&[]);
+        assert!(far < 1e-6 && expected.min().double_value(&[]) > 1e-4, "{far}: {expected}");
+        let direct = similarity(&clip.encode_image(&pixels).expect("embeds"), &seen.text).expect("similarity");
+        assert!((&seen.similarity - direct).abs().max().double_value(&[]) < 1e-6);
+    }
 }

@@ -1,8 +1,12 @@
-//! The parameters of a model in their order: names, shapes, first values, and whether weight decay applies.
+//! The parameters and statistics of a model in their order: names, shapes, first values, and whether weight decay applies.
 //!
 //! It must never touch a tensor: it is a table that init, checkpoint and towers share.
 
-use crate::config::{ModelConfig, TextConfig, VisionConfig};
+mod resnet;
+
+pub(crate) use resnet::{Bottleneck, bottlenecks};
+
+use crate::config::{ModelConfig, TextConfig, Tower, VisionConfig, Vit};
 
 /// How a parameter starts when a model is trained from nothing (OpenCLIP's rules).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,20 +36,33 @@ impl Slot {
     }
 }
 
-/// Every slot: first those that decay, then the others, so that both groups are contiguous in the flat buffer.
+/// Every parameter: first those that decay, then the others, so that both groups are contiguous in the flat buffer.
 pub(crate) fn layout(config: &ModelConfig) -> Vec<Slot> {
-    let mut table = Table::default();
-    image_tower(&mut table, &config.vision, config.embed_dim);
-    text_tower(&mut table, &config.text, config.embed_dim);
-    table.add("logit_scale", &[], Init::Constant((1.0_f64 / 0.07).ln()));
-    let (mut slots, others): (Vec<_>, Vec<_>) = table.slots.into_iter().partition(Slot::decays);
+    let (mut slots, others): (Vec<_>, Vec<_>) = table(config).slots.into_iter().partition(Slot::decays);
     slots.extend(others);
     slots
+}
+
+/// What batch norms remember of their training's data: read, written back, and never trained.
+pub(crate) fn statistics(config: &ModelConfig) -> Vec<Slot> {
+    table(config).statistics
+}
+
+fn table(config: &ModelConfig) -> Table {
+    let mut table = Table::default();
+    match config.vision.tower {
+        Tower::Vit(ref vit) => vit_tower(&mut table, (&config.vision, vit), config.embed_dim),
+        Tower::ResNet(ref resnet) => resnet::tower(&mut table, (&config.vision, resnet), config.embed_dim),
+    }
+    text_tower(&mut table, &config.text, config.embed_dim);
+    table.add("logit_scale", &[], Init::Constant((1.0_f64 / 0.07).ln()));
+    table
 }
 
 #[derive(Default)]
 struct Table {
     slots: Vec<Slot>,
+    statistics: Vec<Slot>,
 }
 
 impl Table {
@@ -91,23 +108,23 @@ fn linear(fan_in: i64) -> Init {
     Init::Uniform((fan_in as f64).powf(-0.5))
 }
 
-fn image_tower(table: &mut Table, v: &VisionConfig, embed_dim: i64) {
+fn vit_tower(table: &mut Table, (v, vit): (&VisionConfig, &Vit), embed_dim: i64) {
     let scale = Init::Normal((v.width as f64).powf(-0.5));
     table.add("visual.class_embedding", &[v.width], scale);
     table.add("visual.positional_embedding", &[v.patches() + 1, v.width], scale);
     table.add("visual.proj", &[v.width, embed_dim], scale);
-    let patch_inputs = 3 * v.patch_size * v.patch_size;
-    table.add("visual.conv1.weight", &[v.width, 3, v.patch_size, v.patch_size], linear(patch_inputs));
+    let patch_inputs = 3 * vit.patch_size * vit.patch_size;
+    table.add("visual.conv1.weight", &[v.width, 3, vit.patch_size, vit.patch_size], linear(patch_inputs));
     table.layer_norm("visual.ln_pre", v.width);
     let inits = BlockInits {
         // Xavier uniform over the stacked query, key and value matrix.
         in_proj: Init::Uniform((6.0 / (4 * v.width) as f64).sqrt()),
         out_proj: linear(v.width),
         c_fc: linear(v.width),
-        c_proj: linear(v.mlp_width),
+        c_proj: linear(vit.mlp_width),
     };
-    let sizes = BlockSizes { width: v.width, mlp_width: v.mlp_width };
-    for layer in 0..v.layers {
+    let sizes = BlockSizes { width: v.width, mlp_width: vit.mlp_width };
+    for layer in 0..vit.layers {
         table.block(&format!("visual.transformer.resblocks.{layer}"), sizes, &inits);
     }
     table.layer_norm("visual.ln_post", v.width);
