@@ -12,6 +12,7 @@ import sys
 
 import torch
 
+import density
 import models
 import pictures
 import tokens
@@ -25,6 +26,7 @@ def write_all():
     tokens.write(HERE / "tokens.json")
     models.write(HERE)
     training.write(HERE)
+    density.write(HERE)
     pictures.write(DECODE / "pictures.tar")
     pictures.write_resized(DECODE / "resize.json")
     for path in sorted(HERE.glob("*.json")) + sorted(HERE.glob("*.safetensors")):

@@ -6,6 +6,7 @@
 mod adamw;
 mod checkpoint;
 mod config;
+mod density;
 mod conformance;
 mod gradients;
 mod init;

@@ -6,6 +6,7 @@
 mod backdoor;
 mod captions;
 mod checkpoint;
+mod density;
 mod evaluate;
 mod fault;
 mod gang;
