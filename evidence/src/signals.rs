@@ -2,6 +2,7 @@
 //!
 //! It must never interpret a signal; orientation and choice are the caller's.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -9,11 +10,15 @@ use arrow_array::types::UInt32Type;
 use arrow_array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
 use arrow_schema::DataType;
 use bytes::Bytes;
+use parquet::file::reader::ChunkReader;
 
-use crate::columns::{Layout, field, signal_arrays, signal_values};
+use crate::columns::{Layout, field, one_value_a_signal, rows_at_once, signal_arrays, signal_values};
 use crate::error::EvidenceError;
+use crate::streams::{RowBatches, RowWriter, Shape};
 
 const FIXED_COLUMNS: usize = 4;
+/// About what a row takes in memory.
+const ROW_BYTES: usize = 256;
 
 /// As Parquet: shard, key, content, caption, then the signals.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -50,7 +55,26 @@ impl SignalTable {
     pub fn to_parquet(&self) -> Result<Bytes, EvidenceError> {
         let layout = layout();
         layout.check_values(&self.names, self.rows.iter().map(|row| &row.values))?;
-        layout.write(&self.names, &self.rows, 256, |rows| Ok(arrays(rows, self.names.len())))
+        layout.write(&self.names, &self.rows, ROW_BYTES, |rows| Ok(arrays(rows, self.names.len())))
+    }
+
+    /// A table that is written as its rows come. Errors: an empty, repeated or taken name; the sink fails.
+    pub fn writer<W: Write + Send>(names: &[String], sink: W) -> Result<RowWriter<SignalRow, W>, EvidenceError> {
+        let (layout, signals) = (layout(), names.len());
+        let shape = Shape {
+            table: layout.table,
+            at_once: rows_at_once(ROW_BYTES),
+            check: Box::new(move |row: &SignalRow| one_value_a_signal(&row.values, signals)),
+            arrays: Box::new(move |rows| Ok(arrays(rows, signals))),
+        };
+        Ok(RowWriter::new(layout.writer(names, sink)?, shape))
+    }
+
+    /// A table's rows a batch at a time. Errors: not Parquet, or other columns than the expected.
+    pub fn batches<R: ChunkReader + 'static>(source: R) -> Result<RowBatches<SignalRow>, EvidenceError> {
+        let layout = layout();
+        let (names, _, batches) = layout.batches(source, |_| rows_at_once(ROW_BYTES))?;
+        Ok(RowBatches { table: layout.table, names, batches, decode: |batch| Ok(rows(batch)), read: 0 })
     }
 
     /// Errors: not Parquet, or other columns than the expected.
