@@ -21,6 +21,7 @@ mod reference;
 mod rescore;
 mod rows;
 mod score;
+mod scored;
 mod shard;
 mod suspicion;
 mod tensors;
