@@ -10,6 +10,7 @@ use arrow_array::types::Float32Type;
 use arrow_array::{ArrayRef, Float32Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::file::reader::ChunkReader;
 
@@ -103,6 +104,27 @@ impl Layout {
         let pixel_bytes = pixel_bytes(reader.schema());
         let batches = reader.with_batch_size(rows(pixel_bytes.max(0) as usize)).build().map_err(parquet)?;
         Ok((names, pixel_bytes, batches))
+    }
+
+    /// As [`batches`](Self::batches), but of some fixed columns and one signal alone, which come in the table's order.
+    pub fn batches_of<R: ChunkReader + 'static>(
+        &self,
+        source: R,
+        fixed: &[usize],
+        signal: &str,
+    ) -> Result<ParquetRecordBatchReader, EvidenceError> {
+        let parquet = |source| EvidenceError::Parquet { table: self.table, source };
+        let reader = ParquetRecordBatchReaderBuilder::try_new(source).map_err(parquet)?;
+        let names = self.check(reader.schema())?;
+        let at = names.iter().position(|name| name == signal).ok_or_else(|| EvidenceError::Column {
+            table: self.table,
+            position: self.fixed.len() + names.len(),
+            found: "missing".to_owned(),
+            expected: format!("the signal {signal:?}"),
+        })?;
+        let wanted = fixed.iter().copied().chain([self.fixed.len() + at]);
+        let mask = ProjectionMask::leaves(reader.parquet_schema(), wanted);
+        reader.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(parquet)
     }
 
     /// The signals' names, where all columns are what they should be.

@@ -24,6 +24,6 @@ pub use error::EvidenceError;
 pub use odds::WordCounts;
 pub use pairs::{PairRole, PairRow, PairTable};
 pub use ranks::{Ecdf, fisher};
-pub use signals::{SignalRow, SignalTable};
+pub use signals::{KeyedScore, SignalRow, SignalTable};
 pub use streams::{RowBatches, RowWriter};
 pub use suspects::{Suspect, SuspectTable};

@@ -94,9 +94,8 @@ impl PairTable {
         for (at, row) in self.rows.iter().enumerate() {
             check(row, pixel_bytes, signals).map_err(|problem| row_error(at, problem))?;
         }
-        layout(pixel_bytes as i32).write(&self.names, &self.rows, pixel_bytes + ROW_BYTES, |rows| {
-            arrays(rows, signals, pixel_bytes as i32)
-        })
+        layout(pixel_bytes as i32)
+            .write(&self.names, &self.rows, pixel_bytes + ROW_BYTES, |rows| arrays(rows, signals, pixel_bytes as i32))
     }
 
     /// A table that is written as its rows come. Errors: a side out of range; an empty, repeated or taken name; the

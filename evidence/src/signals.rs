@@ -6,7 +6,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::UInt32Type;
+use arrow_array::types::{Float32Type, UInt32Type};
 use arrow_array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
 use arrow_schema::DataType;
 use bytes::Bytes;
@@ -36,6 +36,14 @@ pub struct SignalRow {
     pub content: String,
     pub caption: String,
     pub values: Vec<f32>,
+}
+
+/// One signal of a row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeyedScore {
+    pub shard: u32,
+    pub key: String,
+    pub score: f32,
 }
 
 fn layout() -> Layout {
@@ -83,6 +91,14 @@ impl SignalTable {
         Ok(Self { names: columns.names, rows: columns.batches.iter().flat_map(rows).collect() })
     }
 
+    /// One signal of every row with the row's name, a batch at a time: what a pass over all samples reads. Errors: not
+    /// Parquet, other columns than the expected, or no such signal.
+    pub fn scores<R: ChunkReader + 'static>(source: R, name: &str) -> Result<RowBatches<KeyedScore>, EvidenceError> {
+        let layout = layout();
+        let batches = layout.batches_of(source, &[0, 1], name)?;
+        Ok(RowBatches { table: layout.table, names: vec![name.to_owned()], batches, decode: scores, read: 0 })
+    }
+
     /// A signal's place in each row's values.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|known| known == name)
@@ -98,6 +114,15 @@ fn arrays(rows: &[SignalRow], signals: usize) -> Vec<ArrayRef> {
     ];
     arrays.extend(signal_arrays(signals, rows.iter().map(|row| &row.values)));
     arrays
+}
+
+fn scores(batch: &RecordBatch) -> Result<Vec<KeyedScore>, String> {
+    let row = |row: usize| KeyedScore {
+        shard: batch.column(0).as_primitive::<UInt32Type>().value(row),
+        key: batch.column(1).as_string::<i32>().value(row).to_owned(),
+        score: batch.column(2).as_primitive::<Float32Type>().value(row),
+    };
+    Ok((0..batch.num_rows()).map(row).collect())
 }
 
 fn rows(batch: &RecordBatch) -> Vec<SignalRow> {
@@ -139,6 +164,20 @@ mod tests {
         assert_eq!(bits(&back), bits(&table));
         assert_eq!(back.rows[19_999], table.rows[19_999]);
         assert_eq!((back.position("blur_fall"), back.position("caption")), (Some(1), None));
+    }
+
+    #[test]
+    fn one_signal_is_read_alone() {
+        let table = table();
+        let bytes = table.to_parquet().expect("writes");
+        let scores = SignalTable::scores(bytes.clone(), "blur_fall").expect("opens");
+        let scores: Vec<KeyedScore> = scores.map(|batch| batch.expect("reads")).collect::<Vec<_>>().concat();
+        assert_eq!(scores.len(), table.rows.len());
+        let (last, row) = (&scores[19_999], &table.rows[19_999]);
+        assert_eq!((last.shard, &last.key, last.score), (row.shard, &row.key, row.values[1]));
+        assert!(scores[3].score.is_nan());
+        let missing = SignalTable::scores(bytes, "caption").err().expect("is no signal").to_string();
+        assert!(missing.contains("caption"), "{missing}");
     }
 
     #[test]

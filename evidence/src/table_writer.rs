@@ -59,4 +59,3 @@ fn properties() -> WriterProperties {
         .set_column_dictionary_enabled(ColumnPath::from("pixels"), false)
         .build()
 }
-

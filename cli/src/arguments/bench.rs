@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::Format;
 
@@ -20,6 +20,8 @@ pub enum BenchCommand {
     ControlPlane(ControlPlane),
     /// What a gang costs beside its computation, and how soon it goes on when a rank is lost
     Collective(Collective),
+    /// What scoring costs beside PyTorch, and the memory that it takes as the data grow
+    Score(Score),
     /// Simulated workers in a process of their own, so that their CPU is told apart
     #[command(hide = true)]
     Swarm(Swarm),
@@ -101,6 +103,36 @@ pub struct Collective {
     /// What to print
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Example:\n  lethe bench score --only dao --rounds 5\n\nPrints JSON. Starts a coordinator and a worker of its own."
+)]
+pub struct Score {
+    /// One part alone
+    #[arg(long, value_enum)]
+    pub only: Option<ScorePart>,
+    /// Turns of each side of the DAO measurement
+    #[arg(long, default_value_t = 5)]
+    pub rounds: u32,
+    /// Embeddings of width 512 that DAO scores
+    #[arg(long, default_value_t = 100_000)]
+    pub embeddings: u32,
+    /// PyTorch's side of the DAO comparison
+    #[arg(long, default_value = "scripts/bench_dao.sh")]
+    pub dao: PathBuf,
+    /// Samples of the memory measurement, beside a hundredth of them
+    #[arg(long, default_value_t = 1_000_000)]
+    pub samples: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ScorePart {
+    /// DAO over many embeddings, beside a chunked PyTorch version
+    Dao,
+    /// Peak memory of many samples over that of few
+    Memory,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -6,8 +6,8 @@
 mod adamw;
 mod checkpoint;
 mod config;
-mod density;
 mod conformance;
+mod density;
 mod gradients;
 mod init;
 mod losses;

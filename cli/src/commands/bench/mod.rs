@@ -12,6 +12,7 @@ mod prefill;
 mod print;
 mod proc;
 mod ray;
+mod score;
 mod storage;
 mod swarm;
 
@@ -22,6 +23,7 @@ pub fn run(arguments: &Bench) -> anyhow::Result<Ending> {
     match &arguments.command {
         BenchCommand::ControlPlane(bench) => control_plane::run(bench),
         BenchCommand::Collective(bench) => collective::run(bench),
+        BenchCommand::Score(bench) => score::run(bench),
         BenchCommand::Swarm(swarm) => swarm::run(swarm),
     }
 }
