@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 K = 16
-# The fastest of 64 to 8,192 rows on the machine that it was written on.
+# Rows of a chunk.
 ROWS = 512
 
 
