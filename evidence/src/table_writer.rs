@@ -14,7 +14,7 @@ use parquet::schema::types::ColumnPath;
 use crate::error::EvidenceError;
 
 /// A row group is in memory until it ends, so it ends early.
-const ROW_GROUP_ROWS: usize = 65_536;
+const ROW_GROUP_ROWS: usize = 16_384;
 const ROW_GROUP_BYTES: usize = 32 << 20;
 
 pub(crate) struct TableWriter<W: Write + Send> {
