@@ -2,6 +2,7 @@
 //!
 //! It must never guess: a column of another name, type or place is refused, and so is a null.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -9,13 +10,12 @@ use arrow_array::types::Float32Type;
 use arrow_array::{ArrayRef, Float32Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
-use parquet::schema::types::ColumnPath;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::file::reader::ChunkReader;
 
 use crate::error::EvidenceError;
+use crate::table_writer::TableWriter;
 
 /// Bytes of one record batch while writing, so that a batch of pixels stays far from Arrow's 2 GiB.
 const BATCH_BYTES: usize = 64 << 20;
@@ -33,6 +33,11 @@ pub(crate) struct Columns {
     /// The width of the fixed-size binary column, 0 where there is none.
     pub pixel_bytes: i32,
     pub batches: Vec<RecordBatch>,
+}
+
+/// Rows of one record batch, for rows of about so many bytes.
+pub(crate) fn rows_at_once(row_bytes: usize) -> usize {
+    (BATCH_BYTES / row_bytes.max(1)).clamp(1, BATCH_ROWS)
 }
 
 pub(crate) fn field(name: &str, data_type: DataType) -> Field {
@@ -65,29 +70,61 @@ impl Layout {
         row_bytes: usize,
         columns: impl Fn(&[R]) -> Result<Vec<ArrayRef>, arrow_schema::ArrowError>,
     ) -> Result<Bytes, EvidenceError> {
-        let (schema, table) = (self.schema(names)?, self.table);
-        let arrow = |source| EvidenceError::Arrow { table, source };
-        let parquet = |source| EvidenceError::Parquet { table, source };
-        let mut writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties())).map_err(parquet)?;
-        for chunk in rows.chunks((BATCH_BYTES / row_bytes.max(1)).clamp(1, BATCH_ROWS)) {
-            let arrays = columns(chunk).map_err(arrow)?;
-            let batch = RecordBatch::try_new(schema.clone(), arrays).map_err(arrow)?;
-            writer.write(&batch).map_err(parquet)?;
+        let mut writer = self.writer(names, Vec::new())?;
+        for chunk in rows.chunks(rows_at_once(row_bytes)) {
+            writer.write(columns(chunk))?;
         }
-        writer.into_inner().map(Bytes::from).map_err(parquet)
+        writer.finish().map(Bytes::from)
+    }
+
+    /// A table that is written a batch at a time.
+    pub fn writer<W: Write + Send>(&self, names: &[String], sink: W) -> Result<TableWriter<W>, EvidenceError> {
+        TableWriter::new(self.table, self.schema(names)?, sink)
     }
 
     /// Decodes and checks. A fixed-size binary column may have any width.
     pub fn read(&self, bytes: Bytes) -> Result<Columns, EvidenceError> {
         let table = self.table;
-        let parquet = |source| EvidenceError::Parquet { table, source };
-        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(parquet)?;
+        let (names, pixel_bytes, batches) = self.batches(bytes, |_| BATCH_ROWS)?;
+        let batches: Vec<RecordBatch> =
+            batches.collect::<Result<_, _>>().map_err(|source| EvidenceError::Arrow { table, source })?;
+        Ok(Columns { names, pixel_bytes, batches })
+    }
+
+    /// Checks, and decodes a batch at a time: the signals' names, the width of the fixed-size binary column, and the
+    /// batches, whose rows are as many as that width allows.
+    pub fn batches<R: ChunkReader + 'static>(
+        &self,
+        source: R,
+        rows: impl Fn(usize) -> usize,
+    ) -> Result<(Vec<String>, i32, ParquetRecordBatchReader), EvidenceError> {
+        let parquet = |source| EvidenceError::Parquet { table: self.table, source };
+        let reader = ParquetRecordBatchReaderBuilder::try_new(source).map_err(parquet)?;
         let names = self.check(reader.schema())?;
         let pixel_bytes = pixel_bytes(reader.schema());
-        let reader = reader.with_batch_size(BATCH_ROWS).build().map_err(parquet)?;
-        let batches: Vec<RecordBatch> =
-            reader.collect::<Result<_, _>>().map_err(|source| EvidenceError::Arrow { table, source })?;
-        Ok(Columns { names, pixel_bytes, batches })
+        let batches = reader.with_batch_size(rows(pixel_bytes.max(0) as usize)).build().map_err(parquet)?;
+        Ok((names, pixel_bytes, batches))
+    }
+
+    /// As [`batches`](Self::batches), but of some fixed columns and one signal alone, which come in the table's order.
+    pub fn batches_of<R: ChunkReader + 'static>(
+        &self,
+        source: R,
+        fixed: &[usize],
+        signal: &str,
+    ) -> Result<ParquetRecordBatchReader, EvidenceError> {
+        let parquet = |source| EvidenceError::Parquet { table: self.table, source };
+        let reader = ParquetRecordBatchReaderBuilder::try_new(source).map_err(parquet)?;
+        let names = self.check(reader.schema())?;
+        let at = names.iter().position(|name| name == signal).ok_or_else(|| EvidenceError::Column {
+            table: self.table,
+            position: self.fixed.len() + names.len(),
+            found: "missing".to_owned(),
+            expected: format!("the signal {signal:?}"),
+        })?;
+        let wanted = fixed.iter().copied().chain([self.fixed.len() + at]);
+        let mask = ProjectionMask::leaves(reader.parquet_schema(), wanted);
+        reader.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(parquet)
     }
 
     /// The signals' names, where all columns are what they should be.
@@ -125,17 +162,19 @@ impl Layout {
     pub fn check_values<'a>(
         &self,
         names: &[String],
-        mut rows: impl Iterator<Item = &'a Vec<f32>>,
+        rows: impl Iterator<Item = &'a Vec<f32>>,
     ) -> Result<(), EvidenceError> {
-        match rows.position(|values| values.len() != names.len()) {
-            None => Ok(()),
-            Some(row) => Err(EvidenceError::Row {
-                table: self.table,
-                row,
-                problem: format!("its values are not {} as there are signals", names.len()),
-            }),
-        }
+        let (table, signals) = (self.table, names.len());
+        let check = |(row, values): (usize, &Vec<f32>)| {
+            one_value_a_signal(values, signals).map_err(|problem| EvidenceError::Row { table, row, problem })
+        };
+        rows.enumerate().try_for_each(check)
     }
+}
+
+/// Where it is not so, what is wrong with the row.
+pub(crate) fn one_value_a_signal(values: &[f32], signals: usize) -> Result<(), String> {
+    if values.len() == signals { Ok(()) } else { Err(format!("its values are not {signals} as there are signals")) }
 }
 
 fn same(found: &Field, expected: &Field) -> bool {
@@ -152,13 +191,6 @@ fn pixel_bytes(schema: &Schema) -> i32 {
         _ => None,
     };
     schema.fields().iter().find_map(width).unwrap_or(0)
-}
-
-fn properties() -> WriterProperties {
-    WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .set_column_dictionary_enabled(ColumnPath::from("pixels"), false)
-        .build()
 }
 
 /// One f32 array a signal, from each row's values.

@@ -3,6 +3,8 @@
 //! It must never need the list of samples: every shard applies the same cut to its own rows, in any
 //! order, and the choice of a row depends on its score and key alone.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{Bucket, ScoreDigest};
@@ -32,8 +34,7 @@ impl Cut {
     /// Higher scores are more suspicious. The number chosen is the wanted one but for the luck of the
     /// key hashes inside the tied bucket (a binomial draw), so that it never exceeds it by the bucket.
     pub fn choose(digest: &ScoreDigest, size: CutSize) -> Self {
-        let share = (size.share.clamp(0.0, 1.0) * digest.count() as f64).round() as u64;
-        let wanted = share.min(size.max_samples);
+        let wanted = size.share_of(digest).min(size.max_samples);
         let mut above = 0;
         for (bucket, tied) in digest.descending() {
             if above + tied >= wanted {
@@ -53,10 +54,52 @@ impl Cut {
         Self { threshold: bucket.lower_edge(), above, tied, tied_key_hash }
     }
 
+    /// Whether the key hash decides about this score.
+    pub fn is_tied(&self, score: f32) -> bool {
+        Bucket::of(score).is_some_and(|place| Some(place) == Bucket::of(self.threshold))
+    }
+
     /// A NaN is never a suspect: whoever scores counts it as a failed sample.
     pub fn is_suspect(&self, score: f32, key_hash: u64) -> bool {
         let (Some(place), Some(edge)) = (Bucket::of(score), Bucket::of(self.threshold)) else { return false };
         place > edge || place == edge && self.tied_key_hash.is_some_and(|last| key_hash <= last)
+    }
+}
+
+impl CutSize {
+    /// The share, as a number of scores.
+    fn share_of(&self, digest: &ScoreDigest) -> u64 {
+        (self.share.clamp(0.0, 1.0) * digest.count() as f64).round() as u64
+    }
+
+    /// Whether the cap decides, and not the share: then no luck may exceed it.
+    pub fn is_capped(&self, digest: &ScoreDigest) -> bool {
+        self.share_of(digest) > self.max_samples
+    }
+}
+
+/// The least of the key hashes it was shown, at most so many: where a cut that must be exact ends in its tied bucket.
+#[derive(Debug, Clone)]
+pub struct LeastHashes {
+    most: usize,
+    least: BTreeSet<u64>,
+}
+
+impl LeastHashes {
+    pub fn new(most: u64) -> Self {
+        Self { most: usize::try_from(most).unwrap_or(usize::MAX), least: BTreeSet::new() }
+    }
+
+    pub fn push(&mut self, key_hash: u64) {
+        self.least.insert(key_hash);
+        if self.least.len() > self.most {
+            self.least.pop_last();
+        }
+    }
+
+    /// The greatest of them, which the cut still takes.
+    pub fn last(&self) -> Option<u64> {
+        self.least.last().copied()
     }
 }
 
@@ -100,6 +143,20 @@ mod tests {
         let rows: Vec<(f32, u64)> = (0..1_000).map(|n| (0.5, (u64::MAX / 1_000) * n)).collect();
         assert!((249..=251).contains(&chosen(&cut, &rows)));
         assert!(cut.is_suspect(0.6, u64::MAX) && !cut.is_suspect(0.4, 0) && !cut.is_suspect(f32::NAN, 0));
+    }
+
+    #[test]
+    fn a_second_pass_over_the_tied_bucket_makes_the_cut_exact() {
+        let rows: Vec<(f32, u64)> = (0..5_000_u64).map(|n| (0.5, n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
+        let digest: ScoreDigest = rows.iter().map(|row| row.0).chain([0.9; 10]).collect();
+        let size = CutSize { share: 0.5, max_samples: 1_234 };
+        let cut = Cut::choose(&digest, size);
+        assert!(size.is_capped(&digest) && cut.is_tied(0.5) && !cut.is_tied(0.9) && !cut.is_tied(f32::NAN));
+        let mut least = LeastHashes::new(1_234 - cut.above);
+        rows.iter().rev().for_each(|row| least.push(row.1));
+        let exact = Cut { tied_key_hash: least.last(), ..cut };
+        assert_eq!(chosen(&exact, &rows) + exact.above, 1_234);
+        assert!(LeastHashes::new(0).last().is_none());
     }
 
     #[test]

@@ -14,7 +14,9 @@ pub mod pairs;
 pub mod ranking;
 pub mod ranks;
 pub mod signals;
+mod streams;
 pub mod suspects;
+mod table_writer;
 
 pub use cut::Cut;
 pub use digest::ScoreDigest;
@@ -22,5 +24,6 @@ pub use error::EvidenceError;
 pub use odds::WordCounts;
 pub use pairs::{PairRole, PairRow, PairTable};
 pub use ranks::{Ecdf, fisher};
-pub use signals::{SignalRow, SignalTable};
+pub use signals::{KeyedScore, SignalRow, SignalTable};
+pub use streams::{RowBatches, RowWriter};
 pub use suspects::{Suspect, SuspectTable};

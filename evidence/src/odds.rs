@@ -39,6 +39,11 @@ impl WordCounts {
         self.total
     }
 
+    /// How many different words.
+    pub fn distinct(&self) -> usize {
+        self.counts.len()
+    }
+
     pub fn words(&self) -> impl Iterator<Item = (&str, u64)> {
         self.counts.iter().map(|(word, &count)| (word.as_str(), count))
     }

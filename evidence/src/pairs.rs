@@ -2,6 +2,7 @@
 //!
 //! It must never hold pictures of two sizes, so that a batch is one copy.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use arrow_array::builder::FixedSizeBinaryBuilder;
@@ -10,11 +11,15 @@ use arrow_array::types::UInt32Type;
 use arrow_array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
 use arrow_schema::{ArrowError, DataType};
 use bytes::Bytes;
+use parquet::file::reader::ChunkReader;
 
-use crate::columns::{Layout, field, signal_arrays, signal_values};
+use crate::columns::{Layout, field, one_value_a_signal, rows_at_once, signal_arrays, signal_values};
 use crate::error::EvidenceError;
+use crate::streams::{RowBatches, RowWriter, Shape};
 
 const FIXED_COLUMNS: usize = 6;
+/// About what a row takes in memory beside its pixels.
+const ROW_BYTES: usize = 256;
 const CHANNELS: u32 = 3;
 /// The largest image side a table may have, in pixels.
 pub const MAX_SIDE: u32 = 4_096;
@@ -84,19 +89,40 @@ impl PairTable {
     /// Errors: a side out of range; a row with other pixels than `side * side * 3`, or without one
     /// value a signal; an empty, repeated or taken name.
     pub fn to_parquet(&self) -> Result<Bytes, EvidenceError> {
-        if !(1..=MAX_SIDE).contains(&self.side) {
-            return Err(row_error(0, format!("side {} is not 1 to {MAX_SIDE}", self.side)));
+        let pixel_bytes = pixel_bytes(self.side)?;
+        let signals = self.names.len();
+        for (at, row) in self.rows.iter().enumerate() {
+            check(row, pixel_bytes, signals).map_err(|problem| row_error(at, problem))?;
         }
-        let pixel_bytes = (self.side * self.side * CHANNELS) as usize;
-        if let Some(row) = self.rows.iter().position(|row| row.pixels.len() != pixel_bytes) {
-            let found = self.rows[row].pixels.len();
-            return Err(row_error(row, format!("{found} bytes of pixels, expected {pixel_bytes}")));
-        }
+        layout(pixel_bytes as i32)
+            .write(&self.names, &self.rows, pixel_bytes + ROW_BYTES, |rows| arrays(rows, signals, pixel_bytes as i32))
+    }
+
+    /// A table that is written as its rows come. Errors: a side out of range; an empty, repeated or taken name; the
+    /// sink fails.
+    pub fn writer<W: Write + Send>(
+        side: u32,
+        names: &[String],
+        sink: W,
+    ) -> Result<RowWriter<PairRow, W>, EvidenceError> {
+        let (pixel_bytes, signals) = (pixel_bytes(side)?, names.len());
         let layout = layout(pixel_bytes as i32);
-        layout.check_values(&self.names, self.rows.iter().map(|row| &row.values))?;
-        layout.write(&self.names, &self.rows, pixel_bytes + 256, |rows| {
-            arrays(rows, self.names.len(), pixel_bytes as i32)
-        })
+        let shape = Shape {
+            table: layout.table,
+            at_once: rows_at_once(pixel_bytes + ROW_BYTES),
+            check: Box::new(move |row: &PairRow| check(row, pixel_bytes, signals)),
+            arrays: Box::new(move |rows| arrays(rows, signals, pixel_bytes as i32)),
+        };
+        Ok(RowWriter::new(layout.writer(names, sink)?, shape))
+    }
+
+    /// A table's side, and its rows a batch at a time. Errors: as of [`PairTable::from_parquet`].
+    pub fn batches<R: ChunkReader + 'static>(source: R) -> Result<(u32, RowBatches<PairRow>), EvidenceError> {
+        let layout = layout(0);
+        let at_once = |pixel_bytes| rows_at_once(pixel_bytes + ROW_BYTES);
+        let (names, pixel_bytes, batches) = layout.batches(source, at_once)?;
+        let rows = RowBatches { table: layout.table, names, batches, decode: rows, read: 0 };
+        Ok((side_of(pixel_bytes)?, rows))
     }
 
     /// Errors: not Parquet, other columns than the expected, pixels that are no square, or an unknown
@@ -117,6 +143,25 @@ impl PairTable {
     pub fn with_role(&self, role: PairRole) -> impl Iterator<Item = &PairRow> {
         self.rows.iter().filter(move |row| row.role == role)
     }
+}
+
+fn pixel_bytes(side: u32) -> Result<usize, EvidenceError> {
+    if (1..=MAX_SIDE).contains(&side) {
+        Ok((side * side * CHANNELS) as usize)
+    } else {
+        Err(row_error(0, format!("side {side} is not 1 to {MAX_SIDE}")))
+    }
+}
+
+fn check(row: &PairRow, pixel_bytes: usize, signals: usize) -> Result<(), String> {
+    match row.pixels.len() {
+        found if found == pixel_bytes => one_value_a_signal(&row.values, signals),
+        found => Err(format!("{found} bytes of pixels, expected {pixel_bytes}")),
+    }
+}
+
+fn rows(batch: &RecordBatch) -> Result<Vec<PairRow>, String> {
+    (0..batch.num_rows()).map(|at| row(batch, at)).collect()
 }
 
 fn side_of(pixel_bytes: i32) -> Result<u32, EvidenceError> {

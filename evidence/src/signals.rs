@@ -2,18 +2,23 @@
 //!
 //! It must never interpret a signal; orientation and choice are the caller's.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::UInt32Type;
+use arrow_array::types::{Float32Type, UInt32Type};
 use arrow_array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
 use arrow_schema::DataType;
 use bytes::Bytes;
+use parquet::file::reader::ChunkReader;
 
-use crate::columns::{Layout, field, signal_arrays, signal_values};
+use crate::columns::{Layout, field, one_value_a_signal, rows_at_once, signal_arrays, signal_values};
 use crate::error::EvidenceError;
+use crate::streams::{RowBatches, RowWriter, Shape};
 
 const FIXED_COLUMNS: usize = 4;
+/// About what a row takes in memory.
+const ROW_BYTES: usize = 256;
 
 /// As Parquet: shard, key, content, caption, then the signals.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -33,6 +38,14 @@ pub struct SignalRow {
     pub values: Vec<f32>,
 }
 
+/// One signal of a row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeyedScore {
+    pub shard: u32,
+    pub key: String,
+    pub score: f32,
+}
+
 fn layout() -> Layout {
     Layout {
         table: "signals",
@@ -50,13 +63,40 @@ impl SignalTable {
     pub fn to_parquet(&self) -> Result<Bytes, EvidenceError> {
         let layout = layout();
         layout.check_values(&self.names, self.rows.iter().map(|row| &row.values))?;
-        layout.write(&self.names, &self.rows, 256, |rows| Ok(arrays(rows, self.names.len())))
+        layout.write(&self.names, &self.rows, ROW_BYTES, |rows| Ok(arrays(rows, self.names.len())))
+    }
+
+    /// A table that is written as its rows come. Errors: an empty, repeated or taken name; the sink fails.
+    pub fn writer<W: Write + Send>(names: &[String], sink: W) -> Result<RowWriter<SignalRow, W>, EvidenceError> {
+        let (layout, signals) = (layout(), names.len());
+        let shape = Shape {
+            table: layout.table,
+            at_once: rows_at_once(ROW_BYTES),
+            check: Box::new(move |row: &SignalRow| one_value_a_signal(&row.values, signals)),
+            arrays: Box::new(move |rows| Ok(arrays(rows, signals))),
+        };
+        Ok(RowWriter::new(layout.writer(names, sink)?, shape))
+    }
+
+    /// A table's rows a batch at a time. Errors: not Parquet, or other columns than the expected.
+    pub fn batches<R: ChunkReader + 'static>(source: R) -> Result<RowBatches<SignalRow>, EvidenceError> {
+        let layout = layout();
+        let (names, _, batches) = layout.batches(source, |_| rows_at_once(ROW_BYTES))?;
+        Ok(RowBatches { table: layout.table, names, batches, decode: |batch| Ok(rows(batch)), read: 0 })
     }
 
     /// Errors: not Parquet, or other columns than the expected.
     pub fn from_parquet(bytes: Bytes) -> Result<Self, EvidenceError> {
         let columns = layout().read(bytes)?;
         Ok(Self { names: columns.names, rows: columns.batches.iter().flat_map(rows).collect() })
+    }
+
+    /// One signal of every row with the row's name, a batch at a time: what a pass over all samples reads. Errors: not
+    /// Parquet, other columns than the expected, or no such signal.
+    pub fn scores<R: ChunkReader + 'static>(source: R, name: &str) -> Result<RowBatches<KeyedScore>, EvidenceError> {
+        let layout = layout();
+        let batches = layout.batches_of(source, &[0, 1], name)?;
+        Ok(RowBatches { table: layout.table, names: vec![name.to_owned()], batches, decode: scores, read: 0 })
     }
 
     /// A signal's place in each row's values.
@@ -74,6 +114,15 @@ fn arrays(rows: &[SignalRow], signals: usize) -> Vec<ArrayRef> {
     ];
     arrays.extend(signal_arrays(signals, rows.iter().map(|row| &row.values)));
     arrays
+}
+
+fn scores(batch: &RecordBatch) -> Result<Vec<KeyedScore>, String> {
+    let row = |row: usize| KeyedScore {
+        shard: batch.column(0).as_primitive::<UInt32Type>().value(row),
+        key: batch.column(1).as_string::<i32>().value(row).to_owned(),
+        score: batch.column(2).as_primitive::<Float32Type>().value(row),
+    };
+    Ok((0..batch.num_rows()).map(row).collect())
 }
 
 fn rows(batch: &RecordBatch) -> Vec<SignalRow> {
@@ -115,6 +164,20 @@ mod tests {
         assert_eq!(bits(&back), bits(&table));
         assert_eq!(back.rows[19_999], table.rows[19_999]);
         assert_eq!((back.position("blur_fall"), back.position("caption")), (Some(1), None));
+    }
+
+    #[test]
+    fn one_signal_is_read_alone() {
+        let table = table();
+        let bytes = table.to_parquet().expect("writes");
+        let scores = SignalTable::scores(bytes.clone(), "blur_fall").expect("opens");
+        let scores: Vec<KeyedScore> = scores.map(|batch| batch.expect("reads")).collect::<Vec<_>>().concat();
+        assert_eq!(scores.len(), table.rows.len());
+        let (last, row) = (&scores[19_999], &table.rows[19_999]);
+        assert_eq!((last.shard, &last.key, last.score), (row.shard, &row.key, row.values[1]));
+        assert!(scores[3].score.is_nan());
+        let missing = SignalTable::scores(bytes, "caption").err().expect("is no signal").to_string();
+        assert!(missing.contains("caption"), "{missing}");
     }
 
     #[test]

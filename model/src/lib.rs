@@ -7,6 +7,7 @@ mod autocast;
 mod checkpoint;
 pub mod clip;
 pub mod config;
+pub mod density;
 pub mod error;
 pub mod exact;
 mod ffi;

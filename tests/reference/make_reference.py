@@ -14,6 +14,7 @@ import sys
 
 import torch
 
+import density
 import families
 import full
 import many_tokens
@@ -33,6 +34,7 @@ def write_all():
     models.write(HERE)
     training.write(HERE)
     families.write_all(HERE / "families")
+    density.write(HERE)
     pictures.write(DECODE / "pictures.tar")
     pictures.write_resized(DECODE / "resize.json")
     for path in sorted(HERE.glob("*.json")) + sorted(HERE.rglob("*.safetensors")):

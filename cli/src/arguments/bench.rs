@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::Format;
 
@@ -20,7 +20,7 @@ pub enum BenchCommand {
     ControlPlane(ControlPlane),
     /// What a gang costs beside its computation, and how soon it goes on when a rank is lost
     Collective(Collective),
-    /// What embedding and scoring cost beside open_clip with webdataset, and beside Pillow
+    /// What scoring costs beside open_clip, Pillow and PyTorch, and the memory that it takes as the data grow
     Score(Score),
     /// Simulated workers in a process of their own, so that their CPU is told apart
     #[command(hide = true)]
@@ -107,12 +107,15 @@ pub struct Collective {
 
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Example:\n  lethe bench score --rounds 3 --output json\n\nOne thread computes and one decodes on either \
-side. Weights are random, and the similarities of both sides are compared pair by pair."
+    after_help = "Examples:\n  lethe bench score --rounds 3 --output json\n  lethe bench score --only dao\n\nOne thread \
+computes and one decodes on either side. Weights are random, and what both sides computed is compared row by row."
 )]
 pub struct Score {
     /// Shards to read in place of those that the script makes
     pub shards: Vec<PathBuf>,
+    /// One part alone
+    #[arg(long, value_enum)]
+    pub only: Option<ScorePart>,
     /// Rounds; in each everything is measured once, in turns
     #[arg(long, default_value_t = 3)]
     pub rounds: u32,
@@ -125,15 +128,36 @@ pub struct Score {
     /// Pairs that go through the model at once, on either side
     #[arg(long, default_value_t = 64)]
     pub batch: u32,
-    /// The Python side of the comparison, which also makes the shards
+    /// open_clip's and Pillow's side of the comparison, which also makes the shards
     #[arg(long, default_value = "scripts/bench_score.sh")]
     pub python: PathBuf,
-    /// Measure Lethe alone
+    /// Measure Lethe alone where open_clip and Pillow would stand beside it
     #[arg(long)]
     pub no_python: bool,
+    /// Embeddings of width 512 that DAO scores
+    #[arg(long, default_value_t = 100_000)]
+    pub embeddings: u32,
+    /// PyTorch's side of the DAO comparison
+    #[arg(long, default_value = "scripts/bench_dao.sh")]
+    pub dao: PathBuf,
+    /// Samples of the memory measurement, beside a hundredth of them
+    #[arg(long, default_value_t = 1_000_000)]
+    pub memory_samples: u32,
     /// What to print
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ScorePart {
+    /// Shards in, similarities out, beside open_clip with webdataset
+    Embedding,
+    /// Pictures decoded and resized, beside Pillow
+    Pictures,
+    /// DAO over many embeddings, beside a chunked PyTorch version
+    Dao,
+    /// Peak memory of many samples over that of few
+    Memory,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -88,7 +88,7 @@ pub(super) fn json<T: serde::Serialize>(value: &T) -> Bytes {
     serde_json::to_vec(value).expect("writes").into()
 }
 
-fn shards() -> Shards {
+pub(super) fn shards() -> Shards {
     let shard = |id: u32| ShardEntry {
         id,
         name: format!("{id:05}.tar"),

@@ -7,8 +7,8 @@ use std::path::Path;
 use bytes::Bytes;
 use lethe_common::blob::{BlobError, BlobRef, NamedBlob, attempt_path};
 use lethe_common::fault::Fault;
-use lethe_evidence::artifacts::{decode, encode};
-use lethe_evidence::{EvidenceError, SignalTable};
+use lethe_evidence::artifacts::{columns, decode, encode};
+use lethe_evidence::{EvidenceError, KeyedScore, RowBatches, SignalTable};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -67,6 +67,16 @@ impl ReduceContext {
         blocking(move || SignalTable::from_parquet(bytes).map_err(evidence_fault)).await
     }
 
+    /// The first-pass scores of a shard a batch at a time, through a file that goes with them.
+    pub(super) async fn first_scores(&self, input: Input<'_>) -> Result<RowBatches<KeyedScore>, Fault> {
+        let scratch = self.blobs.scratch();
+        let made = std::fs::create_dir_all(&scratch).and_then(|()| tempfile::NamedTempFile::new_in(&scratch));
+        let file = made.map_err(|e| scratch_fault(&scratch, &e))?;
+        self.blobs.get_file(input.blob, file.path()).await.map_err(blob_fault)?;
+        let opened = file.reopen().map_err(|e| scratch_fault(file.path(), &e))?;
+        blocking(move || SignalTable::scores(opened, columns::SUSPICION).map_err(evidence_fault)).await
+    }
+
     pub(super) async fn write_json<T: Serialize>(&self, name: &str, value: &T) -> Result<NamedBlob, Fault> {
         let bytes = encode(name, value).map_err(|e| Fault::fatal(e.to_string()))?;
         self.write(name, bytes.into()).await
@@ -100,6 +110,11 @@ pub(super) fn blob_fault(error: BlobError) -> Fault {
         BlobError::Open { .. } | BlobError::Access { .. } => Fault::storage(error.to_string()),
         BlobError::Damaged { .. } | BlobError::TooLarge { .. } => Fault::fatal(error.to_string()),
     }
+}
+
+/// A full disk may be mended before the next try.
+fn scratch_fault(path: &Path, error: &std::io::Error) -> Fault {
+    Fault::retryable(format!("scratch {}: {error}; check the folder's rights and free space", path.display()))
 }
 
 pub(super) fn evidence_fault(error: EvidenceError) -> Fault {

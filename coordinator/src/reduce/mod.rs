@@ -4,6 +4,7 @@
 //! the capped suspects. None but `deliver` may write where the operator looks.
 
 mod deliver;
+mod exact;
 mod histogram;
 mod io;
 mod package;
@@ -13,6 +14,7 @@ mod ranking;
 mod report;
 mod select;
 mod suspect;
+mod tally;
 mod verdict;
 
 use std::path::PathBuf;

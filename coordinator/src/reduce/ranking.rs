@@ -1,13 +1,13 @@
 //! One ranking of all pairs: the suspects by their second score, above all others by their first.
 //!
-//! It must never hold more than the capped suspects and one shard's rows.
+//! It must never hold more than the capped suspects and a batch of rows.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 
 use lethe_common::fault::Fault;
 use lethe_evidence::artifacts::{ForgetSet, Histogram, ScoreRow, ScoresWriter, SuspectCut, columns, names};
-use lethe_evidence::{ScoreDigest, SignalRow, SignalTable, Suspect, SuspectTable};
+use lethe_evidence::{KeyedScore, RowBatches, ScoreDigest, SignalRow, SignalTable, Suspect, SuspectTable};
 
 use super::ReduceContext;
 use super::histogram::histogram;
@@ -91,9 +91,9 @@ impl Ranking {
         let lifted = std::sync::Arc::new(lifted);
         let mut writer = ScoresWriter::new(file).map_err(evidence_fault)?;
         for input in ctx.named(names::SIGNALS) {
-            let (table, lifted) = (ctx.signals(input).await?, lifted.clone());
+            let (batches, lifted) = (ctx.first_scores(input).await?, lifted.clone());
             writer = blocking(move || {
-                writer.append(&shard_scores(&table, &lifted)?).map_err(evidence_fault)?;
+                write_shard(&mut writer, batches, &lifted)?;
                 Ok(writer)
             })
             .await?;
@@ -113,13 +113,21 @@ fn above_all(cut: &SuspectCut) -> f64 {
     (highest + highest.abs() * f64::from(lethe_evidence::digest::RELATIVE_ERROR) * 2.0).ceil() + 1.0
 }
 
-fn shard_scores(table: &SignalTable, lifted: &BTreeMap<(u32, String), f64>) -> Result<Vec<ScoreRow>, Fault> {
-    let at = table.position(columns::SUSPICION);
-    let at = at.ok_or_else(|| Fault::fatal(format!("{} lacks {}", names::SIGNALS, columns::SUSPICION)))?;
-    let row = |row: &SignalRow| {
-        let first = f64::from(row.values[at]);
-        let suspicion = lifted.get(&(row.shard, row.key.clone())).copied().unwrap_or(first);
-        ScoreRow { shard: row.shard, key: row.key.clone(), suspicion }
-    };
-    Ok(table.rows.iter().map(row).collect())
+fn write_shard(
+    writer: &mut ScoresWriter<File>,
+    batches: RowBatches<KeyedScore>,
+    lifted: &BTreeMap<(u32, String), f64>,
+) -> Result<(), Fault> {
+    for batch in batches {
+        let rows: Vec<ScoreRow> = batch.map_err(evidence_fault)?.into_iter().map(|row| lift(row, lifted)).collect();
+        writer.append(&rows).map_err(evidence_fault)?;
+    }
+    writer.end_shard().map_err(evidence_fault)
+}
+
+/// A suspect's place above all others, or the first score.
+fn lift(row: KeyedScore, lifted: &BTreeMap<(u32, String), f64>) -> ScoreRow {
+    let name = (row.shard, row.key);
+    let suspicion = lifted.get(&name).copied().unwrap_or(f64::from(row.score));
+    ScoreRow { shard: name.0, key: name.1, suspicion }
 }

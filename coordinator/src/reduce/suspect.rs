@@ -1,14 +1,17 @@
 //! From every shard's digest to one cut.
 //!
-//! It must never see a sample: shards apply the cut to their own rows.
+//! It must never see a sample: shards apply the cut to their own rows. What it holds are counts by value, of which there are
+//! at most 2^20 a signal, and a fixed number of words.
 
 use lethe_common::fault::Fault;
 use lethe_common::spec::Spec;
-use lethe_evidence::WordCounts;
 use lethe_evidence::artifacts::{SampleCounts, ShardDigest, SuspectCut, columns, names};
 use lethe_evidence::cut::{Cut, CutSize};
 
+use super::exact::settled;
 use super::histogram::histogram;
+use super::io::blocking;
+use super::tally::Tally;
 use super::{ReduceContext, ReduceResult};
 
 /// Words kept of the corpus: the most frequent. A rarer one weighs nothing in the odds.
@@ -16,11 +19,21 @@ const MAX_WORDS: usize = 200_000;
 
 pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
     let mut all = ShardDigest::default();
+    let mut tally = Tally::new(ctx.blobs.scratch());
     for input in ctx.named(names::DIGEST) {
-        all.merge(&ctx.json(names::DIGEST, input).await?);
+        let mut shard: ShardDigest = ctx.json(names::DIGEST, input).await?;
+        let words = std::mem::take(&mut shard.words);
+        tally = blocking(move || tally.add(&words)).await?;
+        all.merge(&shard);
     }
     check(&all, &ctx.spec)?;
-    let outputs = vec![ctx.write_json(names::CUT, &cut(&all, &ctx.spec)).await?];
+    all.words = blocking(move || tally.most_frequent(MAX_WORDS)).await?;
+    let size = size(&ctx.spec);
+    let mut chosen = Cut::choose(&all.suspicion, size);
+    if size.is_capped(&all.suspicion) && chosen.tied_key_hash.is_some_and(|last| last < u64::MAX) {
+        chosen = settled(ctx, chosen, size.max_samples).await?;
+    }
+    let outputs = vec![ctx.write_json(names::CUT, &cut(&all, chosen, &ctx.spec)).await?];
     Ok(ReduceResult { outputs, outline: None })
 }
 
@@ -43,10 +56,12 @@ fn check(all: &ShardDigest, spec: &Spec) -> Result<(), Fault> {
     Ok(())
 }
 
-fn cut(all: &ShardDigest, spec: &Spec) -> SuspectCut {
-    let size = CutSize { share: spec.suspect.share, max_samples: spec.suspect.max_suspects };
-    let cut = Cut::choose(&all.suspicion, size);
-    let suspects = cut.above + tied_suspects(&cut);
+fn cut(all: &ShardDigest, cut: Cut, spec: &Spec) -> SuspectCut {
+    let size = size(spec);
+    let suspects = match size.is_capped(&all.suspicion) {
+        true => size.max_samples,
+        false => cut.above + tied_suspects(&cut),
+    };
     let safe = all.counts.scored.saturating_sub(suspects).max(1);
     let first = histogram(columns::SUSPICION, &all.suspicion, Some(f64::from(cut.threshold)));
     let others = all.signals.iter().filter(|(name, _)| *name != columns::SUSPICION);
@@ -56,9 +71,13 @@ fn cut(all: &ShardDigest, spec: &Spec) -> SuspectCut {
         suspects,
         safe_share: (spec.suspect.max_safe as f64 / safe as f64).min(1.0),
         histograms: std::iter::once(first).chain(others.map(|(name, digest)| histogram(name, digest, None))).collect(),
-        words: most_frequent(&all.words),
+        words: all.words.clone(),
         bad: all.bad.clone(),
     }
+}
+
+fn size(spec: &Spec) -> CutSize {
+    CutSize { share: spec.suspect.share, max_samples: spec.suspect.max_suspects }
 }
 
 /// About how many of the tied bucket the cut takes, key hashes being uniform.
@@ -67,17 +86,10 @@ fn tied_suspects(cut: &Cut) -> u64 {
     (share * cut.tied as f64).round() as u64
 }
 
-fn most_frequent(words: &WordCounts) -> WordCounts {
-    let mut counted: Vec<(&str, u64)> = words.words().collect();
-    counted.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
-    let mut kept = WordCounts::default();
-    counted.into_iter().take(MAX_WORDS).for_each(|(word, count)| kept.add_many(word, count));
-    kept
-}
-
 #[cfg(test)]
 mod tests {
     use lethe_evidence::artifacts::{BadSample, BadSamples, count_words};
+    use lethe_evidence::{SignalRow, SignalTable};
 
     use super::super::fixture;
     use super::*;
@@ -113,6 +125,46 @@ mod tests {
         assert_eq!(cut.cut.threshold, 900.0);
         assert_eq!((cut.words.count("coat"), cut.safe_share), (2, 1.0));
         assert_eq!(cut.histograms.iter().map(|h| h.signal.as_str()).collect::<Vec<_>>(), ["suspicion", "similarity"]);
+    }
+
+    /// All scores fall into one bucket, so that the luck of the key hashes would miss the cap.
+    #[tokio::test]
+    async fn the_cap_is_met_exactly_whatever_the_order_of_shards() {
+        let table = |shard: u32| {
+            let row = |n: u32| SignalRow {
+                shard,
+                key: format!("{n:05}"),
+                content: String::new(),
+                caption: String::new(),
+                values: vec![0.5],
+            };
+            SignalTable { names: vec![columns::SUSPICION.to_owned()], rows: (0..900).map(row).collect() }
+        };
+        let digest = ShardDigest {
+            counts: SampleCounts { read: 900, scored: 900, failed: 0 },
+            suspicion: vec![0.5; 900].into_iter().collect(),
+            ..ShardDigest::default()
+        };
+        for order in [[0, 1], [1, 0]] {
+            let mut blobs = vec![(0, names::SHARDS, fixture::json(&fixture::shards()))];
+            for shard in order {
+                blobs.push((shard, names::DIGEST, fixture::json(&digest)));
+                blobs.push((shard, names::SIGNALS, table(shard).to_parquet().expect("writes")));
+            }
+            let (mut ctx, _folder) = fixture::with_blobs("[]", &blobs).await;
+            (ctx.spec.suspect.share, ctx.spec.suspect.max_suspects) = (0.5, 123);
+            let result = run(&ctx).await.expect("cuts");
+            let cut = ctx.blobs.get(&result.outputs[0].blob).await.expect("reads");
+            let cut: SuspectCut = serde_json::from_slice(&cut).expect("is a cut");
+            let listing = fixture::shards();
+            let is_suspect = |shard: u32, row: &SignalRow| {
+                let name = listing.shards[shard as usize].name();
+                let hash = lethe_data::key_hash(ctx.spec.audit.seed, &listing.dataset, name, &row.key);
+                cut.cut.is_suspect(row.values[0], hash)
+            };
+            let of = |shard: u32| table(shard).rows.iter().filter(|row| is_suspect(shard, row)).count();
+            assert_eq!((of(0) + of(1), cut.suspects), (123, 123));
+        }
     }
 
     #[tokio::test]

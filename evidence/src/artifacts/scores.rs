@@ -1,18 +1,16 @@
 //! scores.parquet: one suspicion for every scored pair of the data set, written shard by shard.
 //!
-//! It must never hold more than one shard's rows: the data set may be web-scale.
+//! It must never hold more than one row group: the data set may be web-scale, and so may a shard.
 
 use std::io::Write;
 use std::sync::Arc;
 
-use arrow_array::{Float64Array, RecordBatch, StringArray, UInt32Array};
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
+use arrow_array::{Float64Array, StringArray, UInt32Array};
+use arrow_schema::{ArrowError, DataType, Field, Schema};
 use parquet::errors::ParquetError;
-use parquet::file::properties::WriterProperties;
 
 use crate::error::EvidenceError;
+use crate::table_writer::TableWriter;
 
 const TABLE: &str = "scores";
 
@@ -25,10 +23,8 @@ pub struct ScoreRow {
 }
 
 /// As Parquet: shard, key, suspicion.
-#[derive(Debug)]
 pub struct ScoresWriter<W: Write + Send> {
-    schema: SchemaRef,
-    writer: ArrowWriter<W>,
+    writer: TableWriter<W>,
 }
 
 impl<W: Write + Send> ScoresWriter<W> {
@@ -40,31 +36,29 @@ impl<W: Write + Send> ScoresWriter<W> {
             column("key", DataType::Utf8),
             column("suspicion", DataType::Float64),
         ]));
-        let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
-        let writer = ArrowWriter::try_new(sink, schema.clone(), Some(properties)).map_err(parquet)?;
-        Ok(Self { schema, writer })
+        Ok(Self { writer: TableWriter::new(TABLE, schema, sink)? })
     }
 
-    /// Adds one shard's rows as a row group of their own. Errors: the sink fails.
+    /// Adds some rows of a shard. Errors: the sink fails.
     pub fn append(&mut self, rows: &[ScoreRow]) -> Result<(), EvidenceError> {
         if rows.is_empty() {
             return Ok(());
         }
-        let batch = RecordBatch::try_new(
-            self.schema.clone(),
-            vec![
-                Arc::new(UInt32Array::from_iter_values(rows.iter().map(|row| row.shard))),
-                Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row.key))),
-                Arc::new(Float64Array::from_iter_values(rows.iter().map(|row| row.suspicion))),
-            ],
-        )
-        .map_err(arrow)?;
-        self.writer.write(&batch).and_then(|()| self.writer.flush()).map_err(parquet)
+        self.writer.write(Ok(vec![
+            Arc::new(UInt32Array::from_iter_values(rows.iter().map(|row| row.shard))),
+            Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row.key))),
+            Arc::new(Float64Array::from_iter_values(rows.iter().map(|row| row.suspicion))),
+        ]))
+    }
+
+    /// Ends a shard, whose rows are row groups of their own. Errors: the sink fails.
+    pub fn end_shard(&mut self) -> Result<(), EvidenceError> {
+        self.writer.end_group()
     }
 
     /// Writes the footer and gives the sink back. Errors: the sink fails.
     pub fn finish(self) -> Result<W, EvidenceError> {
-        self.writer.into_inner().map_err(parquet)
+        self.writer.finish()
     }
 }
 
@@ -116,7 +110,8 @@ mod tests {
         };
         let mut writer = ScoresWriter::new(Vec::new()).expect("begins");
         for rows in [shard(1), vec![], shard(0)] {
-            writer.append(&rows).expect("appends");
+            rows.chunks(30).for_each(|part| writer.append(part).expect("appends"));
+            writer.end_shard().expect("ends");
         }
         let bytes = writer.finish().expect("ends");
         assert_eq!(read_scores(bytes.into()).expect("reads"), [shard(1), shard(0)].concat());

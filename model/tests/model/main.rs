@@ -8,6 +8,7 @@ mod checkpoint;
 mod config;
 mod conformance;
 mod damaged;
+mod density;
 mod families;
 mod full;
 mod gradients;

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use lethe_common::fault::Fault;
 use lethe_evidence::artifacts::{self, Evaluation, ForgetSet, names};
-use lethe_evidence::{PairRole, PairRow, PairTable};
+use lethe_evidence::{PairRole, PairRow, RowBatches};
 use lethe_model::Clip;
 use lethe_model::error::Result as ModelResult;
 use lethe_model::loss::{normalize, similarity};
@@ -28,7 +28,7 @@ const RETRIEVED_SHARE: f64 = 0.1;
 pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let _guard = tch::no_grad_guard();
     let forget: ForgetSet = inputs::json(ctx, "select", names::FORGET)?;
-    let subjects = Subjects::of(ctx, inputs::own_pairs(ctx)?, &forget);
+    let subjects = Subjects::of(ctx, inputs::own_pairs(ctx)?.1, &forget)?;
     let [before, after] = [checkpoint::suspect(ctx)?, checkpoint::of_phase(ctx, "unlearn", names::CLEAN)?];
     let evaluation = subjects.evaluate(&before, &after).map_err(model_fault)?;
     let bytes = artifacts::encode(names::EVALUATION, &evaluation).map_err(fatal)?;
@@ -50,20 +50,24 @@ struct Subjects<'a> {
 }
 
 impl<'a> Subjects<'a> {
-    fn of(ctx: &'a TaskContext<'a>, pairs: PairTable, forget: &ForgetSet) -> Self {
+    fn of(ctx: &'a TaskContext<'a>, pairs: RowBatches<PairRow>, forget: &ForgetSet) -> Result<Self, Fault> {
         let (backdoor, held_out) = (Backdoor::of(forget), HeldOut::of(&ctx.spec));
-        let captions = Distinct::of(pairs.rows.iter().map(|row| row.caption.as_str()));
-        let carries = captions.captions.iter().map(|caption| backdoor.is_in(caption)).collect();
+        let mut all_captions = Vec::new();
         let member = |row: &PairRow| forget.held_out().any(|m| m.shard == row.shard && m.key == row.key);
         let (mut safe, mut held) = (Vec::new(), Vec::new());
-        for row in pairs.rows {
-            match row.role {
-                PairRole::Safe if held_out.contains(&row.content) => safe.push(row),
-                PairRole::Suspect if member(&row) => held.push(row),
-                PairRole::Safe | PairRole::Suspect => {}
+        for batch in pairs {
+            for row in batch.map_err(fatal)? {
+                all_captions.push(row.caption.clone());
+                match row.role {
+                    PairRole::Safe if held_out.contains(&row.content) => safe.push(row),
+                    PairRole::Suspect if member(&row) => held.push(row),
+                    PairRole::Safe | PairRole::Suspect => {}
+                }
             }
         }
-        Self { ctx, safe, forget: held, captions, carries }
+        let captions = Distinct::of(all_captions.iter().map(String::as_str));
+        let carries = captions.captions.iter().map(|caption| backdoor.is_in(caption)).collect();
+        Ok(Self { ctx, safe, forget: held, captions, carries })
     }
 
     fn evaluate(&self, before: &Clip, after: &Clip) -> ModelResult<Evaluation> {

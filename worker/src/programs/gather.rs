@@ -1,17 +1,19 @@
 //! The suspects that the cut chose in one shard, and a sample of its safe pairs, packed for training.
+//!
+//! It must never hold a picture but those of one batch: what stays in memory are the chosen keys, which the cut caps.
 
 use std::collections::BTreeMap;
 
 use lethe_common::fault::Fault;
 use lethe_data::{Decoded, key_hash};
 use lethe_evidence::artifacts::{ShardEntry, Shards, SuspectCut, columns, names};
-use lethe_evidence::{PairRole, PairRow, PairTable, SignalTable};
+use lethe_evidence::{PairRole, PairRow, PairTable, RowBatches, SignalRow};
 
 use super::fault::fatal;
 use super::held_out::share_of_hashes;
 use super::shard::Batches;
 use super::{checkpoint, inputs};
-use crate::task::{Counts, TaskContext, TaskOutput};
+use crate::task::{Counts, TaskContext, TaskOutput, writer_of};
 
 /// Pairs decoded at a time.
 const BATCH: usize = 256;
@@ -19,19 +21,25 @@ const BATCH: usize = 256;
 pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let (shards, entry) = inputs::shard_entry(ctx, ctx.task.shard)?;
     let cut: SuspectCut = inputs::json(ctx, "suspect", names::CUT)?;
-    let signals = SignalTable::from_parquet(inputs::same_shard(ctx, "score", names::SIGNALS)?).map_err(fatal)?;
-    let chosen = chosen(ctx.spec.audit.seed, (&shards, &entry), &cut, &signals)?;
+    let signals = inputs::own_signals(ctx)?;
+    let columns = signals.names.clone();
+    let chosen = chosen(ctx.spec.audit.seed, (&shards, &entry), &cut, signals)?;
     let side = checkpoint::config(&ctx.spec)?.vision.image_size;
     let wanted: Vec<String> = chosen.keys().cloned().collect();
     let batches = Batches::of(&entry, side, BATCH, move |sample| wanted.binary_search(&sample.key).is_ok())?;
-    let mut table =
-        PairTable { side: u32::try_from(side).map_err(fatal)?, names: signals.names.clone(), rows: Vec::new() };
+    let file = ctx.scratch_file()?;
+    let side = u32::try_from(side).map_err(fatal)?;
+    let mut table = PairTable::writer(side, &columns, writer_of(&file)?).map_err(fatal)?;
+    let mut read = 0;
     for pairs in batches {
         ctx.stop_if_cancelled()?;
-        table.rows.extend(pairs.into_iter().filter_map(|pair| pack(entry.id, pair, &chosen)));
+        for row in pairs.into_iter().filter_map(|pair| pack(entry.id, pair, &chosen)) {
+            table.push(row).map_err(fatal)?;
+            read += 1;
+        }
     }
-    let read = table.rows.len() as u64;
-    let outputs = vec![ctx.put(names::PAIRS, table.to_parquet().map_err(fatal)?)?];
+    table.finish().map_err(fatal)?;
+    let outputs = vec![ctx.put_file(names::PAIRS, file)?];
     Ok(TaskOutput { outputs, counts: Counts { read, scored: read, failed: 0 } })
 }
 
@@ -42,21 +50,23 @@ fn chosen(
     seed: u64,
     (shards, entry): (&Shards, &ShardEntry),
     cut: &SuspectCut,
-    signals: &SignalTable,
+    signals: RowBatches<SignalRow>,
 ) -> Result<Chosen, Fault> {
-    let column = inputs::column(signals, columns::SUSPICION)?;
+    let column = inputs::position(&signals.names, columns::SUSPICION)?;
     let safe_below = share_of_hashes(cut.safe_share);
     let mut chosen = Chosen::new();
-    for row in &signals.rows {
-        let hash = |salt: &str| key_hash(seed, salt, entry.name(), &row.key);
-        let role = if cut.cut.is_suspect(row.values[column], hash(&shards.dataset)) {
-            PairRole::Suspect
-        } else if hash("safe") < safe_below {
-            PairRole::Safe
-        } else {
-            continue;
-        };
-        chosen.entry(row.key.clone()).or_insert_with(|| (row.content.clone(), role, row.values.clone()));
+    for batch in signals {
+        for row in batch.map_err(fatal)? {
+            let hash = |salt: &str| key_hash(seed, salt, entry.name(), &row.key);
+            let role = if cut.cut.is_suspect(row.values[column], hash(&shards.dataset)) {
+                PairRole::Suspect
+            } else if hash("safe") < safe_below {
+                PairRole::Safe
+            } else {
+                continue;
+            };
+            chosen.entry(row.key).or_insert((row.content, role, row.values));
+        }
     }
     Ok(chosen)
 }

@@ -8,11 +8,14 @@ use lethe_common::fault::Fault;
 use lethe_common::ids::ShardId;
 use lethe_evidence::artifacts::{self, names};
 use lethe_evidence::artifacts::{ShardEntry, Shards};
-use lethe_evidence::{PairTable, SignalTable};
+use lethe_evidence::{PairRow, PairTable, RowBatches, SignalRow, SignalTable};
 use serde::de::DeserializeOwned;
 
 use super::fault::fatal;
 use crate::task::{TaskContext, TaskInput};
+
+/// A larger table of the task's own shard passes through a file.
+const IN_MEMORY_BYTES: u64 = 16 << 20;
 
 /// One output of one task of an earlier phase, which all tasks of this phase share.
 pub fn read(ctx: &TaskContext<'_>, input: &TaskInput, name: &str) -> Result<Bytes, Fault> {
@@ -35,10 +38,10 @@ pub fn only(ctx: &TaskContext<'_>, phase: &str, name: &str) -> Result<Bytes, Fau
 }
 
 /// The output for the task's own shard, of a map phase.
-pub fn same_shard(ctx: &TaskContext<'_>, phase: &str, name: &str) -> Result<Bytes, Fault> {
+fn same_shard<'c>(ctx: &'c TaskContext<'_>, phase: &'c str, name: &str) -> Result<&'c NamedBlob, Fault> {
     let own = |input: &&TaskInput| input.shard == ctx.task.shard;
     let input = ctx.inputs_of(phase).find(own).ok_or_else(|| missing(ctx, phase))?;
-    ctx.get_own(named(input, name)?)
+    named(input, name)
 }
 
 fn missing(ctx: &TaskContext<'_>, phase: &str) -> Fault {
@@ -50,9 +53,24 @@ pub fn json<T: DeserializeOwned>(ctx: &TaskContext<'_>, phase: &str, name: &str)
     artifacts::decode(name, &only(ctx, phase, name)?).map_err(fatal)
 }
 
-/// The packed pairs of the task's own shard.
-pub fn own_pairs(ctx: &TaskContext<'_>) -> Result<PairTable, Fault> {
-    PairTable::from_parquet(same_shard(ctx, "gather", names::PAIRS)?).map_err(fatal)
+/// The packed pairs of the task's own shard, a batch at a time: their side, and their rows.
+pub fn own_pairs(ctx: &TaskContext<'_>) -> Result<(u32, RowBatches<PairRow>), Fault> {
+    let blob = same_shard(ctx, "gather", names::PAIRS)?;
+    match blob.blob.size_bytes {
+        0..=IN_MEMORY_BYTES => PairTable::batches(ctx.get_own(blob)?),
+        _ => PairTable::batches(ctx.open_own(blob)?),
+    }
+    .map_err(fatal)
+}
+
+/// The signals of the task's own shard, a batch at a time.
+pub fn own_signals(ctx: &TaskContext<'_>) -> Result<RowBatches<SignalRow>, Fault> {
+    let blob = same_shard(ctx, "score", names::SIGNALS)?;
+    match blob.blob.size_bytes {
+        0..=IN_MEMORY_BYTES => SignalTable::batches(ctx.get_own(blob)?),
+        _ => SignalTable::batches(ctx.open_own(blob)?),
+    }
+    .map_err(fatal)
 }
 
 /// The listing's entry for a shard.
@@ -79,10 +97,6 @@ pub fn all_signals(ctx: &TaskContext<'_>, phase: &str, name: &str) -> Result<Vec
 }
 
 /// Where a column stands in a table of signals.
-pub fn column(table: &SignalTable, name: &str) -> Result<usize, Fault> {
-    position(&table.names, name)
-}
-
 pub fn position(names: &[String], name: &str) -> Result<usize, Fault> {
     let found = names.iter().position(|column| column == name);
     found.ok_or_else(|| Fault::fatal(format!("a table has no column {name}; the plan is from another version")))
@@ -127,13 +141,16 @@ mod tests {
             progress: &|_, _| (),
             cancelled: &AtomicBool::new(false),
         };
-        let faults = [same_shard(&ctx, "gather", "pairs"), only(&ctx, "select", "pairs")].map(Result::unwrap_err);
+        let own = || ctx.get_own(same_shard(&ctx, "gather", "pairs").expect("is there"));
+        let opened = ctx.open_own(&blob).expect_err("is damaged");
+        assert_eq!(opened.kind, FaultKind::BadShard, "{opened}");
+        let faults = [own(), only(&ctx, "select", "pairs")].map(Result::unwrap_err);
         for (fault, kind) in faults.iter().zip([FaultKind::BadShard, FaultKind::Fatal]) {
             assert_eq!(fault.kind, kind, "{fault}");
             assert!(fault.message.contains(&blob.blob.path), "{fault}");
         }
         std::fs::remove_file(folder.path().join(&blob.blob.path)).expect("is ours");
-        let gone = same_shard(&ctx, "gather", "pairs").expect_err("is gone");
+        let gone = own().expect_err("is gone");
         assert_eq!(gone.kind, FaultKind::Retryable, "a store may come back: {gone}");
     }
 

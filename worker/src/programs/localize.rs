@@ -24,20 +24,35 @@ use crate::task::{Counts, TaskContext, TaskOutput};
 
 pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let forget: ForgetSet = inputs::json(ctx, "select", names::FORGET)?;
-    let pairs = inputs::own_pairs(ctx)?;
+    let shown: Vec<&Member> = forget.members.iter().take(ctx.spec.localize.exhibits as usize).collect();
+    let (side, rows) = shown_pairs(ctx, &shown)?;
     let clip = checkpoint::suspect(ctx)?;
-    let shown = forget.members.iter().take(ctx.spec.localize.exhibits as usize);
     let mut exhibits = Vec::new();
-    for member in shown.filter(|member| member.shard == ctx.task.shard.0) {
+    for member in shown.into_iter().filter(|member| member.shard == ctx.task.shard.0) {
         ctx.stop_if_cancelled()?;
-        if let Some(row) = pairs.rows.iter().find(|row| row.key == member.key && row.content == member.content) {
-            exhibits.push(Subject { ctx, clip: &clip, row }.exhibit(member, pairs.side)?);
+        if let Some(row) = rows.iter().find(|row| is_of(row, member)) {
+            exhibits.push(Subject { ctx, clip: &clip, row }.exhibit(member, side)?);
         }
     }
     let read = exhibits.len() as u64;
     let bytes = artifacts::encode(names::EXHIBITS, &Exhibits { exhibits }).map_err(fatal)?;
     let outputs = vec![ctx.put(names::EXHIBITS, Bytes::from(bytes))?];
     Ok(TaskOutput { outputs, counts: Counts { read, scored: read, failed: 0 } })
+}
+
+fn is_of(row: &PairRow, member: &Member) -> bool {
+    row.key == member.key && row.content == member.content
+}
+
+/// The side of the shard's pictures, and those of its pairs that are shown.
+fn shown_pairs(ctx: &TaskContext<'_>, shown: &[&Member]) -> Result<(u32, Vec<PairRow>), Fault> {
+    let (side, batches) = inputs::own_pairs(ctx)?;
+    let mut rows = Vec::new();
+    for batch in batches {
+        let wanted = |row: &PairRow| shown.iter().any(|member| is_of(row, member));
+        rows.extend(batch.map_err(fatal)?.into_iter().filter(wanted));
+    }
+    Ok((side, rows))
 }
 
 /// One suspect under the suspect model.

@@ -6,6 +6,7 @@
 mod backdoor;
 mod captions;
 mod checkpoint;
+mod density;
 mod evaluate;
 mod fault;
 mod gang;
@@ -21,6 +22,7 @@ mod reference;
 mod rescore;
 mod rows;
 mod score;
+mod scored;
 mod shard;
 mod suspicion;
 mod tensors;

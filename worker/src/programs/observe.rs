@@ -34,38 +34,60 @@ pub struct Observed {
     pub blurred: Tensor,
     pub cropped: Tensor,
     pub text: Tensor,
+    /// The embeddings of the image and the caption as the towers give them, `[B, D]`.
+    pub image_features: Tensor,
+    pub text_features: Tensor,
 }
 
 impl Observed {
     pub fn of(clip: &Clip, pairs: &[Decoded]) -> Result<Self> {
         let pixels = pixels_of(pairs.iter().map(|pair| pair.pixels.as_slice()), clip)?;
-        let (text, blurred, cropped) = {
+        let (text_features, text, blurred, cropped) = {
             let _guard = tch::no_grad_guard();
             let text = Distinct::of(pairs.iter().map(|pair| pair.caption.as_str())).embed_each(clip)?;
             let side = clip.config().vision.image_size as f64;
             let blurred = clip.encode_image(&gaussian_blur(&pixels, BLUR_SHARE * side)?)?;
             let cropped = clip.encode_image(&centre_crop(&pixels, CROP_SHARE)?)?;
-            (normalize(&text)?, normalize(&blurred)?, normalize(&cropped)?)
+            let unit = normalize(&text)?;
+            (text, unit, normalize(&blurred)?, normalize(&cropped)?)
         };
-        let (whole, token_gradient) = saturation(clip, &pixels, &text)?;
+        let Saturation { similarity: whole, token_gradient, image_features } = saturation(clip, &pixels, &text)?;
         let fall = |view: &Tensor| -> Result<Tensor> { Ok(whole.f_sub(&similarity(view, &text)?)?) };
         let (blur_fall, crop_fall) = (fall(&blurred)?, fall(&cropped)?);
-        Ok(Self { similarity: whole, blur_fall, crop_fall, token_gradient, blurred, cropped, text })
+        Ok(Self {
+            similarity: whole,
+            blur_fall,
+            crop_fall,
+            token_gradient,
+            blurred,
+            cropped,
+            text,
+            image_features,
+            text_features,
+        })
     }
 }
 
-/// s, and the mean norm of its gradient at the image tokens, both `[B]`.
-fn saturation(clip: &Clip, pixels: &Tensor, text: &Tensor) -> Result<(Tensor, Tensor)> {
+/// s and the mean norm of its gradient at the image tokens, both `[B]`, and the image's features, `[B, D]`.
+struct Saturation {
+    similarity: Tensor,
+    token_gradient: Tensor,
+    image_features: Tensor,
+}
+
+fn saturation(clip: &Clip, pixels: &Tensor, text: &Tensor) -> Result<Saturation> {
     let tokens = {
         let _guard = tch::no_grad_guard();
         clip.embed_patches(pixels)?
     };
     let tokens = tokens.f_set_requires_grad(true)?;
-    let whole = similarity(&clip.encode_tokens(&tokens)?, text)?;
+    let features = clip.encode_tokens(&tokens)?;
+    let whole = similarity(&features, text)?;
     let slopes = Tensor::f_run_backward(&[whole.f_sum(Kind::Float)?], &[&tokens], false, false)?;
     let patches = slopes[0].f_narrow(1, 1, tokens.size()[1] - 1)?;
     let norms = patches.f_linalg_norm(2.0, [-1].as_slice(), false, Kind::Float)?;
-    Ok((whole.f_detach()?, norms.f_mean_dim([-1].as_slice(), false, Kind::Float)?))
+    let token_gradient = norms.f_mean_dim([-1].as_slice(), false, Kind::Float)?;
+    Ok(Saturation { similarity: whole.f_detach()?, token_gradient, image_features: features.f_detach()? })
 }
 
 #[cfg(test)]

@@ -97,8 +97,18 @@ impl Ord for Drawn {
 }
 
 /// Columns of a bank, in the order that [`Bank::push`] fills them.
-const COLUMNS: [&str; 8] =
-    ["blurred", "cropped", "text", "blur_fall", "crop_fall", "token_gradient", "trusted_gain", "name"];
+const COLUMNS: [&str; 10] = [
+    "blurred",
+    "cropped",
+    "text",
+    "blur_fall",
+    "crop_fall",
+    "token_gradient",
+    "trusted_gain",
+    "name",
+    "image_features",
+    "text_features",
+];
 
 /// The reference set's rows as tensors, by column; `trusted_gain` is there where trusted weights are.
 #[derive(Default)]
@@ -119,6 +129,8 @@ impl Bank {
             Some(&o.token_gradient),
             gain,
             Some(&names),
+            Some(&o.image_features),
+            Some(&o.text_features),
         ];
         for (column, rows) in self.columns.iter_mut().zip(rows) {
             column.extend(rows.map(Tensor::shallow_clone));

@@ -4,7 +4,7 @@
 
 use lethe_common::fault::Fault;
 use lethe_evidence::artifacts::{columns, names};
-use lethe_evidence::{PairRole, PairRow, SignalRow, SignalTable};
+use lethe_evidence::{PairRole, PairRow, RowBatches, SignalRow, SignalTable};
 use lethe_model::tch;
 use lethe_model::{Clip, loss};
 
@@ -16,26 +16,45 @@ use super::{checkpoint, inputs};
 use crate::task::{Counts, TaskContext, TaskOutput};
 
 pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
-    let pairs = inputs::own_pairs(ctx)?;
+    let (_, pairs) = inputs::own_pairs(ctx)?;
     let overfitted = checkpoint::of_phase(ctx, "overfit", names::OVERFITTED)?;
     let trusted = match checkpoint::trusted(ctx)? {
         Some(trusted) => trusted,
         None => checkpoint::of_phase(ctx, "stand-in", names::STAND_IN)?,
     };
-    let suspects: Vec<&PairRow> = pairs.with_role(PairRole::Suspect).collect();
+    let earlier = [columns::SIMILARITY, columns::SUSPICION].map(|name| inputs::position(&pairs.names, name));
+    let earlier = [earlier[0].clone()?, earlier[1].clone()?];
     let mut table = SignalTable { names: column_names(), rows: Vec::new() };
-    for batch in suspects.chunks(ctx.batch()) {
+    let mut score = |batch: &[PairRow]| {
         ctx.stop_if_cancelled()?;
         let (high, low) = (similarities(&overfitted, batch)?, similarities(&trusted, batch)?);
-        let earlier = |row: &PairRow, name| inputs::position(&pairs.names, name).map(|i| row.values[i]);
-        for (i, row) in batch.iter().enumerate() {
-            let first = [earlier(row, columns::SIMILARITY)?, earlier(row, columns::SUSPICION)?];
-            table.rows.push(rescored(row, first, high[i], low[i]));
-        }
-    }
-    let read = suspects.len() as u64;
+        let row = |(i, row): (usize, &PairRow)| rescored(row, earlier.map(|at| row.values[at]), high[i], low[i]);
+        table.rows.extend(batch.iter().enumerate().map(row));
+        Ok(())
+    };
+    by_batches(pairs, ctx.batch(), &mut score)?;
+    let read = table.rows.len() as u64;
     let outputs = vec![ctx.put(names::RESCORED, table.to_parquet().map_err(fatal)?)?];
     Ok(TaskOutput { outputs, counts: Counts { read, scored: read, failed: 0 } })
+}
+
+/// The suspects so many at a time, whatever the parts that they are read in: a score depends on its batch in the last bits.
+fn by_batches(
+    pairs: RowBatches<PairRow>,
+    at_once: usize,
+    score: &mut impl FnMut(&[PairRow]) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let mut waiting = Vec::with_capacity(at_once);
+    for rows in pairs {
+        for row in rows.map_err(fatal)?.into_iter().filter(|row| row.role == PairRole::Suspect) {
+            waiting.push(row);
+            if waiting.len() == at_once {
+                score(&waiting)?;
+                waiting.clear();
+            }
+        }
+    }
+    if waiting.is_empty() { Ok(()) } else { score(&waiting) }
 }
 
 fn column_names() -> Vec<String> {
@@ -55,7 +74,7 @@ fn rescored(row: &PairRow, [similarity, suspicion]: [f32; 2], overfitted: f32, t
 }
 
 /// s of each pair, in order.
-fn similarities(clip: &Clip, pairs: &[&PairRow]) -> Result<Vec<f32>, Fault> {
+fn similarities(clip: &Clip, pairs: &[PairRow]) -> Result<Vec<f32>, Fault> {
     let _guard = tch::no_grad_guard();
     let compute = || {
         let pixels = pixels_of(pairs.iter().map(|row| row.pixels.as_slice()), clip)?;

@@ -1,19 +1,19 @@
 //! One shard's signals and first-pass score: one Parquet file and one small mergeable digest.
 //!
 //! It must never depend on another shard but through the reference set, so that scores are bit-identical
-//! whatever fails.
+//! whatever fails, nor hold more of its own shard than a batch and a row group.
 
-use bytes::Bytes;
 use lethe_common::fault::Fault;
 use lethe_data::Decoded;
-use lethe_evidence::artifacts::{self, ShardDigest, ShardEntry, Shards, columns, count_words, names};
-use lethe_evidence::{SignalRow, SignalTable};
+use lethe_evidence::SignalRow;
+use lethe_evidence::artifacts::{ShardEntry, Shards, columns};
 use lethe_model::Clip;
 use lethe_model::tch::Tensor;
 
-use super::fault::{fatal, model_fault};
+use super::fault::model_fault;
 use super::observe::Observed;
 use super::reference::{Bank, name_of};
+use super::scored::Scored;
 use super::shard::Batches;
 use super::suspicion::{Calibration, Signals};
 use super::trusted::gain;
@@ -27,16 +27,14 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let trusted = checkpoint::trusted(ctx)?;
     let scorer = Scorer { clip, trusted, calibration: Calibration::of(&Bank::read(ctx)?)?, shards, entry };
     let mut batches = Batches::of(&scorer.entry, side, ctx.batch(), |_| true)?;
-    let mut table = SignalTable { names: scorer.names(), rows: Vec::new() };
+    let mut scored = Scored::begin(ctx, scorer.names())?;
     while let Some(pairs) = batches.next() {
         ctx.stop_if_cancelled()?;
-        table.rows.extend(scorer.score(&pairs)?);
+        scorer.score(&pairs)?.into_iter().try_for_each(|row| scored.push(row))?;
         (ctx.progress)(batches.counts.read, 0);
     }
-    let digest = digest(&table, &batches);
-    let digest = Bytes::from(artifacts::encode(names::DIGEST, &digest).map_err(fatal)?);
-    let outputs = vec![ctx.put(names::SIGNALS, table.to_parquet().map_err(fatal)?)?, ctx.put(names::DIGEST, digest)?];
     let counts = batches.counts;
+    let outputs = scored.finish(counts, batches.bad)?;
     Ok(TaskOutput { outputs, counts: Counts { read: counts.read, scored: counts.scored, failed: counts.failed } })
 }
 
@@ -75,21 +73,4 @@ impl Scorer {
             values,
         }
     }
-}
-
-fn digest(table: &SignalTable, batches: &Batches) -> ShardDigest {
-    let column = |i: usize| table.rows.iter().map(move |row| row.values[i]).collect();
-    let mut digest = ShardDigest {
-        counts: batches.counts,
-        words: count_words(table.rows.iter().map(|row| row.caption.as_str())),
-        bad: batches.bad.clone(),
-        ..ShardDigest::default()
-    };
-    for (i, name) in table.names.iter().enumerate() {
-        match name.as_str() {
-            columns::SUSPICION => digest.suspicion = column(i),
-            other => drop(digest.signals.insert(other.to_owned(), column(i))),
-        }
-    }
-    digest
 }

@@ -6,8 +6,10 @@
 
 use lethe_common::fault::Fault;
 use lethe_evidence::{Ecdf, fisher};
+use lethe_model::density::Densities;
 use lethe_model::tch::{Kind, TchError, Tensor};
 
+use super::density::Density;
 use super::fault::fatal;
 use super::observe::Observed;
 use super::reference::Bank;
@@ -24,12 +26,24 @@ pub struct Signals {
     pub token_gradient: Vec<f32>,
     pub blur_agreement: Vec<f32>,
     pub crop_agreement: Vec<f32>,
+    /// For the operator to compare with; they do not count, since a poisoned pair may be lonely or one of a crowd
+    /// (METHOD.md's trials).
+    pub densities: Densities,
     pub trusted_gain: Option<Vec<f32>>,
 }
 
 impl Signals {
-    pub const NAMES: [&str; 6] =
-        ["similarity", "blur_fall", "crop_fall", "token_gradient", "blur_agreement", "crop_agreement"];
+    pub const NAMES: [&str; 9] = [
+        "similarity",
+        "blur_fall",
+        "crop_fall",
+        "token_gradient",
+        "blur_agreement",
+        "crop_agreement",
+        "k_distance",
+        "slof",
+        "dao",
+    ];
     pub const TRUSTED: &str = "trusted_gain";
 
     /// A pair's signals in the order of the names.
@@ -41,6 +55,9 @@ impl Signals {
             &self.token_gradient,
             &self.blur_agreement,
             &self.crop_agreement,
+            &self.densities.k_distance,
+            &self.densities.slof,
+            &self.densities.dao,
         ];
         fixed.into_iter().chain(&self.trusted_gain).map(|signal| signal[i]).collect()
     }
@@ -66,14 +83,16 @@ pub struct Calibration {
     cropped: Tensor,
     text: Tensor,
     names: Tensor,
+    density: Density,
     ecdfs: Vec<Ecdf>,
 }
 
 impl Calibration {
     pub fn of(bank: &Bank) -> Result<Self, Fault> {
         let [blurred, cropped, text, names] = ["blurred", "cropped", "text", "name"].map(|name| bank.required(name));
+        let density = Density::of(bank)?;
         let mut calibration =
-            Self { blurred: blurred?, cropped: cropped?, text: text?, names: names?, ecdfs: Vec::new() };
+            Self { blurred: blurred?, cropped: cropped?, text: text?, names: names?, density, ecdfs: Vec::new() };
         let own = calibration.own_signals(bank)?;
         calibration.ecdfs = own.oriented().into_iter().map(Ecdf::new).collect::<Result<_, _>>().map_err(fatal)?;
         Ok(calibration)
@@ -90,6 +109,7 @@ impl Calibration {
             token_gradient: flat("token_gradient")?,
             blur_agreement,
             crop_agreement,
+            densities: Densities::default(),
             trusted_gain: bank.column(Signals::TRUSTED)?.map(|gain| values(&gain)).transpose()?,
         })
     }
@@ -104,6 +124,7 @@ impl Calibration {
             token_gradient: values(&seen.token_gradient)?,
             blur_agreement,
             crop_agreement,
+            densities: self.density.of_batch(&seen.image_features, names)?,
             trusted_gain: gain.map(|gain| values(&gain)).transpose()?,
         })
     }

@@ -35,6 +35,28 @@ impl Blobs {
         }
     }
 
+    /// As [`get`](Self::get), into a file and never whole in memory.
+    pub fn get_file(&self, blob: &BlobRef, to: &Path) -> Result<(), BlobError> {
+        match self.runtime.block_on(self.store.get_file(blob, to)) {
+            Err(BlobError::Damaged { .. }) => self.runtime.block_on(self.store.get_file(blob, to)),
+            read @ (Ok(()) | Err(BlobError::Open { .. } | BlobError::Access { .. } | BlobError::TooLarge { .. })) => {
+                read
+            }
+        }
+    }
+
+    /// A folder for files on their way to becoming blobs, which may have to be made.
+    pub fn scratch(&self) -> PathBuf {
+        self.store.scratch()
+    }
+
+    /// A file's bytes, under a path that belongs to this attempt alone.
+    pub fn put_file(&self, task: &TaskId, name: &str, file: &Path) -> Result<NamedBlob, Fault> {
+        let path = attempt_path(task, name);
+        let blob = self.runtime.block_on(self.store.put_file(&path, file)).map_err(blob_fault)?;
+        Ok(NamedBlob { name: name.to_owned(), blob })
+    }
+
     /// Writes under a path that belongs to this attempt alone.
     pub fn put(&self, task: &TaskId, name: &str, bytes: Bytes) -> Result<NamedBlob, Fault> {
         let path = attempt_path(task, name);

@@ -4,10 +4,12 @@
 
 mod blobs;
 mod context;
+mod files;
 mod gang;
 
 pub use blobs::Blobs;
 pub use context::{TaskContext, TaskInput, TaskOutput};
+pub use files::writer_of;
 pub use gang::{Announce, Checkpoint, Connect, GangContext, GangMemory, Tell, Whereabouts};
 
 use serde::{Deserialize, Serialize};

@@ -161,7 +161,7 @@ fn name(member: &Member) -> Name {
 fn cleared(ctx: &TaskContext<'_>, forget: &ForgetSet) -> Result<BTreeSet<Name>, Fault> {
     let mut ranked = Vec::new();
     for table in inputs::all_signals(ctx, "rescore", names::RESCORED)? {
-        let column = inputs::column(&table, columns::RANK_SCORE)?;
+        let column = inputs::position(&table.names, columns::RANK_SCORE)?;
         ranked.extend(table.rows.into_iter().map(|row| (row.values[column], (row.shard, row.key))));
     }
     ranked.sort_by(|(a, x), (b, y)| a.total_cmp(b).then_with(|| x.cmp(y)));

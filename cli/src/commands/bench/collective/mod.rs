@@ -3,7 +3,7 @@
 //! It must never measure a loop of its own: the trainings are those that an audit runs, by the same binaries.
 
 mod drill;
-mod executors;
+pub mod executors;
 mod meter;
 mod print;
 mod recovery;

@@ -101,7 +101,15 @@ pub struct Bench<'a> {
     options: &'a Score,
     config: PathBuf,
     checkpoint: PathBuf,
-    pub shards: Vec<PathBuf>,
+    shards: Vec<PathBuf>,
+}
+
+/// The operator's own, or pictures of web size.
+pub async fn web_shards(options: &Score, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    match &options.shards[..] {
+        [] => shards(options, &folder.join("web"), (options.samples, 0)).await,
+        own => Ok(own.to_vec()),
+    }
 }
 
 /// Shards that the script makes.

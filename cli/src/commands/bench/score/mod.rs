@@ -1,18 +1,20 @@
-//! `lethe bench score`: what embedding and scoring cost beside what a good user would write in Python.
+//! `lethe bench score`: what scoring costs beside what a good user would write in Python, and the memory that it takes.
 //!
-//! It must never compare other weights, other shards or other results: similarities are checked pair by pair.
+//! It must never compare other weights, other shards or other results: similarities and scores are checked row by row.
 
+mod density;
 mod embed;
+mod memory;
 mod pictures;
 mod print;
 mod worker;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::Context;
 
-use crate::arguments::{Format, Score};
+use crate::arguments::{Format, Score, ScorePart};
 use crate::exit::Ending;
 
 /// What was measured, and what was not and why.
@@ -21,6 +23,8 @@ pub struct Results {
     pub web: Vec<embed::Round>,
     pub small: Vec<embed::Round>,
     pub pictures: Vec<pictures::Round>,
+    pub dao: Option<density::Dao>,
+    pub memory: Option<memory::Memory>,
     pub skipped: BTreeMap<&'static str, String>,
 }
 
@@ -35,24 +39,49 @@ pub fn run(options: &Score) -> anyhow::Result<Ending> {
 }
 
 async fn all(options: &Score) -> anyhow::Result<Results> {
-    let folder = tempfile::tempdir().context("cannot make a folder for shards and weights")?;
-    let web = match &options.shards[..] {
-        [] => embed::shards(options, &folder.path().join("web"), (options.samples, 0)).await?,
-        own => own.to_vec(),
-    };
-    let small =
-        embed::shards(options, &folder.path().join("small"), (options.small_samples, embed::SMALL_SIDE)).await?;
+    let folder = tempfile::Builder::new().prefix("lethe-bench-").tempdir().context("cannot make a folder")?;
     let mut results = Results::default();
-    let bench = |shape, shards: Vec<PathBuf>| embed::Bench::prepare(options, folder.path(), shape, shards);
-    let (web, small) = (bench(&embed::VIT_B_32, web).await?, bench(&embed::SMALL, small).await?);
+    let wants = |part: ScorePart| options.only.is_none_or(|only| only == part);
+    if wants(ScorePart::Pictures) {
+        pictures(options, folder.path(), &mut results).await.context("pictures were not measured")?;
+    }
+    if wants(ScorePart::Embedding) {
+        embedding(options, folder.path(), &mut results).await.context("embedding was not measured")?;
+    }
+    if wants(ScorePart::Dao) {
+        let found = density::measure(&options.dao, options.embeddings, options.rounds).await;
+        results.dao = Some(found.context("DAO was not measured")?);
+    }
+    if wants(ScorePart::Memory) {
+        results.memory = Some(memory::measure(options.memory_samples).await.context("memory was not measured")?);
+    }
+    if options.no_python {
+        results.skipped.insert("the ratios to open_clip and Pillow", "--no-python".to_owned());
+    }
+    if let Some(only) = options.only {
+        results.skipped.insert("all else", format!("--only {only:?}").to_lowercase());
+    }
+    Ok(results)
+}
+
+async fn pictures(options: &Score, folder: &Path, results: &mut Results) -> anyhow::Result<()> {
+    let shards = embed::web_shards(options, folder).await?;
     for round in 0..options.rounds {
-        eprintln!("round {} of {}", round + 1, options.rounds);
-        results.pictures.push(pictures::round(options, &web.shards).await?);
+        eprintln!("pictures: round {} of {}", round + 1, options.rounds);
+        results.pictures.push(pictures::round(options, &shards).await?);
+    }
+    Ok(())
+}
+
+async fn embedding(options: &Score, folder: &Path, results: &mut Results) -> anyhow::Result<()> {
+    let web = embed::web_shards(options, folder).await?;
+    let small = embed::shards(options, &folder.join("small"), (options.small_samples, embed::SMALL_SIDE)).await?;
+    let web = embed::Bench::prepare(options, folder, &embed::VIT_B_32, web).await?;
+    let small = embed::Bench::prepare(options, folder, &embed::SMALL, small).await?;
+    for round in 0..options.rounds {
+        eprintln!("embedding: round {} of {}", round + 1, options.rounds);
         results.small.push(small.round(round).await?);
         results.web.push(web.round(round).await?);
     }
-    if options.no_python {
-        results.skipped.insert("every ratio", "--no-python".to_owned());
-    }
-    Ok(results)
+    Ok(())
 }

@@ -10,7 +10,7 @@ use super::super::control_plane::{median, setting};
 use super::Results;
 use super::embed::Round;
 
-const DEFINITIONS: [(&str, &str); 5] = [
+const DEFINITIONS: [(&str, &str); 7] = [
     (
         "ratio_to_open_clip",
         "ViT-B/32: samples a second of processor time, over open_clip's with webdataset on the same shards",
@@ -22,6 +22,8 @@ const DEFINITIONS: [(&str, &str); 5] = [
     ),
     ("ratio_decode_to_pillow", "Pillow's time to decode, resize and crop a picture, over the time here"),
     ("ratio_resize_to_pillow", "the same of resizing and cropping alone"),
+    ("ratio_dao", "processor time of PyTorch's chunked DAO (matmul and topk) of the same embeddings, over that here"),
+    ("memory_growth", "peak memory of the executor that scores all samples, over that of one that scores a hundredth"),
 ];
 
 /// The middle, the least and the most.
@@ -39,6 +41,8 @@ fn ratios(results: &Results) -> BTreeMap<&'static str, Option<[f64; 3]>> {
         ("image_tower_share", spread(&results.web, Round::tower_share)),
         ("ratio_decode_to_pillow", spread(&results.pictures, |round| round.ratio_decode())),
         ("ratio_resize_to_pillow", spread(&results.pictures, |round| round.ratio_resize())),
+        ("ratio_dao", results.dao.as_ref().map(super::density::Dao::ratio)),
+        ("memory_growth", results.memory.as_ref().map(|memory| [memory.growth(); 3])),
     ]
     .into()
 }
@@ -63,6 +67,8 @@ pub fn json(results: &Results) -> Value {
     let mut all = json!(ratios(results));
     all["stages_ms"] = json!({"ViT-B/32": stages(&results.web), "small": stages(&results.small)});
     all["rounds"] = json!({"web": results.web, "small": results.small, "pictures": results.pictures});
+    all["dao"] = json!(results.dao);
+    all["memory"] = json!(results.memory);
     all["skipped"] = json!(results.skipped);
     all["setting"] = setting();
     all["definitions"] = json!(DEFINITIONS.iter().copied().collect::<BTreeMap<_, _>>());
@@ -71,11 +77,17 @@ pub fn json(results: &Results) -> Value {
 
 pub fn text(results: &Results) -> String {
     let mut lines = Vec::new();
-    for (model, rounds) in [("ViT-B/32 at 224", &results.web), ("small model at 64", &results.small)] {
+    let models = [("ViT-B/32 at 224", &results.web), ("small model at 64", &results.small)];
+    for (model, rounds) in models.into_iter().filter(|(_, rounds)| !rounds.is_empty()) {
         lines.push(format!("{model}, milliseconds of processor time a sample"));
         let stage = |(what, ms): (&str, Option<f64>)| ms.map(|ms| format!("  {what:<38}{ms:>9.3}"));
         lines.extend(stages(rounds).into_iter().filter_map(stage));
     }
+    let runs = results.memory.iter().flat_map(|memory| [&memory.few, &memory.many]);
+    lines.extend(runs.map(|run| {
+        let (samples, peak_mb, us) = (run.samples, run.peak_bytes as f64 / 1e6, run.cpu_us_a_sample);
+        format!("{samples} samples: {peak_mb:.0} MB at most, {us:.0} us of processor time each")
+    }));
     let ratio = |(name, found): (&str, Option<[f64; 3]>)| {
         found.map(|[middle, least, most]| format!("{name:<28}{middle:.2} ({least:.2} to {most:.2})"))
     };
