@@ -21,8 +21,6 @@ pub const MAX_PIXELS: u64 = 178_956_970;
 pub const MAX_DECODE_BYTES: u64 = 1 << 30;
 
 const RGB_BYTES: u64 = 3;
-/// Rows that are turned at once: as many as stay in a core's own cache.
-const TURNED_ROWS: usize = 64;
 
 /// JPEG, PNG, WebP or GIF (of several frames the first), told by their first bytes. Exact where the picture has `side * side` pixels
 /// already. Errors are `DataError::Image` with the reason.
@@ -87,52 +85,29 @@ fn fit(picture: RgbImage, side: u32) -> Result<Vec<u8>, String> {
     let reach = 2.0 * (rows.length / f64::from(side)).max(1.0) + 1.0;
     let first = (rows.start - reach).floor().max(0.0);
     let needed = (rows.start + rows.length + reach).ceil().min(f64::from(height)) - first;
-    let row_bytes = width as usize * RGB_BYTES as usize;
-    let source = &picture.as_raw()[first as usize * row_bytes..][..needed as usize * row_bytes];
-    let mut resizer = Resizer::new();
-    let narrow = narrowed(&mut resizer, source, (width, columns), side)?;
+    let narrow = pass(&picture, (columns, Window { start: first, length: needed }), (side, needed as u32))?;
     drop(picture);
-    down(&mut resizer, &narrow, (side, needed as u32), (Window { start: rows.start - first, ..rows }, side))
+    pass(&narrow, (Window::whole(side), Window { start: rows.start - first, ..rows }), (side, side))
+        .map(RgbImage::into_raw)
 }
 
-/// Resizes what a window keeps of each row to `side` pixels. Rows are turned into columns for it and back, a few at a time:
-/// the library works along columns several times as fast, and gives the same values.
-fn narrowed(resizer: &mut Resizer, rows: &[u8], (width, window): (u32, Window), side: u32) -> Result<Vec<u8>, String> {
-    let row_bytes = width as usize * RGB_BYTES as usize;
-    let mut narrow = Vec::with_capacity(rows.len() / row_bytes * side as usize * RGB_BYTES as usize);
-    for some in rows.chunks(TURNED_ROWS * row_bytes) {
-        let count = (some.len() / row_bytes) as u32;
-        let turned = down(resizer, &turn(some, width), (count, width), (window, side))?;
-        narrow.extend(turn(&turned, count));
-    }
-    Ok(narrow)
-}
-
-/// Rows of a width become columns.
-fn turn(rows: &[u8], width: u32) -> Vec<u8> {
-    let (pixels, _) = rows.as_chunks::<{ RGB_BYTES as usize }>();
-    let mut turned = vec![[0; RGB_BYTES as usize]; pixels.len()];
-    transpose::transpose(pixels, &mut turned, width as usize, pixels.len() / width as usize);
-    turned.into_flattened()
-}
-
-/// Resizes the rows under a window of a picture of `(width, height)` to as many as are asked for.
-fn down(
-    resizer: &mut Resizer,
-    pixels: &[u8],
+/// Resizes the pixels under two windows (columns, rows) to `(width, height)`.
+fn pass(
+    picture: &RgbImage,
+    (columns, rows): (Window, Window),
     (width, height): (u32, u32),
-    (window, rows): (Window, u32),
-) -> Result<Vec<u8>, String> {
-    let source = ImageRef::new(width, height, pixels, PixelType::U8x3).map_err(|e| e.to_string())?;
-    let mut target = Image::new(width, rows, PixelType::U8x3);
+) -> Result<RgbImage, String> {
+    let source = ImageRef::new(picture.width(), picture.height(), picture.as_raw(), PixelType::U8x3)
+        .map_err(|e| e.to_string())?;
+    let mut target = Image::new(width, height, PixelType::U8x3);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom)).crop(
-        0.0,
-        window.start,
-        f64::from(width),
-        window.length,
+        columns.start,
+        rows.start,
+        columns.length,
+        rows.length,
     );
-    resizer.resize(&source, &mut target, &options).map_err(|e| e.to_string())?;
-    Ok(target.into_vec())
+    Resizer::new().resize(&source, &mut target, &options).map_err(|e| e.to_string())?;
+    RgbImage::from_raw(width, height, target.into_vec()).ok_or_else(|| "the resizer returned too few bytes".to_owned())
 }
 
 /// A stretch of one axis, in source pixels.
@@ -152,6 +127,10 @@ impl Window {
         let scale = f64::from(length) / resized as f64;
         let start = first * scale;
         Self { start, length: (f64::from(side) * scale).min(f64::from(length) - start) }
+    }
+
+    fn whole(length: u32) -> Self {
+        Self { start: 0.0, length: f64::from(length) }
     }
 }
 

@@ -11,13 +11,16 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use crate::error::EvidenceError;
 use crate::table_writer::TableWriter;
 
+type Check<R> = Box<dyn Fn(&R) -> Result<(), String> + Send>;
+type Arrays<R> = Box<dyn Fn(&[R]) -> Result<Vec<ArrayRef>, ArrowError> + Send>;
+
 /// What a kind of row needs to become a table.
 pub(crate) struct Shape<R> {
     pub table: &'static str,
     /// Rows of one batch.
     pub at_once: usize,
-    pub check: Box<dyn Fn(&R) -> Result<(), String> + Send>,
-    pub arrays: Box<dyn Fn(&[R]) -> Result<Vec<ArrayRef>, ArrowError> + Send>,
+    pub check: Check<R>,
+    pub arrays: Arrays<R>,
 }
 
 /// Rows on their way to a sink.

@@ -102,7 +102,7 @@ fn pass(clip: &Clip, shards: &[PathBuf], batch: usize, look: Look) -> anyhow::Re
     let (mut pass, began, spent_s) = (Pass::default(), Instant::now(), process_s()?);
     for entry in &entries {
         let mut batches = Batches::of(entry, side, batch, |_| true)?;
-        while let Some(pairs) = batches.next() {
+        for pairs in batches.by_ref() {
             let values = look(clip, &pairs, &mut pass)?;
             pass.similarities.extend(Vec::<f32>::try_from(values)?);
         }
