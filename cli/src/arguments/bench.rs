@@ -107,7 +107,7 @@ pub struct Collective {
 
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  lethe bench score --rounds 3 --output json\n  lethe bench score --only dao\n\nOne thread \
+    after_help = "Example:\n  lethe bench score --rounds 3 --output json\n  lethe bench score --only dao\n\nOne thread \
 computes and one decodes on either side. Weights are random, and what both sides computed is compared row by row."
 )]
 pub struct Score {

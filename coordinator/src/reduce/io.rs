@@ -114,11 +114,14 @@ pub(super) fn blob_fault(error: BlobError) -> Fault {
 
 /// A full disk may be mended before the next try.
 fn scratch_fault(path: &Path, error: &std::io::Error) -> Fault {
-    Fault::retryable(format!("scratch {}: {error}; check the folder's rights and free space", path.display()))
+    Fault::storage(format!("scratch {}: {error}; check the folder's rights and free space", path.display()))
 }
 
 pub(super) fn evidence_fault(error: EvidenceError) -> Fault {
-    Fault::fatal(error.to_string())
+    match error.is_of_storage() {
+        true => Fault::storage(format!("{error}; check the work folder's free space")),
+        false => Fault::fatal(error.to_string()),
+    }
 }
 
 #[cfg(test)]

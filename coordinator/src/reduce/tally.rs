@@ -151,7 +151,7 @@ impl Iterator for Merge {
 
 /// A full disk may be mended before the next try.
 fn fault(error: &io::Error) -> Fault {
-    Fault::retryable(format!("counting words on disk: {error}; check the work folder's free space"))
+    Fault::storage(format!("counting words on disk: {error}; check the work folder's free space"))
 }
 
 #[cfg(test)]

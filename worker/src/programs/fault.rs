@@ -2,6 +2,7 @@
 
 use lethe_collective::CollectiveError;
 use lethe_common::fault::Fault;
+use lethe_evidence::EvidenceError;
 use lethe_model::ModelError;
 
 use crate::executor::failure;
@@ -15,6 +16,14 @@ pub fn model_fault(error: ModelError) -> Fault {
 /// do not fit together stay so.
 pub fn collective_fault(error: CollectiveError) -> Fault {
     error.into()
+}
+
+/// A table that does not fit stays so; a disk that is full does not.
+pub fn table_fault(error: EvidenceError) -> Fault {
+    match error.is_of_storage() {
+        true => Fault::storage(format!("{error}; check the free space of the blobs' disk")),
+        false => fatal(error),
+    }
 }
 
 /// A failure that the same inputs would bring again.

@@ -9,7 +9,7 @@ use lethe_data::{Decoded, key_hash};
 use lethe_evidence::artifacts::{ShardEntry, Shards, SuspectCut, columns, names};
 use lethe_evidence::{PairRole, PairRow, PairTable, RowBatches, SignalRow};
 
-use super::fault::fatal;
+use super::fault::{fatal, table_fault};
 use super::held_out::share_of_hashes;
 use super::shard::Batches;
 use super::{checkpoint, inputs};
@@ -29,16 +29,16 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let batches = Batches::of(&entry, side, BATCH, move |sample| wanted.binary_search(&sample.key).is_ok())?;
     let file = ctx.scratch_file()?;
     let side = u32::try_from(side).map_err(fatal)?;
-    let mut table = PairTable::writer(side, &columns, writer_of(&file)?).map_err(fatal)?;
+    let mut table = PairTable::writer(side, &columns, writer_of(&file)?).map_err(table_fault)?;
     let mut read = 0;
     for pairs in batches {
         ctx.stop_if_cancelled()?;
         for row in pairs.into_iter().filter_map(|pair| pack(entry.id, pair, &chosen)) {
-            table.push(row).map_err(fatal)?;
+            table.push(row).map_err(table_fault)?;
             read += 1;
         }
     }
-    table.finish().map_err(fatal)?;
+    table.finish().map_err(table_fault)?;
     let outputs = vec![ctx.put_file(names::PAIRS, file)?];
     Ok(TaskOutput { outputs, counts: Counts { read, scored: read, failed: 0 } })
 }

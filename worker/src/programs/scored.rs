@@ -11,7 +11,7 @@ use lethe_evidence::artifacts::{self, BadSamples, SampleCounts, ShardDigest, cap
 use lethe_evidence::{RowWriter, ScoreDigest, SignalRow, SignalTable, WordCounts};
 use tempfile::NamedTempFile;
 
-use super::fault::fatal;
+use super::fault::{fatal, table_fault};
 use crate::task::{TaskContext, writer_of};
 
 pub struct Scored<'a> {
@@ -27,7 +27,7 @@ impl<'a> Scored<'a> {
     /// A table with these columns.
     pub fn begin(ctx: &'a TaskContext<'a>, columns: Vec<String>) -> Result<Self, Fault> {
         let file = ctx.scratch_file()?;
-        let table = SignalTable::writer(&columns, writer_of(&file)?).map_err(fatal)?;
+        let table = SignalTable::writer(&columns, writer_of(&file)?).map_err(table_fault)?;
         let digests = columns.into_iter().map(|name| (name, ScoreDigest::default())).collect();
         Ok(Self { ctx, file, table, digests, words: WordCounts::default() })
     }
@@ -35,12 +35,12 @@ impl<'a> Scored<'a> {
     pub fn push(&mut self, row: SignalRow) -> Result<(), Fault> {
         self.digests.iter_mut().zip(&row.values).for_each(|((_, digest), value)| digest.add(*value));
         caption_words(&row.caption).for_each(|word| self.words.add(&word));
-        self.table.push(row).map_err(fatal)
+        self.table.push(row).map_err(table_fault)
     }
 
     /// The outputs: signals, then digest.
     pub fn finish(self, counts: SampleCounts, bad: BadSamples) -> Result<Vec<NamedBlob>, Fault> {
-        self.table.finish().map_err(fatal)?;
+        self.table.finish().map_err(table_fault)?;
         let mut digest = ShardDigest { counts, words: self.words, bad, ..ShardDigest::default() };
         for (name, column) in self.digests {
             match name.as_str() {

@@ -43,5 +43,5 @@ pub fn writer_of(file: &NamedTempFile) -> Result<File, Fault> {
 
 /// A full disk may be mended before the next try.
 fn scratch_fault(path: &Path, error: &std::io::Error) -> Fault {
-    Fault::retryable(format!("scratch {}: {error}; check the folder's rights and free space", path.display()))
+    Fault::storage(format!("scratch {}: {error}; check the folder's rights and free space", path.display()))
 }
