@@ -28,8 +28,6 @@ use crate::executor::threads;
 #[derive(Debug, Deserialize)]
 #[serde(tag = "part", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Part {
-    /// Random weights, so that everybody measures the same: a checkpoint in open_clip's names.
-    Init { config: PathBuf, checkpoint: PathBuf, seed: u64 },
     /// Shards in, similarities out.
     Embed { config: PathBuf, checkpoint: PathBuf, shards: Vec<PathBuf>, batch: usize },
     /// Shards in, what scoring looks at out.
@@ -69,11 +67,6 @@ pub fn measure(request: &str) -> anyhow::Result<Value> {
     let part: Part = serde_json::from_str(request).context("the request is no measurement")?;
     tch::set_num_threads(i32::try_from(threads::torch()?)?);
     Ok(match part {
-        Part::Init { config, checkpoint, seed } => {
-            let clip = Clip::init(&read_config(&config)?, seed)?;
-            std::fs::write(&checkpoint, clip.save()?).with_context(|| checkpoint.display().to_string())?;
-            Value::Null
-        }
         Part::Embed { config, checkpoint, shards, batch } => {
             serde_json::to_value(pass(&load(&config, &checkpoint)?, &shards, batch, embed)?)?
         }

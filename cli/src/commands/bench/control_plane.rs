@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::figures::{self, median};
 use super::load::{Load, Row, measure};
 use super::storage::Kind;
 use super::{faults, instructions, print, ray};
-use crate::arguments::{ControlPlane, Format};
+use crate::arguments::ControlPlane;
 use crate::exit::Ending;
 
 /// The share of the sustained load at which latencies are measured.
@@ -103,11 +104,7 @@ pub fn run(options: &ControlPlane) -> anyhow::Result<Ending> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let results = runtime.block_on(all(options))?;
-    match options.output {
-        Format::Text => print!("{}", print::text(&results)),
-        Format::Json => println!("{:#}", print::json(&results)),
-    }
-    Ok(Ending::Accepted)
+    Ok(figures::show(options.output, || print::text(&results), || print::json(&results)))
 }
 
 async fn all(options: &ControlPlane) -> anyhow::Result<Results> {
@@ -205,37 +202,4 @@ async fn told(what: &str, load: Load, options: &ControlPlane) -> anyhow::Result<
     let row = measure(load, options).await?;
     eprintln!("  {}", print::row(&row));
     Ok(row)
-}
-
-/// The middle value, or the mean of the two.
-pub fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => None,
-        len if len % 2 == 1 => Some(sorted[middle]),
-        _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
-    }
-}
-
-/// What this was measured on and with.
-pub fn setting() -> Value {
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    json!({
-        "cpus": std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
-        "load_average": load.split_whitespace().next().and_then(|text| text.parse::<f64>().ok()),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn medians_are_between_the_extremes() {
-        assert_eq!(median([3.0, 1.0, 2.0].into_iter()), Some(2.0));
-        assert_eq!(median([4.0, 1.0].into_iter()), Some(2.5));
-        assert_eq!(median(std::iter::empty()), None);
-    }
 }

@@ -8,8 +8,8 @@ use anyhow::{Context, bail};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::control_plane::median;
 use super::coordinator::{Coordinator, Under};
+use super::figures::median;
 use super::load::{Load, committed, finished, ready, swarm};
 use super::prefill::Filling;
 use super::storage::{Kind, Storage};

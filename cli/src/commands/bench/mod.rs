@@ -6,6 +6,7 @@ mod collective;
 mod control_plane;
 mod coordinator;
 mod faults;
+mod figures;
 mod instructions;
 mod load;
 mod prefill;

@@ -4,7 +4,8 @@
 
 use serde_json::{Value, json};
 
-use super::control_plane::{Results, median, setting};
+use super::control_plane::Results;
+use super::figures::{median, setting};
 use super::load::Row;
 use super::ray;
 use crate::show::count;

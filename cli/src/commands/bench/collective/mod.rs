@@ -13,7 +13,8 @@ mod torchrun;
 use anyhow::Context;
 use serde_json::Value;
 
-use crate::arguments::{Collective, Format};
+use super::figures;
+use crate::arguments::Collective;
 use crate::exit::Ending;
 
 /// What was measured, and what was not and why.
@@ -28,11 +29,7 @@ pub struct Results {
 pub fn run(options: &Collective) -> anyhow::Result<Ending> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let results = runtime.block_on(all(options))?;
-    match options.output {
-        Format::Text => print!("{}", print::text(&results)),
-        Format::Json => println!("{:#}", print::json(&results)),
-    }
-    Ok(Ending::Accepted)
+    Ok(figures::show(options.output, || print::text(&results), || print::json(&results)))
 }
 
 async fn all(options: &Collective) -> anyhow::Result<Results> {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::super::control_plane::{median, setting};
+use super::super::figures::{self, setting};
 use super::steps::{Round, ddp_median};
 use super::{Results, torchrun};
 
@@ -33,10 +33,7 @@ const DEFINITIONS: [(&str, &str); 5] = [
 
 /// The middle, the least and the most of all rounds of a world size.
 fn spread(rounds: &[Round], ranks: u32, of: impl Fn(&Round) -> Option<f64>) -> Option<[f64; 3]> {
-    let found: Vec<f64> = rounds.iter().filter(|round| round.ranks == ranks).filter_map(of).collect();
-    let middle = median(found.iter().copied())?;
-    let (least, most) = found.iter().fold((f64::MAX, f64::MIN), |(a, b), found| (a.min(*found), b.max(*found)));
-    Some([middle, least, most])
+    figures::spread(rounds.iter().filter(|round| round.ranks == ranks).filter_map(of))
 }
 
 fn worlds(rounds: &[Round]) -> BTreeSet<u32> {

@@ -17,7 +17,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use super::super::control_plane::median;
+use super::super::figures::median;
 use super::drill::{Course, Shape};
 use super::executors;
 use crate::arguments::Devices;

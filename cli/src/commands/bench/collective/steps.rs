@@ -14,7 +14,7 @@ use lethe_proto::v1::SubmitRequest;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::super::control_plane::median;
+use super::super::figures::median;
 use super::super::ray::ask;
 use super::drill::{CAPTION_TOKENS, Course, Shape, VOCABULARY};
 use super::meter::{Meter, Reading};

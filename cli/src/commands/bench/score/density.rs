@@ -11,7 +11,7 @@ use lethe_model::density::{NEIGHBOURS, Reference};
 use lethe_model::tch::{self, Device, Kind, Tensor};
 use serde::Serialize;
 
-use super::super::control_plane::median;
+use super::super::figures::spread;
 use super::super::proc::cpu_seconds;
 use super::super::ray::ask;
 
@@ -40,10 +40,8 @@ pub struct Dao {
 
 impl Dao {
     /// PyTorch's seconds over Lethe's of the same round: the middle, the least and the most.
-    pub fn ratio(&self) -> [f64; 3] {
-        let ratios = || self.rounds.iter().map(|round| round.torch_s / round.lethe_s);
-        let (least, most) = ratios().fold((f64::MAX, f64::MIN), |(a, b), ratio| (a.min(ratio), b.max(ratio)));
-        [median(ratios()).unwrap_or_default(), least, most]
+    pub fn ratio(&self) -> Option<[f64; 3]> {
+        spread(self.rounds.iter().map(|round| round.torch_s / round.lethe_s))
     }
 }
 
@@ -63,8 +61,8 @@ impl Embeddings {
         let centres = normal(CLUSTERS)?;
         let around = |rows: i64, gap: f64| -> anyhow::Result<Tensor> {
             let of = Tensor::f_randint(CLUSTERS, [rows], (Kind::Int64, Device::Cpu))?;
-            let spread = Tensor::f_rand([rows, 1], (Kind::Float, Device::Cpu))?.f_add_scalar(0.3)?;
-            Ok(centres.f_index_select(0, &of)?.f_add(&normal(rows)?.f_mul(&spread)?)?.f_add_scalar(gap)?)
+            let width = Tensor::f_rand([rows, 1], (Kind::Float, Device::Cpu))?.f_add_scalar(0.3)?;
+            Ok(centres.f_index_select(0, &of)?.f_add(&normal(rows)?.f_mul(&width)?)?.f_add_scalar(gap)?)
         };
         let (images, texts) = (around(i64::from(pairs), 0.5)?, around(i64::from(pairs), -0.5)?);
         let strangers = i64::from(count.saturating_sub(pairs));

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use lethe_data::{ShardWriter, encode_png};
-use lethe_model::{Clip, ModelConfig};
 use lethe_proto::v1::{GetAuditRequest, PhaseView, RunState, SubmitRequest};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -21,6 +20,7 @@ use tokio::time::{Instant, sleep};
 
 use super::super::collective::executors;
 use super::super::proc::{cpu_seconds, peak_bytes};
+use super::model;
 use crate::arguments::Devices;
 use crate::cluster::{Client, Cluster, ClusterPlan};
 
@@ -137,10 +137,7 @@ fn spec(folder: &Path, shards: &[PathBuf]) -> anyhow::Result<Value> {
         "vision_cfg": {"image_size": SIDE, "patch_size": SIDE / 2, "width": WIDTH, "head_width": 16, "layers": 1},
         "text_cfg": {"context_length": 16, "vocab_size": 49_408, "width": WIDTH, "heads": 2, "layers": 1},
     });
-    let (model, checkpoint) = (folder.join("model.json"), folder.join("model.safetensors"));
-    let clip = Clip::init(&ModelConfig::from_json(&config.to_string())?, 1)?;
-    std::fs::write(&model, config.to_string())?;
-    std::fs::write(&checkpoint, clip.save()?)?;
+    let (model, checkpoint) = model::write(folder, "model", &config)?;
     Ok(json!({
         "audit": {"id": "bench"},
         "model": {"config": model, "checkpoint": checkpoint},

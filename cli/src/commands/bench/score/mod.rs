@@ -5,16 +5,18 @@
 mod density;
 mod embed;
 mod memory;
+mod model;
 mod pictures;
 mod print;
 mod worker;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::arguments::{Format, Score, ScorePart};
+use super::figures;
+use crate::arguments::{Score, ScorePart};
 use crate::exit::Ending;
 
 /// What was measured, and what was not and why.
@@ -31,22 +33,21 @@ pub struct Results {
 pub fn run(options: &Score) -> anyhow::Result<Ending> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let results = runtime.block_on(all(options))?;
-    match options.output {
-        Format::Text => print!("{}", print::text(&results)),
-        Format::Json => println!("{:#}", print::json(&results)),
-    }
-    Ok(Ending::Accepted)
+    Ok(figures::show(options.output, || print::text(&results), || print::json(&results)))
 }
 
 async fn all(options: &Score) -> anyhow::Result<Results> {
     let folder = tempfile::Builder::new().prefix("lethe-bench-").tempdir().context("cannot make a folder")?;
     let mut results = Results::default();
     let wants = |part: ScorePart| options.only.is_none_or(|only| only == part);
-    if wants(ScorePart::Pictures) {
-        pictures(options, folder.path(), &mut results).await.context("pictures were not measured")?;
-    }
-    if wants(ScorePart::Embedding) {
-        embedding(options, folder.path(), &mut results).await.context("embedding was not measured")?;
+    if wants(ScorePart::Pictures) || wants(ScorePart::Embedding) {
+        let web = embed::web_shards(options, folder.path()).await.context("there are no shards to measure on")?;
+        if wants(ScorePart::Pictures) {
+            pictures(options, &web, &mut results).await.context("pictures were not measured")?;
+        }
+        if wants(ScorePart::Embedding) {
+            embedding(options, folder.path(), web, &mut results).await.context("embedding was not measured")?;
+        }
     }
     if wants(ScorePart::Dao) {
         let found = density::measure(&options.dao, options.embeddings, options.rounds).await;
@@ -64,20 +65,18 @@ async fn all(options: &Score) -> anyhow::Result<Results> {
     Ok(results)
 }
 
-async fn pictures(options: &Score, folder: &Path, results: &mut Results) -> anyhow::Result<()> {
-    let shards = embed::web_shards(options, folder).await?;
+async fn pictures(options: &Score, shards: &[PathBuf], results: &mut Results) -> anyhow::Result<()> {
     for round in 0..options.rounds {
         eprintln!("pictures: round {} of {}", round + 1, options.rounds);
-        results.pictures.push(pictures::round(options, &shards).await?);
+        results.pictures.push(pictures::round(options, shards).await?);
     }
     Ok(())
 }
 
-async fn embedding(options: &Score, folder: &Path, results: &mut Results) -> anyhow::Result<()> {
-    let web = embed::web_shards(options, folder).await?;
+async fn embedding(options: &Score, folder: &Path, web: Vec<PathBuf>, results: &mut Results) -> anyhow::Result<()> {
     let small = embed::shards(options, &folder.join("small"), (options.small_samples, embed::SMALL_SIDE)).await?;
-    let web = embed::Bench::prepare(options, folder, &embed::VIT_B_32, web).await?;
-    let small = embed::Bench::prepare(options, folder, &embed::SMALL, small).await?;
+    let web = embed::Bench::prepare(options, folder, &embed::VIT_B_32, web)?;
+    let small = embed::Bench::prepare(options, folder, &embed::SMALL, small)?;
     for round in 0..options.rounds {
         eprintln!("embedding: round {} of {}", round + 1, options.rounds);
         results.small.push(small.round(round).await?);

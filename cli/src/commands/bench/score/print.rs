@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::super::control_plane::{median, setting};
+use super::super::figures::{self, median, setting};
 use super::Results;
 use super::embed::Round;
 
@@ -26,12 +26,8 @@ const DEFINITIONS: [(&str, &str); 7] = [
     ("memory_growth", "peak memory of the executor that scores all samples, over that of one that scores a hundredth"),
 ];
 
-/// The middle, the least and the most.
 fn spread<T>(rounds: &[T], of: impl Fn(&T) -> Option<f64>) -> Option<[f64; 3]> {
-    let found: Vec<f64> = rounds.iter().filter_map(of).collect();
-    let middle = median(found.iter().copied())?;
-    let (least, most) = found.iter().fold((f64::MAX, f64::MIN), |(a, b), found| (a.min(*found), b.max(*found)));
-    Some([middle, least, most])
+    figures::spread(rounds.iter().filter_map(of))
 }
 
 fn ratios(results: &Results) -> BTreeMap<&'static str, Option<[f64; 3]>> {
@@ -41,7 +37,7 @@ fn ratios(results: &Results) -> BTreeMap<&'static str, Option<[f64; 3]>> {
         ("image_tower_share", spread(&results.web, Round::tower_share)),
         ("ratio_decode_to_pillow", spread(&results.pictures, |round| round.ratio_decode())),
         ("ratio_resize_to_pillow", spread(&results.pictures, |round| round.ratio_resize())),
-        ("ratio_dao", results.dao.as_ref().map(super::density::Dao::ratio)),
+        ("ratio_dao", results.dao.as_ref().and_then(super::density::Dao::ratio)),
         ("memory_growth", results.memory.as_ref().map(|memory| [memory.growth(); 3])),
     ]
     .into()
