@@ -97,21 +97,15 @@ fn by_length(lengths: &[i64]) -> Vec<Vec<i64>> {
 
 #[cfg(test)]
 mod tests {
-    use lethe_model::ModelConfig;
     use lethe_model::tch::{self, Kind};
 
     use super::*;
-
-    const CONFIG: &str = r#"{
-        "embed_dim": 4,
-        "vision_cfg": {"image_size": 2, "patch_size": 1, "width": 8, "layers": 1, "head_width": 4, "mlp_ratio": 1.0},
-        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 8, "heads": 2, "layers": 2, "mlp_ratio": 1.0}
-    }"#;
+    use crate::programs::tiny;
 
     #[test]
     fn captions_of_all_lengths_give_what_each_gives_alone() {
         let _guard = tch::no_grad_guard();
-        let clip = ModelConfig::from_json(CONFIG).and_then(|config| Clip::init(&config, 1)).expect("a model");
+        let clip = tiny::vit();
         let captions = [9, 1, 40, 2, 200, 0, 17, 3].map(|words| "a bag of coats ".repeat(words));
         let all = Distinct::of(captions.iter().map(String::as_str));
         assert!(by_length(&lengths(&all.tokens(77).expect("are tokens")).expect("are lengths")).len() > 3);

@@ -152,16 +152,10 @@ mod tests {
 
     use lethe_common::spec::Spec;
     use lethe_evidence::PairRole;
-    use lethe_model::ModelConfig;
 
     use super::*;
+    use crate::programs::tiny;
     use crate::task::{Blobs, sample_id};
-
-    const RESNET: &str = r#"{
-        "embed_dim": 4,
-        "vision_cfg": {"image_size": 64, "width": 2, "layers": [1, 1, 1, 1], "head_width": 16, "patch_size": null},
-        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 4, "heads": 1, "layers": 1, "mlp_ratio": 1.0}
-    }"#;
 
     fn row() -> PairRow {
         PairRow {
@@ -180,7 +174,7 @@ mod tests {
     fn a_resnets_exhibit_shades_the_cells_of_its_pool() {
         let folder = tempfile::tempdir().expect("makes a folder");
         let blobs = Arc::new(Blobs::open(&format!("file://{}", folder.path().display())).expect("opens"));
-        let clip = ModelConfig::from_json(RESNET).and_then(|config| Clip::init(&config, 1)).expect("a model");
+        let clip = tiny::resnet();
         let spec =
             serde_json::json!({"audit": {"id": "a"}, "model": {"config": "m.json"}, "data": {"shards": ["0.tar"]}});
         let spec: Spec = serde_json::from_value(spec).expect("is a spec");

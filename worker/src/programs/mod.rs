@@ -26,6 +26,8 @@ mod scored;
 mod shard;
 mod suspicion;
 mod tensors;
+#[cfg(test)]
+mod tiny;
 mod trusted;
 
 pub use gang::run_gang;

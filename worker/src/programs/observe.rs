@@ -92,16 +92,10 @@ fn saturation(clip: &Clip, pixels: &Tensor, text: &Tensor) -> Result<Saturation>
 
 #[cfg(test)]
 mod tests {
-    use lethe_model::ModelConfig;
     use lethe_model::gradients::leaf_gradients;
 
     use super::*;
-
-    const RESNET: &str = r#"{
-        "embed_dim": 4,
-        "vision_cfg": {"image_size": 64, "width": 2, "layers": [1, 1, 1, 1], "head_width": 16, "patch_size": null},
-        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 4, "heads": 1, "layers": 1, "mlp_ratio": 1.0}
-    }"#;
+    use crate::programs::tiny;
 
     fn pair(number: u8) -> Decoded {
         let pixels = (0..64 * 64 * 3_u32).map(|at| (at * 7 + u32::from(number) * 31) as u8).collect();
@@ -112,7 +106,7 @@ mod tests {
     /// A ResNet has no tokens before its attention pool: its cells are what a match is flat in.
     #[test]
     fn a_resnet_is_observed_at_the_cells_of_its_pool() {
-        let clip = ModelConfig::from_json(RESNET).and_then(|config| Clip::init(&config, 1)).expect("a model");
+        let clip = tiny::resnet();
         let pairs = [pair(1), pair(2), pair(3)];
         let seen = Observed::of(&clip, &pairs).expect("observes");
         let pixels = pixels_of(pairs.iter().map(|pair| pair.pixels.as_slice()), &clip).expect("pixels");

@@ -85,16 +85,11 @@ fn assemble(all: &[Vec<u8>], rows: &[i64], config: &ModelConfig, device: Device)
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const CONFIG: &str = r#"{
-        "embed_dim": 4,
-        "vision_cfg": {"image_size": 2, "patch_size": 1, "width": 8, "layers": 1, "head_width": 4, "mlp_ratio": 1.0},
-        "text_cfg": {"context_length": 4, "vocab_size": 8, "width": 4, "heads": 1, "layers": 1, "mlp_ratio": 1.0}
-    }"#;
+    use crate::programs::tiny;
 
     #[test]
     fn a_batch_is_the_same_whether_it_was_expected_or_not() {
-        let clip = ModelConfig::from_json(CONFIG).and_then(|config| Clip::init(&config, 1)).expect("a model");
+        let clip = tiny::vit();
         let pictures = Pictures::new((0..4).map(|n| (n * 12..n * 12 + 12).collect()).collect());
         let values = |rows: &[i64]| {
             let pixels = pictures.pixels(rows, &clip).expect("are there");
