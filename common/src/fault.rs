@@ -16,7 +16,7 @@ pub enum FaultKind {
     /// The worker drains or was told to stop, and did not finish: nobody's fault.
     HandedBack,
     /// What every task writes to or reads from is full or does not answer: no shard's fault, and it passes once somebody
-    /// has seen to it.
+    /// has seen to it. Maps and reduces wait for it; a gang begins another generation, of which it has a number.
     Storage,
 }
 

@@ -139,7 +139,7 @@ impl Audit {
     fn deserted(&self, phase: PhaseIndex, turn: &Turn<'_>) -> Option<String> {
         let (since, cause) = match &self.work {
             Work::None | Work::Reduce(_) => return None,
-            Work::Map(work) => match (work.failing(turn.workers), work.untrusted_since) {
+            Work::Map(work) => match (work.failing(turn.workers, turn.knobs), work.untrusted_since) {
                 (Some(failing), _) => failing,
                 (None, Some(since)) => (since, "no worker is left but those that gave other results".to_owned()),
                 (None, None) => (turn.workers.gone_since?, gone(turn.workers)),

@@ -9,6 +9,7 @@ use lethe_common::ids::{Attempt, PhaseIndex, ShardId, TaskId, WorkerId};
 use lethe_common::time::Millis;
 
 use crate::command::{Command, MapStart};
+use crate::knobs::Knobs;
 use crate::ledger::Ledger;
 use crate::member::{Task, TaskKind};
 use crate::pace::Pace;
@@ -47,9 +48,8 @@ pub(crate) struct Open {
     pub issued: u64,
     pub faults: u32,
     pub losses: u32,
-    /// Tries whose results could not be stored, or inputs not be read, and since when.
+    /// Tries whose results could not be stored, or inputs not be read.
     pub unstored: u32,
-    pub unstored_since: Option<Millis>,
     /// Where the last try ended badly: another worker goes next, so that one bad machine does not
     /// use up a shard's tries.
     pub avoid: Option<WorkerId>,
@@ -214,10 +214,13 @@ impl MapWork {
     }
 
     /// Since when every worker fails and nothing of this map ends, and how; nothing where none of its own tasks
-    /// failed.
-    pub fn failing(&self, workers: &Workers) -> Option<(Millis, String)> {
+    /// failed. A shard that could not be stored has one more try first, within a worker's longest rest: it may be the only
+    /// one, and given up alone.
+    pub fn failing(&self, workers: &Workers, knobs: &Knobs) -> Option<(Millis, String)> {
         let since = workers.failing_since?.max(self.failing_since?);
         let fault = workers.all_fail()?;
+        let unstored = self.open.values().any(|open| open.unstored > 0);
+        let since = if unstored { since.plus_ms(knobs.lease_ms) } else { since };
         Some((since, format!("every worker failed one task after the other, {fault}")))
     }
 

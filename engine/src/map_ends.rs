@@ -5,6 +5,7 @@
 use lethe_common::blob::{NamedBlob, attempt_path};
 use lethe_common::fault::FaultKind;
 use lethe_common::ids::{PhaseIndex, ShardId, TaskId, WorkerId};
+use lethe_common::time::Millis;
 
 use crate::command::CommitOutcome;
 use crate::event::Counts;
@@ -81,9 +82,9 @@ impl MapWork {
         let Some(open) = self.open.get_mut(&shard) else { return Verdict::Ignored };
         let Some(holder) = open.let_go(worker, setback.task.attempt) else { return Verdict::Ignored };
         ledger.count_retry(self.phase, &mut turn.outbox);
-        self.failing_since.get_or_insert(turn.now);
+        let failing_since = *self.failing_since.get_or_insert(turn.now);
         self.waiting.remove(&(open.strikes(), shard));
-        match open.strike(setback, &holder, turn, (ledger, self.phase)) {
+        match open.strike(setback, &holder, turn, (ledger, self.phase, failing_since)) {
             Spent::No => {
                 self.wait_again(shard);
                 Verdict::Retried
@@ -136,7 +137,7 @@ impl Open {
         setback: &Setback,
         holder: &Holder,
         turn: &mut Turn<'_>,
-        (ledger, phase): (&mut Ledger, PhaseIndex),
+        (ledger, phase, failing_since): (&mut Ledger, PhaseIndex, Millis),
     ) -> Spent {
         let kind = match &setback.cause {
             Cause::Loss(_) => return self.lose(setback, turn),
@@ -146,7 +147,7 @@ impl Open {
             FaultKind::Fatal => Spent::Audit,
             FaultKind::BadShard => Spent::Shard { tries: self.strikes() + 1 },
             FaultKind::HandedBack => Spent::No,
-            FaultKind::Storage => self.wait_for_storage(setback, turn),
+            FaultKind::Storage => self.wait_for_storage(setback, turn, failing_since),
             FaultKind::OutOfMemory if halve(holder, turn, ledger, phase) => Spent::No,
             FaultKind::OutOfMemory | FaultKind::Retryable => {
                 self.avoid = Some(setback.worker.clone());
@@ -156,13 +157,13 @@ impl Open {
         }
     }
 
-    /// No try is used up, since no shard fills a disk alone; but what cannot be stored for as long as an audit waits for
-    /// workers is given up like them.
-    fn wait_for_storage(&mut self, setback: &Setback, turn: &Turn<'_>) -> Spent {
+    /// No shard fills a disk alone: it is given up once it had its tries and the phase has stored nothing for as long as
+    /// an audit waits for workers. Either alone says little: tries may be short, and one try may be longer than that.
+    fn wait_for_storage(&mut self, setback: &Setback, turn: &Turn<'_>, failing_since: Millis) -> Spent {
         self.avoid = Some(setback.worker.clone());
         self.unstored += 1;
-        let since = *self.unstored_since.get_or_insert(turn.now);
-        self.spent(turn.now.since_ms(since) >= turn.knobs.grace_ms)
+        let is_over = turn.now.since_ms(failing_since) >= turn.knobs.grace_ms;
+        self.spent(is_over && self.unstored >= turn.knobs.max_attempts)
     }
 
     fn lose(&mut self, setback: &Setback, turn: &Turn<'_>) -> Spent {

@@ -19,7 +19,6 @@ pub(crate) struct ReduceWork {
     /// Tries that ended for want of storage, in all, and since when.
     unstored: u32,
     unstored_since: Option<Millis>,
-    last_fault: String,
     state: ReduceState,
 }
 
@@ -32,20 +31,18 @@ pub(crate) struct ReduceWork {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum ReduceState {
     Due,
-    Rests { until: Millis },
+    Rests { until: Millis, why: String },
     Running(Attempt),
 }
 
 impl ReduceWork {
     pub fn open(phase: PhaseIndex, program: &str) -> Self {
-        let (unstored_since, last_fault) = (None, String::new());
         Self {
             phase,
             program: program.to_owned(),
             issued: 0,
             unstored: 0,
-            unstored_since,
-            last_fault,
+            unstored_since: None,
             state: ReduceState::Due,
         }
     }
@@ -53,7 +50,7 @@ impl ReduceWork {
     pub fn start_if_due(&mut self, ledger: &Ledger, turn: &mut Turn<'_>) {
         match self.state {
             ReduceState::Running(_) => {}
-            ReduceState::Rests { until } if turn.now < until => {}
+            ReduceState::Rests { until, .. } if turn.now < until => {}
             ReduceState::Rests { .. } | ReduceState::Due => {
                 let attempt = Attempt { term: turn.term, counter: self.issued };
                 self.issued += 1;
@@ -87,10 +84,9 @@ impl ReduceWork {
     fn wait_for_storage(&mut self, ledger: &Ledger, turn: &Turn<'_>, message: &str) -> Verdict {
         self.unstored += 1;
         let lasted_ms = turn.now.since_ms(*self.unstored_since.get_or_insert(turn.now));
-        if lasted_ms < turn.knobs.grace_ms {
+        if lasted_ms < turn.knobs.grace_ms || self.unstored < turn.knobs.max_attempts {
             let rest_ms = turn.knobs.rest_ms(self.unstored.saturating_add(1)).unwrap_or_default();
-            self.state = ReduceState::Rests { until: turn.now.plus_ms(rest_ms) };
-            message.clone_into(&mut self.last_fault);
+            self.state = ReduceState::Rests { until: turn.now.plus_ms(rest_ms), why: message.to_owned() };
             return Verdict::Retried;
         }
         let (name, tries) = (&ledger.spec(self.phase).name, self.unstored);
@@ -100,10 +96,10 @@ impl ReduceWork {
 
     /// Why it does not run, where it does not.
     pub fn reason(&self) -> String {
-        match self.state {
+        match &self.state {
             ReduceState::Due | ReduceState::Running(_) => String::new(),
-            ReduceState::Rests { .. } => {
-                format!("rests after {} tries without storage; the last: {}", self.unstored, self.last_fault)
+            ReduceState::Rests { why, .. } => {
+                format!("rests after {} tries without storage; the last: {why}", self.unstored)
             }
         }
     }

@@ -34,7 +34,7 @@ impl Cut {
     /// Higher scores are more suspicious. The number chosen is the wanted one but for the luck of the
     /// key hashes inside the tied bucket (a binomial draw), so that it never exceeds it by the bucket.
     pub fn choose(digest: &ScoreDigest, size: CutSize) -> Self {
-        let wanted = size.share_of(digest).min(size.max_samples);
+        let wanted = size.wanted(digest);
         let mut above = 0;
         for (bucket, tied) in digest.descending() {
             if above + tied >= wanted {
@@ -54,6 +54,11 @@ impl Cut {
         Self { threshold: bucket.lower_edge(), above, tied, tied_key_hash }
     }
 
+    /// Whether the luck of the key hashes could choose more than so many.
+    pub fn could_exceed(&self, most: u64) -> bool {
+        self.above + self.tied > most && self.tied_key_hash.is_some_and(|last| last < u64::MAX)
+    }
+
     /// Whether the key hash decides about this score.
     pub fn is_tied(&self, score: f32) -> bool {
         Bucket::of(score).is_some_and(|place| Some(place) == Bucket::of(self.threshold))
@@ -67,14 +72,10 @@ impl Cut {
 }
 
 impl CutSize {
-    /// The share, as a number of scores.
-    fn share_of(&self, digest: &ScoreDigest) -> u64 {
-        (self.share.clamp(0.0, 1.0) * digest.count() as f64).round() as u64
-    }
-
-    /// Whether the cap decides, and not the share: then no luck may exceed it.
-    pub fn is_capped(&self, digest: &ScoreDigest) -> bool {
-        self.share_of(digest) > self.max_samples
+    /// The share, as a number of scores, and no more than the cap.
+    pub fn wanted(&self, digest: &ScoreDigest) -> u64 {
+        let share = (self.share.clamp(0.0, 1.0) * digest.count() as f64).round() as u64;
+        share.min(self.max_samples)
     }
 }
 
@@ -151,7 +152,13 @@ mod tests {
         let digest: ScoreDigest = rows.iter().map(|row| row.0).chain([0.9; 10]).collect();
         let size = CutSize { share: 0.5, max_samples: 1_234 };
         let cut = Cut::choose(&digest, size);
-        assert!(size.is_capped(&digest) && cut.is_tied(0.5) && !cut.is_tied(0.9) && !cut.is_tied(f32::NAN));
+        assert!(
+            cut.could_exceed(1_234)
+                && !cut.could_exceed(5_010)
+                && cut.is_tied(0.5)
+                && !cut.is_tied(0.9)
+                && !cut.is_tied(f32::NAN)
+        );
         let mut least = LeastHashes::new(1_234 - cut.above);
         rows.iter().rev().for_each(|row| least.push(row.1));
         let exact = Cut { tied_key_hash: least.last(), ..cut };

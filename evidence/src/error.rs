@@ -28,7 +28,7 @@ pub enum EvidenceError {
 }
 
 impl EvidenceError {
-    /// Whether a file could not be written or read, such as on a full disk, and its content is not to blame.
+    /// Whether a table could not be written, such as to a full disk, and its content is not to blame.
     pub fn is_of_storage(&self) -> bool {
         let Self::Parquet { source, .. } = self else { return false };
         match source {
@@ -36,7 +36,7 @@ impl EvidenceError {
                 let found = source.downcast_ref::<io::Error>().map(io::Error::kind);
                 found.is_some_and(|kind| !matches!(kind, io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData))
             }
-            // What the sink said to the last bytes is in the text alone.
+            // What the sink said to the footer is in the text alone.
             ParquetError::General(message) => message.starts_with("fail to get inner writer"),
             _ => false,
         }
@@ -48,11 +48,13 @@ mod tests {
     use super::*;
     use crate::{SignalRow, SignalTable};
 
-    struct Full;
+    /// A disk with so many bytes left.
+    struct Left(usize);
 
-    impl io::Write for Full {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::StorageFull.into())
+    impl io::Write for Left {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+            Ok(bytes.len())
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -69,13 +71,19 @@ mod tests {
             caption: "a bag".to_owned(),
             values: vec![0.5; values],
         };
-        let write = |row: SignalRow| {
-            let mut table = SignalTable::writer(&["suspicion".to_owned()], Full)?;
+        let write = |row: SignalRow, left: usize| {
+            let mut table = SignalTable::writer(&["suspicion".to_owned()], Left(left))?;
             table.push(row)?;
             table.finish().map(drop)
         };
-        let (full, unfit) = (write(row(1)).expect_err("is full"), write(row(2)).expect_err("has two columns"));
-        assert!(full.is_of_storage() && !unfit.is_of_storage(), "{full}; {unfit}");
+        let needed = (0..).step_by(64).find(|left| write(row(1), *left).is_ok()).expect("fits some disk");
+        assert!(needed > 256, "rows and footer are written apart");
+        for left in (0..needed).step_by(64) {
+            let full = write(row(1), left).expect_err("is full");
+            assert!(full.is_of_storage(), "{left} bytes: {full}");
+        }
+        let unfit = write(row(2), needed).expect_err("has two columns");
+        assert!(!unfit.is_of_storage(), "{unfit}");
         let damaged = SignalTable::from_parquet(bytes::Bytes::from_static(b"PAR1")).expect_err("is no table");
         assert!(!damaged.is_of_storage(), "{damaged}");
     }

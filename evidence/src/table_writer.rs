@@ -46,8 +46,11 @@ impl<W: Write + Send> TableWriter<W> {
     }
 
     /// Writes the footer and gives the sink back.
-    pub fn finish(self) -> Result<W, EvidenceError> {
+    pub fn finish(mut self) -> Result<W, EvidenceError> {
         let table = self.table;
+        // Rows first, so that a sink that takes no more is told as the I/O error that it is.
+        let written = self.writer.flush().and_then(|()| Ok(self.writer.sync()?));
+        written.map_err(|source| EvidenceError::Parquet { table, source })?;
         self.writer.into_inner().map_err(|source| EvidenceError::Parquet { table, source })
     }
 }

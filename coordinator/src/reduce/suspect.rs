@@ -29,11 +29,12 @@ pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
     check(&all, &ctx.spec)?;
     all.words = blocking(move || tally.most_frequent(MAX_WORDS)).await?;
     let size = size(&ctx.spec);
-    let mut chosen = Cut::choose(&all.suspicion, size);
-    if size.is_capped(&all.suspicion) && chosen.tied_key_hash.is_some_and(|last| last < u64::MAX) {
-        chosen = settled(ctx, chosen, size.max_samples).await?;
+    let (wanted, mut chosen) = (size.wanted(&all.suspicion), Cut::choose(&all.suspicion, size));
+    let mut suspects = chosen.above + tied_suspects(&chosen);
+    if chosen.could_exceed(size.max_samples) {
+        (chosen, suspects) = (settled(ctx, chosen, wanted).await?, wanted);
     }
-    let outputs = vec![ctx.write_json(names::CUT, &cut(&all, chosen, &ctx.spec)).await?];
+    let outputs = vec![ctx.write_json(names::CUT, &cut(&all, (chosen, suspects), &ctx.spec)).await?];
     Ok(ReduceResult { outputs, outline: None })
 }
 
@@ -56,12 +57,7 @@ fn check(all: &ShardDigest, spec: &Spec) -> Result<(), Fault> {
     Ok(())
 }
 
-fn cut(all: &ShardDigest, cut: Cut, spec: &Spec) -> SuspectCut {
-    let size = size(spec);
-    let suspects = match size.is_capped(&all.suspicion) {
-        true => size.max_samples,
-        false => cut.above + tied_suspects(&cut),
-    };
+fn cut(all: &ShardDigest, (cut, suspects): (Cut, u64), spec: &Spec) -> SuspectCut {
     let safe = all.counts.scored.saturating_sub(suspects).max(1);
     let first = histogram(columns::SUSPICION, &all.suspicion, Some(f64::from(cut.threshold)));
     let others = all.signals.iter().filter(|(name, _)| *name != columns::SUSPICION);
@@ -145,14 +141,15 @@ mod tests {
             suspicion: vec![0.5; 900].into_iter().collect(),
             ..ShardDigest::default()
         };
-        for order in [[0, 1], [1, 0]] {
+        // A share above the cap, and one so near below it that luck could exceed it.
+        for (order, share, wanted) in [([0, 1], 0.5, 123), ([1, 0], 0.5, 123), ([0, 1], 122.0 / 1_800.0, 122)] {
             let mut blobs = vec![(0, names::SHARDS, fixture::json(&fixture::shards()))];
             for shard in order {
                 blobs.push((shard, names::DIGEST, fixture::json(&digest)));
                 blobs.push((shard, names::SIGNALS, table(shard).to_parquet().expect("writes")));
             }
             let (mut ctx, _folder) = fixture::with_blobs("[]", &blobs).await;
-            (ctx.spec.suspect.share, ctx.spec.suspect.max_suspects) = (0.5, 123);
+            (ctx.spec.suspect.share, ctx.spec.suspect.max_suspects) = (share, 123);
             let result = run(&ctx).await.expect("cuts");
             let cut = ctx.blobs.get(&result.outputs[0].blob).await.expect("reads");
             let cut: SuspectCut = serde_json::from_slice(&cut).expect("is a cut");
@@ -163,7 +160,7 @@ mod tests {
                 cut.cut.is_suspect(row.values[0], hash)
             };
             let of = |shard: u32| table(shard).rows.iter().filter(|row| is_suspect(shard, row)).count();
-            assert_eq!((of(0) + of(1), cut.suspects), (123, 123));
+            assert_eq!((of(0) + of(1), cut.suspects), (wanted as usize, wanted));
         }
     }
 

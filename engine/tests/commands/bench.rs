@@ -106,6 +106,10 @@ impl Bench {
         workers.into_iter().filter(|view| view.worker == worker(index)).flat_map(|view| view.tasks).collect()
     }
 
+    pub fn progress(&mut self, index: u32, task: &TaskId) -> Vec<Command> {
+        self.step(Event::TaskProgressed { worker: worker(index), task: task.clone() })
+    }
+
     pub fn lose(&mut self, index: u32) -> Vec<Command> {
         self.step(Event::WorkerLost { worker: worker(index), reason: "unplugged".to_owned() })
     }

@@ -159,6 +159,7 @@ impl World {
             self.worker(name).queue[0].hangs = true;
         } else if self.faults.strikes_task(&mut self.rng, FaultKind::TaskFault, &key) {
             self.give_up(name, &run, Fault::retryable("no such device"));
+        // A gang's is a strike like any other fault, which TaskFault brings within the limits.
         } else if run.world_size.is_none() && self.faults.strikes(&mut self.rng, FaultKind::StorageGone) {
             self.give_up(name, &run, Fault::storage("the disk is full"));
         } else if self.faults.strikes(&mut self.rng, FaultKind::TaskFatal) {
