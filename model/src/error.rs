@@ -53,6 +53,10 @@ pub enum ModelError {
     WrongDtype { name: String, dtype: String },
     #[error("tensor {name} holds NaN or infinity; this checkpoint is broken, take an earlier one")]
     NotFinite { name: String },
+    #[error(
+        "tensor {name} has a value that is no number, or beyond the {kind:?} in which the checkpoint came; training it in f32 needs a checkpoint in f32"
+    )]
+    TooLarge { name: String, kind: tch::Kind },
     #[error("{what} has shape {have:?}, expected {want}")]
     WrongInput { what: &'static str, have: Vec<i64>, want: String },
     #[error("{what}: {have} is outside of {want}")]
@@ -117,6 +121,7 @@ impl From<ModelError> for Fault {
             | ModelError::NegativeVariance { .. }
             | ModelError::WrongDtype { .. }
             | ModelError::NotFinite { .. }
+            | ModelError::TooLarge { .. }
             | ModelError::WrongInput { .. }
             | ModelError::OutOfRange { .. }
             | ModelError::NotInVocabulary { .. } => Self::fatal(error.to_string()),

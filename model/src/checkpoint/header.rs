@@ -111,9 +111,12 @@ fn entry(name: &str, value: serde_json::Value) -> Result<Entry> {
         .map_err(|_| ModelError::WrongDtype { name: name.to_owned(), dtype: raw.dtype.clone() })?;
     let (start, end) = raw.data_offsets;
     let wrong = |why: String| ModelError::WrongOffsets { name: name.to_owned(), start, end, why };
-    let count = raw.shape.iter().try_fold(1_u64, |count, side| count.checked_mul(*side));
-    let bytes = count.and_then(|count| count.checked_mul(dtype.bitsize() as u64)).map(|bits| bits / 8);
-    let bytes = bytes.ok_or_else(|| wrong(format!("the shape {:?} is larger than any memory", raw.shape)))?;
+    // A side of 0 must not hide how large the others are.
+    let bits = raw.shape.iter().try_fold(dtype.bitsize() as u64, |bits, side| bits.checked_mul((*side).max(1)));
+    if bits.is_none_or(|bits| i64::try_from(bits).is_err()) {
+        return Err(wrong(format!("the shape {:?} is larger than any memory", raw.shape)));
+    }
+    let bytes = raw.shape.iter().product::<u64>() * dtype.bitsize() as u64 / 8;
     if end.checked_sub(start) != Some(bytes) {
         return Err(wrong(format!("the shape {:?} of {} needs {bytes} bytes", raw.shape, raw.dtype)));
     }

@@ -56,13 +56,15 @@ impl Index {
         }
     }
 
-    /// The bytes of each file, as the caller reads them.
-    pub fn read(&self, read: &mut impl FnMut(&str) -> io::Result<Vec<u8>>) -> Result<Vec<(String, Vec<u8>)>> {
-        let bytes = |file: &String| match read(file) {
-            Ok(bytes) => Ok((file.clone(), bytes)),
+    /// Each file's name and bytes, as the caller reads them; one at a time, for whoever need not hold all.
+    pub fn read<'a>(
+        &'a self,
+        mut read: impl FnMut(&str) -> io::Result<Vec<u8>> + 'a,
+    ) -> impl Iterator<Item = Result<(&'a String, Vec<u8>)>> {
+        self.files.keys().map(move |file| match read(file) {
+            Ok(bytes) => Ok((file, bytes)),
             Err(e) => Err(ModelError::Index(format!("it names {file}, which cannot be read: {e}"))),
-        };
-        self.files.keys().map(bytes).collect()
+        })
     }
 
     /// The file has the tensors that the index promises, and no other.

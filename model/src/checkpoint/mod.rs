@@ -45,16 +45,16 @@ impl Clip {
     pub fn load_with(
         config: &ModelConfig,
         bytes: &[u8],
-        mut read: impl FnMut(&str) -> io::Result<Vec<u8>>,
+        read: impl FnMut(&str) -> io::Result<Vec<u8>>,
     ) -> Result<Self> {
         if !index::is_one(bytes) {
             return read::clip(config, &open(bytes)?);
         }
         let index = Index::parse(bytes)?;
-        let files = index.read(&mut read)?;
+        let files = index.read(read).collect::<Result<Vec<_>>>()?;
         let mut tensors = Tensors::new();
         for (file, bytes) in &files {
-            let part = open(bytes).map_err(|e| ModelError::InFile { file: file.clone(), source: Box::new(e) })?;
+            let part = open(bytes).map_err(|e| ModelError::InFile { file: (*file).clone(), source: Box::new(e) })?;
             index.agrees(file, part.keys())?;
             tensors.extend(part);
         }
@@ -85,21 +85,29 @@ impl ModelConfig {
     ///
     /// # Errors
     /// Those of a header and an index, and `Config` for what neither tensors nor hints tell.
-    pub fn infer(bytes: &[u8], hints: &Hints, mut read: impl FnMut(&str) -> io::Result<Vec<u8>>) -> Result<Self> {
-        let mut shapes = BTreeMap::new();
-        let mut add = |bytes: &[u8]| -> Result<()> {
-            let (_, entries) = header::read(bytes)?;
-            shapes.extend(entries.into_iter().map(|(name, entry)| (name, entry.shape)));
-            Ok(())
-        };
-        match index::is_one(bytes) {
-            true => Index::parse(bytes)?.read(&mut read)?.iter().try_for_each(|(file, bytes)| {
-                add(bytes).map_err(|e| ModelError::InFile { file: file.clone(), source: Box::new(e) })
-            })?,
-            false => add(bytes)?,
-        }
+    pub fn infer(bytes: &[u8], hints: &Hints, read: impl FnMut(&str) -> io::Result<Vec<u8>>) -> Result<Self> {
+        let shapes = if index::is_one(bytes) { listed_shapes(bytes, read)? } else { shapes(bytes)? };
         infer::config(&shapes, naming_of(&shapes), hints)
     }
+}
+
+/// By name, of a file or of its first bytes.
+fn shapes(bytes: &[u8]) -> Result<BTreeMap<String, Vec<i64>>> {
+    let (_, entries) = header::read(bytes)?;
+    Ok(entries.into_iter().map(|(name, entry)| (name, entry.shape)).collect())
+}
+
+/// Of all files of an index, of which one is held at a time.
+fn listed_shapes(index: &[u8], read: impl FnMut(&str) -> io::Result<Vec<u8>>) -> Result<BTreeMap<String, Vec<i64>>> {
+    let index = Index::parse(index)?;
+    let mut all = BTreeMap::new();
+    for found in index.read(read) {
+        let (file, bytes) = found?;
+        let own = shapes(&bytes).map_err(|e| ModelError::InFile { file: file.clone(), source: Box::new(e) })?;
+        index.agrees(file, own.keys())?;
+        all.extend(own);
+    }
+    Ok(all)
 }
 
 fn naming_of<T>(tensors: &BTreeMap<String, T>) -> Naming {

@@ -35,7 +35,8 @@ fn fill(clip: &Clip, piece: &Piece, tensors: &Tensors<'_>, form: &mut Form) -> R
         return Err(ModelError::Index(format!("tensor {} is gone", piece.name)));
     };
     let kind = fit::kind(&piece.name, view.dtype())?;
-    let values = Tensor::f_from_data_size(view.data(), &piece.shape, kind)?;
+    // As the model has them: what f32 cannot hold is infinite here.
+    let values = Tensor::f_from_data_size(view.data(), &piece.shape, kind)?.f_to_kind(Kind::Float)?;
     if values.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
         return Err(ModelError::NotFinite { name: piece.name.clone() });
     }

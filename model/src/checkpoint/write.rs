@@ -42,6 +42,9 @@ impl Stored {
         let kind = clip.form.kind(&piece.name);
         let values = part_of(&clip.slot(&piece.slot), piece.part)?.f_to_device(Device::Cpu)?;
         let stored = values.f_to_kind(kind)?.f_contiguous()?;
+        if stored.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
+            return Err(ModelError::TooLarge { name: piece.name.clone(), kind });
+        }
         match clip.form.wide.get(&piece.name) {
             Some(bytes) if bytes.len() == stored.numel() * size_of::<f64>() => Self::new(untouched(&stored, bytes)?),
             Some(_) | None => Self::new(stored),

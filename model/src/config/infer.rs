@@ -52,11 +52,13 @@ struct Finder<'a> {
 impl Finder<'_> {
     /// A side of a parameter of this many sides, of the file's first tensor of it.
     fn side(&self, slot: &str, [side, of]: [usize; 2]) -> Result<i64> {
-        self.shape(slot).filter(|shape| shape.len() == of).map(|shape| shape[side]).ok_or_else(|| {
+        let found = self.shape(slot).filter(|shape| shape.len() == of).map(|shape| shape[side]).ok_or_else(|| {
             ModelError::Config(format!(
                 "the checkpoint has no tensor {slot} of {of} sides, so it does not show its own"
             ))
-        })
+        })?;
+        refuse::size(&format!("a side of the tensor {slot}"), found)?;
+        Ok(found)
     }
 
     fn shape(&self, slot: &str) -> Option<Vec<i64>> {

@@ -115,6 +115,9 @@ fn senseless_resnet(v: &VisionConfig, resnet: &ResNet) -> Result<()> {
             ResNet::STRIDE
         )));
     }
+    if v.image_size == ResNet::STRIDE {
+        return Err(bad(format!("vision_cfg.image_size {} leaves the attention pool a single cell", v.image_size)));
+    }
     Ok(())
 }
 
@@ -122,7 +125,7 @@ fn bad(message: String) -> ModelError {
     ModelError::Config(message)
 }
 
-fn size(name: &str, value: i64) -> Result<()> {
+pub(super) fn size(name: &str, value: i64) -> Result<()> {
     if (1..=MAX_SIZE).contains(&value) {
         return Ok(());
     }

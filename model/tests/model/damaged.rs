@@ -94,6 +94,11 @@ fn broken_files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             "larger than any memory",
         ),
         (
+            "a shape whose size a side of 0 hides",
+            file(r#"{"a":{"dtype":"F32","shape":[4611686018427387904,0,3,3],"data_offsets":[0,0]}}"#, 0),
+            "larger than any memory",
+        ),
+        (
             "a shape larger than its bytes",
             with_header(|h| set(h, scale, "shape", json!([1_u64 << 40]))),
             "tensor logit_scale claims the bytes",
@@ -150,6 +155,7 @@ fn unfit_files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             "tensor ln_final.bias has shape [2, 2], the config wants [4]; is this the config of this checkpoint, whose tensors are those of a ViT with image_size 4",
         ),
         ("a NaN", scale(Dtype::F32, &f32::NAN.to_le_bytes()), "tensor logit_scale holds NaN or infinity"),
+        ("a number beyond f32", scale(Dtype::F64, &1e300_f64.to_le_bytes()), "holds NaN or infinity"),
         ("an infinity of 16 bits", scale(Dtype::F16, &[0, 0x7c]), "holds NaN or infinity"),
         ("a tensor too many", more("visual.trunk.x"), "timm"),
         ("a stranger", more("adapter.weight"), "first \"adapter.weight\"; is this the config"),

@@ -8,6 +8,7 @@ use lethe_model::loss::similarity;
 use lethe_model::tch::{Kind, Tensor};
 use lethe_model::{AdamW, AdamWSettings, Clip, Hints, ModelConfig};
 use safetensors::SafeTensors;
+use safetensors::tensor::Dtype;
 
 use crate::reference::{difference, path};
 
@@ -218,6 +219,16 @@ fn published_widths_need_no_hint_but_the_activation() {
     let none = |_: &str| unreachable!();
     assert_eq!(ModelConfig::infer(&bytes[..8 + length], &hints, none).unwrap(), want);
     assert_eq!(Hints::from_json(config), None);
+}
+
+#[test]
+fn a_header_of_absurd_sides_is_refused_before_anything_is_computed_of_them() {
+    let stem = "visual.conv3.weight";
+    let bytes =
+        crate::damaged::with(&Folder::named("open_clip-rn50").bytes(), stem, (Dtype::U8, &[1 << 59, 0, 3, 3], &[]));
+    let hints = Hints { quick_gelu: Some(true), text_heads: Some(1), vision_heads: None };
+    let error = ModelConfig::infer(&bytes, &hints, |_| unreachable!()).unwrap_err().to_string();
+    assert!(error.contains(stem), "{error}");
 }
 
 #[test]
