@@ -14,13 +14,14 @@
 //! no model: it takes the (k+1)-th distance of x for a_k, counts a reference point among its own neighbours, keeps the other
 //! half of its pair, and looks up neighbours one place off behind the column it left out. Here the formulas are computed.
 //!
-//! It must never trust a product of matrices with a distance: products choose who may be near, with their rounding error
-//! as a margin, and those few distances are computed from differences in f64. So duplicates have distance zero, ties are
-//! ties, and scores depend neither on the batch nor on how the product was cut into chunks.
+//! It must never trust a product of matrices with a distance: products bound distances from below, with their rounding error
+//! as a margin, and whoever may be near is looked at by differences in f64. So duplicates have distance zero, ties are
+//! ties, and scores depend neither on the batch nor on how the product was cut into chunks, nor on which bound was used.
 
+mod bounds;
 mod formula;
 mod points;
-mod shortlist;
+mod search;
 
 use tch::{Kind, Tensor};
 
@@ -57,7 +58,7 @@ impl Reference {
             return Err(ModelError::WrongInput { what: "reference texts", have: texts.size(), want });
         }
         let all = Tensor::f_cat(&[images, texts], 0)?.f_to_kind(Kind::Float)?;
-        let points = Points::of(&all)?;
+        let points = Points::of(&all, k)?;
         let pairs = points.pairs() as u32;
         let own: Vec<[u32; 1]> = (0..points.count() as u32).map(|point| [point % pairs]).collect();
         let nearest = points.nearest(&all, &own, k)?;

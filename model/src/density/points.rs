@@ -1,10 +1,11 @@
-//! The reference points, and the nearest of them to many queries: products of chunks choose, differences in f64 decide.
+//! The reference points, and the nearest of them to many queries: products of chunks bound, differences in f64 decide.
 //!
 //! It must never hold more than one chunk of products, whatever the number of queries and points.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
-use super::shortlist::Shortlist;
+use super::bounds::{Bounds, Coordinates, DIRECTIONS};
+use super::search::{Ask, Near, Search};
 use crate::error::Result;
 
 /// Queries and points of one product: 2 MiB of f32, which stay in a core's cache until they are read.
@@ -13,42 +14,46 @@ const POINTS_AT_ONCE: i64 = 2048;
 /// Sums are kept in so many parts, so that they need not wait for each other.
 const LANES: usize = 8;
 
-/// One of a query's nearest points.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Near {
-    pub distance: f64,
-    pub point: u32,
-}
+/// Points that try a sketch out.
+const TRIED: usize = 128;
+/// A close look costs about as much as this many products of whole features.
+const LOOK_IN_PRODUCTS: usize = 16;
 
 pub(super) struct Points {
-    /// Minus two times the points, `[M, D]`, on their device.
-    minus_two: Tensor,
-    /// |y|^2 of each, `[M]`.
-    squares: Tensor,
+    bounds: Bounds,
     /// The points row by row, for exact distances.
     rows: Vec<f32>,
     width: usize,
-    /// The greatest |y|.
-    longest: f64,
 }
 
 impl Points {
-    /// Of `[M, D]` f32.
-    pub fn of(points: &Tensor) -> Result<Self> {
-        let doubles = points.f_to_kind(Kind::Double)?.f_square()?;
-        let squares = doubles.f_sum_dim_intlist([-1].as_slice(), false, Kind::Double)?;
-        let longest = if points.size()[0] == 0 { 0.0 } else { squares.f_max()?.f_double_value(&[])?.sqrt() };
-        Ok(Self {
-            minus_two: points.f_mul_scalar(-2.0)?,
-            squares: squares.f_to_kind(Kind::Float)?,
-            rows: rows(points)?,
-            width: points.size()[1] as usize,
-            longest,
-        })
+    /// Of `[M, D]` f32. A point that is not finite is infinitely far from every query. What is near does not depend on `k`, but
+    /// how it is best found does.
+    pub fn of(points: &Tensor, k: usize) -> Result<Self> {
+        let (rows, width) = (rows(points)?, points.size()[1] as usize);
+        let whole = Self { bounds: Bounds::whole(points)?, rows, width };
+        if (width as i64) < 4 * DIRECTIONS || whole.count() < 8 * TRIED {
+            return Ok(whole);
+        }
+        let sketched = Self { bounds: Bounds::sketched(points)?, ..whole };
+        match sketched.looks(points, k)? * LOOK_IN_PRODUCTS {
+            cheap if cheap < sketched.count() => Ok(sketched),
+            _ => Ok(Self { bounds: Bounds::whole(points)?, ..sketched }),
+        }
+    }
+
+    /// Close looks that a point among these takes, on average.
+    fn looks(&self, points: &Tensor, k: usize) -> Result<usize> {
+        let step = self.count() / TRIED;
+        let tried: Vec<i64> = (0..TRIED).map(|n| (n * step) as i64).collect();
+        let own: Vec<[u32; 1]> = tried.iter().map(|point| [(*point as usize % self.pairs()) as u32]).collect();
+        let chunk = points.f_index_select(0, &Tensor::f_from_slice(&tried)?.f_to_device(points.device())?)?;
+        let searches = self.search(&chunk, &own, k)?;
+        Ok(searches.iter().map(|search| search.looks).sum::<usize>() / TRIED)
     }
 
     pub fn count(&self) -> usize {
-        self.rows.len().checked_div(self.width).unwrap_or(0)
+        self.bounds.count() as usize
     }
 
     /// Points come in pairs, image n and text N + n.
@@ -65,63 +70,51 @@ impl Points {
     pub fn nearest<O: AsRef<[u32]>>(&self, queries: &Tensor, own: &[O], k: usize) -> Result<Vec<Vec<Near>>> {
         let mut nearest = Vec::with_capacity(own.len());
         for (chunk, own) in queries.f_split(QUERIES_AT_ONCE, 0)?.iter().zip(own.chunks(QUERIES_AT_ONCE as usize)) {
-            let rows = rows(chunk)?;
-            let lists = self.shortlists(chunk, &rows, own, k)?;
-            let exact = |(list, row)| self.decide(list, row, k);
-            nearest.extend(lists.into_iter().zip(rows.chunks(self.width)).map(exact));
+            nearest.extend(self.search(chunk, own, k)?.into_iter().map(Search::finish));
         }
         Ok(nearest)
     }
 
-    /// Who may be among the `k` nearest to each of a chunk of queries.
-    fn shortlists<O: AsRef<[u32]>>(
-        &self,
-        queries: &Tensor,
-        rows: &[f32],
-        own: &[O],
-        k: usize,
-    ) -> Result<Vec<Shortlist>> {
-        let mut lists: Vec<Shortlist> =
-            rows.chunks(self.width).map(|row| Shortlist::new(k, self.rounding_error(row))).collect();
+    /// The searches of a chunk of queries, through all points.
+    fn search<O: AsRef<[u32]>>(&self, queries: &Tensor, own: &[O], k: usize) -> Result<Vec<Search>> {
+        let (rows, coordinates) = (rows(queries)?, self.bounds.coordinates(queries)?);
+        let mut searches: Vec<Search> = own.iter().map(|_| Search::new(k)).collect();
         let mut products = Vec::new();
         for first in (0..self.count() as i64).step_by(POINTS_AT_ONCE as usize) {
             let length = POINTS_AT_ONCE.min(self.count() as i64 - first);
-            self.products(queries, (first, length), &mut products)?;
-            for ((list, values), own) in lists.iter_mut().zip(products.chunks(length as usize)).zip(own) {
-                list.offer(first as u32, values, |point| own.as_ref().contains(&(point % self.pairs() as u32)));
+            self.bounds.products(&coordinates, (first, length), &mut products)?;
+            for (row, (search, bounds)) in searches.iter_mut().zip(products.chunks(length as usize)).enumerate() {
+                let features = &rows[row * self.width..(row + 1) * self.width];
+                let query = Query { points: self, coordinates: &coordinates, row, features, own: own[row].as_ref() };
+                search.offer(first as u32, bounds, &query);
             }
         }
-        Ok(lists)
-    }
-
-    /// |y|^2 - 2 <x, y> of each query x and each point y of a range: their squared distance but for |x|^2.
-    fn products(&self, queries: &Tensor, (first, length): (i64, i64), into: &mut Vec<f32>) -> Result<()> {
-        let points = self.minus_two.f_narrow(0, first, length)?.f_transpose(0, 1)?;
-        let products = self.squares.f_narrow(0, first, length)?.f_addmm(queries, &points)?;
-        let products = products.f_to_device(Device::Cpu)?.f_contiguous()?;
-        into.resize(products.numel(), 0.0);
-        Ok(products.f_copy_data(into, products.numel())?)
-    }
-
-    /// What a product may be wrong by, at most: D roundings of terms whose sum is at most |x||y|, in whatever order they
-    /// are added (Higham, Accuracy and Stability of Numerical Algorithms, 3.1), and a few for |y|^2 and the sum.
-    fn rounding_error(&self, query: &[f32]) -> f64 {
-        let length = query.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
-        let unit = f64::from(f32::EPSILON) / 2.0;
-        (self.width as f64 + 8.0) * unit * self.longest * (self.longest + 2.0 * length)
-    }
-
-    fn decide(&self, list: Shortlist, query: &[f32], k: usize) -> Vec<Near> {
-        let exact = |point: u32| Near { distance: distance(query, self.row(point)), point };
-        let mut near: Vec<Near> = list.finish().map(exact).collect();
-        near.sort_unstable_by(|a, b| a.distance.total_cmp(&b.distance).then(a.point.cmp(&b.point)));
-        near.truncate(k);
-        near
+        Ok(searches)
     }
 
     fn row(&self, point: u32) -> &[f32] {
         let at = point as usize * self.width;
         &self.rows[at..at + self.width]
+    }
+}
+
+/// One row of a chunk, among the points.
+struct Query<'a> {
+    points: &'a Points,
+    coordinates: &'a Coordinates,
+    row: usize,
+    features: &'a [f32],
+    own: &'a [u32],
+}
+
+impl Ask for Query<'_> {
+    fn distance(&self, point: u32) -> Option<f64> {
+        let is_own = self.own.contains(&(point % self.points.pairs() as u32));
+        (!is_own).then(|| distance(self.features, self.points.row(point)))
+    }
+
+    fn limit(&self, distance: f64) -> f32 {
+        self.points.bounds.limit(self.coordinates, self.row, distance)
     }
 }
 
