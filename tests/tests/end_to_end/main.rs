@@ -12,3 +12,4 @@ mod faults;
 mod follower;
 mod refused;
 mod results;
+mod stores;
