@@ -2,7 +2,7 @@
 //!
 //! It must never replace a value that is defined: only means that are no number become one.
 
-use super::points::Near;
+use super::search::Near;
 
 /// Keeps a neighbour at distance zero from making the LID's sum infinite; the authors' constant.
 const LID_FLOOR: f64 = 1e-4;

@@ -14,13 +14,14 @@
 //! no model: it takes the (k+1)-th distance of x for a_k, counts a reference point among its own neighbours, keeps the other
 //! half of its pair, and looks up neighbours one place off behind the column it left out. Here the formulas are computed.
 //!
-//! It must never trust a product of matrices with a distance: products choose who may be near, with their rounding error
-//! as a margin, and those few distances are computed from differences in f64. So duplicates have distance zero, ties are
+//! It must never trust a product of matrices with a distance: products bound distances from below, with their rounding error
+//! as a margin, and whoever may be near is looked at by differences in f64. So duplicates have distance zero, ties are
 //! ties, and scores depend neither on the batch nor on how the product was cut into chunks.
 
+mod distance;
 mod formula;
 mod points;
-mod shortlist;
+mod search;
 
 use tch::{Kind, Tensor};
 

@@ -130,6 +130,21 @@ fn differences_decide_where_products_cannot() {
     }
 }
 
+/// A model that overflows on one picture of the reference must not cost all others their densities.
+#[test]
+fn points_that_are_no_numbers_are_far_from_everything() {
+    let (images, texts, x) = (features(100, 24, 0.3), features(100, 24, 2.0), features(20, 24, 5.0));
+    let densities = |odd: f64| {
+        let images = images.copy();
+        let _ = images.narrow(0, 3, 1).fill_(odd);
+        Reference::of(&images, &texts, NEIGHBOURS).unwrap().densities(&x, &[[7_u32]; 20]).unwrap()
+    };
+    let far = densities(1e4);
+    assert!(far.dao.iter().all(|dao| dao.is_finite()));
+    assert_eq!(densities(f64::NAN), far);
+    assert_eq!(densities(f64::INFINITY), far);
+}
+
 #[test]
 fn one_pair_alone_has_no_density_and_shapes_must_fit() {
     let (images, texts) = (features(1, 4, 0.3), features(1, 4, 2.0));
