@@ -9,11 +9,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-use image::{ColorType, ImageDecoder, ImageReader, RgbImage};
+use image::{ColorType, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
 use crate::error::DataError;
 
 mod layout;
+mod reduced;
+pub use reduced::JpegScale;
 
 /// The most pixels an image may have: where Pillow takes it for a decompression bomb.
 pub const MAX_PIXELS: u64 = 178_956_970;
@@ -22,15 +24,29 @@ pub const MAX_DECODE_BYTES: u64 = 1 << 30;
 
 const RGB_BYTES: u64 = 3;
 
-/// JPEG, PNG, WebP or GIF (of several frames the first), told by their first bytes. Exact where the picture has `side * side` pixels
-/// already. Errors are `DataError::Image` with the reason.
-pub fn decode(bytes: &[u8], side: u32) -> Result<Vec<u8>, DataError> {
-    guarded(|| rgb(bytes).and_then(|picture| fit(picture, side)))
+/// What a picture becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// Of the square, in pixels.
+    pub side: u32,
+    pub jpeg: JpegScale,
 }
 
-/// An image file's pixels as they are, the first half of [`decode`].
-pub fn unpack(bytes: &[u8]) -> Result<RgbImage, DataError> {
-    guarded(|| rgb(bytes))
+impl Target {
+    pub fn exact(side: u32) -> Self {
+        Self { side, jpeg: JpegScale::Exact }
+    }
+}
+
+/// JPEG, PNG, WebP or GIF (of several frames the first), told by their first bytes. Exact where the picture has `side * side` pixels
+/// already. Errors are `DataError::Image` with the reason.
+pub fn decode(bytes: &[u8], target: Target) -> Result<Vec<u8>, DataError> {
+    guarded(|| rgb(bytes, target).and_then(|picture| fit(picture, target.side)))
+}
+
+/// An image file's pixels, the first half of [`decode`].
+pub fn unpack(bytes: &[u8], target: Target) -> Result<RgbImage, DataError> {
+    guarded(|| rgb(bytes, target))
 }
 
 /// A picture's `[side, side, 3]` bytes, the second half of [`decode`].
@@ -45,11 +61,11 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, DataError> 
         .map_err(|reason| DataError::Image { reason })
 }
 
-fn rgb(bytes: &[u8]) -> Result<RgbImage, String> {
+fn rgb(bytes: &[u8], target: Target) -> Result<RgbImage, String> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
-    if reader.format().is_none() {
+    let Some(format) = reader.format() else {
         return Err(format!("{} bytes that are not jpeg, png, webp or gif", bytes.len()));
-    }
+    };
     layout::check_end(bytes)?;
     let mut limits = image::Limits::default();
     limits.max_alloc = Some(MAX_DECODE_BYTES);
@@ -68,6 +84,13 @@ fn rgb(bytes: &[u8]) -> Result<RgbImage, String> {
         let mib = |bytes: u64| bytes.div_ceil(1 << 20);
         let limit = mib(MAX_DECODE_BYTES);
         return Err(format!("{width} x {height} pixels take {} MiB to unpack; the limit is {limit} MiB", mib(needed)));
+    }
+    let reduced = match (target.jpeg, format) {
+        (JpegScale::Reduced, ImageFormat::Jpeg) => reduced::unpack(bytes, (width, height), target.side),
+        (JpegScale::Exact | JpegScale::Reduced, _) => None,
+    };
+    if let Some(picture) = reduced {
+        return Ok(picture);
     }
     image::DynamicImage::from_decoder(decoder).map(image::DynamicImage::into_rgb8).map_err(|e| e.to_string())
 }

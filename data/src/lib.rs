@@ -16,7 +16,7 @@ mod sample;
 pub mod tokenizer;
 mod writer;
 
-pub use decode::{MAX_DECODE_BYTES, MAX_PIXELS, decode, resize, unpack};
+pub use decode::{JpegScale, MAX_DECODE_BYTES, MAX_PIXELS, Target, decode, resize, unpack};
 pub use error::DataError;
 pub use expand::{MAX_SHARDS, expand};
 pub use hash::{content_hash, key_hash};

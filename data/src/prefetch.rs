@@ -6,7 +6,7 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use crate::decode::decode;
+use crate::decode::{Target, decode};
 use crate::hash::content_hash;
 use crate::sample::{BadSample, Sample};
 
@@ -27,7 +27,7 @@ type Ready = Result<Decoded, BadSample>;
 
 /// Starts `threads` decoders and one reader (at least one of each). Each decoder has at most `bound`
 /// samples waiting before it and `bound` pictures after it.
-pub fn decode_shard<I>(samples: I, side: u32, threads: usize, bound: usize) -> Prefetch
+pub fn decode_shard<I>(samples: I, target: Target, threads: usize, bound: usize) -> Prefetch
 where
     I: Iterator<Item = Read> + Send + 'static,
 {
@@ -36,7 +36,7 @@ where
     for _ in 0..threads.max(1) {
         let (to_decoder, from_reader) = sync_channel::<Read>(bound.max(1));
         let (to_caller, from_decoder) = sync_channel::<Ready>(bound.max(1));
-        handles.push(std::thread::spawn(move || decode_all(&from_reader, &to_caller, side)));
+        handles.push(std::thread::spawn(move || decode_all(&from_reader, &to_caller, target)));
         inputs.push(to_decoder);
         outputs.push(from_decoder);
     }
@@ -85,17 +85,17 @@ fn deal(samples: impl Iterator<Item = Read>, inputs: &[SyncSender<Read>]) {
     }
 }
 
-fn decode_all(samples: &Receiver<Read>, ready: &SyncSender<Ready>, side: u32) {
+fn decode_all(samples: &Receiver<Read>, ready: &SyncSender<Ready>, target: Target) {
     for sample in samples {
-        if ready.send(sample.and_then(|sample| decode_one(sample, side))).is_err() {
+        if ready.send(sample.and_then(|sample| decode_one(sample, target))).is_err() {
             return;
         }
     }
 }
 
-fn decode_one(sample: Sample, side: u32) -> Ready {
+fn decode_one(sample: Sample, target: Target) -> Ready {
     let Sample { key, image, caption, url } = sample;
-    match decode(&image, side) {
+    match decode(&image, target) {
         Ok(pixels) => Ok(Decoded { content: content_hash(&image, &caption), key, caption, url, pixels }),
         Err(error) => Err(BadSample { key, reason: error.to_string() }),
     }
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn order_and_results_do_not_depend_on_threads() {
-        let alone: Vec<Ready> = decode_shard(samples().into_iter(), 8, 1, 1).collect();
+        let alone: Vec<Ready> = decode_shard(samples().into_iter(), Target::exact(8), 1, 1).collect();
         assert_eq!(alone.len(), 60);
         for (n, ready) in alone.iter().enumerate() {
             match ready {
@@ -135,14 +135,17 @@ mod tests {
             }
         }
         for (threads, bound) in [(0, 0), (3, 2), (8, 1)] {
-            assert_eq!(decode_shard(samples().into_iter(), 8, threads, bound).collect::<Vec<_>>(), alone);
+            assert_eq!(
+                decode_shard(samples().into_iter(), Target::exact(8), threads, bound).collect::<Vec<_>>(),
+                alone
+            );
         }
     }
 
     #[test]
     fn leaving_early_ends_the_threads() {
         let endless = samples().into_iter().cycle();
-        let mut prefetch = decode_shard(endless, 8, 2, 1);
+        let mut prefetch = decode_shard(endless, Target::exact(8), 2, 1);
         assert!(prefetch.next().is_some());
         drop(prefetch); // joins: this test would hang if a thread stayed
     }

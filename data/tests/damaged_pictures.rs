@@ -4,7 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use lethe_data::{MAX_DECODE_BYTES, decode};
+use lethe_data::{MAX_DECODE_BYTES, Target, decode};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -94,7 +94,7 @@ fn damaged_files() {
     let (mut taken, mut refused) = (0, 0);
     for (name, file) in pictures() {
         for _ in 0..DAMAGES {
-            match decode(&damaged(&file, &mut draw), 8) {
+            match decode(&damaged(&file, &mut draw), Target::exact(8)) {
                 Ok(pixels) => {
                     assert_eq!(pixels.len(), 8 * 8 * 3, "{name}");
                     taken += 1;
@@ -116,7 +116,7 @@ fn damaged_files() {
 fn measured(name: &str, file: &[u8]) -> u64 {
     let before = NOW.load(Ordering::Relaxed);
     MOST.store(before, Ordering::Relaxed);
-    let found = decode(file, 8);
+    let found = decode(file, Target::exact(8));
     let most = MOST.load(Ordering::Relaxed) - before;
     println!("{name}: {} MiB, {:?}", most >> 20, found.map(|pixels| pixels.len()).map_err(|error| error.to_string()));
     most

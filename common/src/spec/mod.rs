@@ -8,9 +8,9 @@ mod validate;
 
 pub use load::{SpecError, load};
 pub use sections::{
-    AuditSection, DataSection, EvaluateSection, GangSection, LocalizeSection, ModelSection, OverfitSection, Pictures,
-    PlanName, Precision, ReferenceSection, ReportSection, ScoreSection, SelectSection, StandInSection, SuspectSection,
-    TrainSection, UnlearnSection, WorkersSection,
+    AuditSection, DataSection, EvaluateSection, GangSection, Jpeg, LocalizeSection, ModelSection, OverfitSection,
+    Pictures, PlanName, Precision, ReferenceSection, ReportSection, ScoreSection, SelectSection, StandInSection,
+    SuspectSection, TrainSection, UnlearnSection, WorkersSection,
 };
 pub use validate::Problem;
 

@@ -55,6 +55,26 @@ pub struct DataSection {
     /// shards is lost.
     #[serde(default = "two_percent")]
     pub max_failed_share: f64,
+    /// How JPEGs are decoded. Not written where it is the usual, so that the stored spec stays as it was.
+    #[serde(default, skip_serializing_if = "Jpeg::is_exact")]
+    pub jpeg: Jpeg,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Jpeg {
+    /// Whole, as the model learned from them.
+    #[default]
+    Exact,
+    /// At the smallest of 1/8, 1/4, 1/2 and 1 of their size that leaves as many pixels as the model sees: faster, and slightly
+    /// other pixels (docs/scoring.md).
+    Reduced,
+}
+
+impl Jpeg {
+    fn is_exact(&self) -> bool {
+        *self == Self::Exact
+    }
 }
 
 fn two_percent() -> f64 {

@@ -46,7 +46,7 @@ fn pixels_are_pillows() {
     let pictures = pictures();
     assert!(pictures.len() >= 45, "{} pictures", pictures.len());
     for (name, file, expected) in pictures.iter().filter(|(name, ..)| name != OTHERWISE) {
-        let found = rgb(file).unwrap_or_else(|reason| panic!("{name}: {reason}"));
+        let found = rgb(file, Target::exact(8)).unwrap_or_else(|reason| panic!("{name}: {reason}"));
         assert_eq!(found.dimensions(), expected.dimensions(), "{name}");
         let differences = differences(&found, expected);
         let worst = differences.iter().max().copied().unwrap_or(0);
@@ -61,7 +61,7 @@ fn grey_of_16_bits_is_scaled() {
     let pictures = pictures();
     let of = |name: &str| pictures.iter().find(|picture| picture.0 == name).expect("is there");
     let (_, _, red) = of("png-rgb-16"); // its first channel has the same samples
-    let found = rgb(&of(OTHERWISE).1).expect("decodes");
+    let found = rgb(&of(OTHERWISE).1, Target::exact(8)).expect("decodes");
     for (found, expected) in found.pixels().zip(red.pixels()) {
         assert!(found.0.iter().all(|value| value.abs_diff(expected.0[0]) <= DEEP), "{found:?} for {expected:?}");
     }
@@ -74,7 +74,7 @@ fn a_picture_that_ends_early_is_refused_as_pillow_refuses_it() {
         let sized = name.starts_with("jpeg-") || name.starts_with("webp-");
         let by_bytes: &[usize] = if sized { &[1, 2, 3, 10] } else { &[] };
         for cut in by_bytes.iter().copied().chain([file.len() / 3, file.len() / 2]) {
-            let found = rgb(&file[..file.len() - cut]);
+            let found = rgb(&file[..file.len() - cut], Target::exact(8));
             assert!(found.is_err(), "{name} without its last {cut} bytes was taken");
         }
     }
@@ -85,7 +85,7 @@ fn a_thumbnails_end_is_not_the_pictures() {
     let (_, jpeg, _) = pictures().into_iter().find(|picture| picture.0 == "jpeg-baseline-444").expect("is there");
     let thumbnail = [0xff, 0xe1, 0, 6, b'x', b'x', 0xff, 0xd9];
     let whole = [&jpeg[..2], &thumbnail, &jpeg[2..]].concat();
-    assert_eq!(rgb(&whole).expect("decodes"), rgb(&jpeg).expect("decodes"));
-    assert!(rgb(&whole[..whole.len() - 2]).is_err(), "its own end is missing");
-    assert!(rgb(&[&whole[..], b"what cameras append"].concat()).is_ok());
+    assert_eq!(rgb(&whole, Target::exact(8)).expect("decodes"), rgb(&jpeg, Target::exact(8)).expect("decodes"));
+    assert!(rgb(&whole[..whole.len() - 2], Target::exact(8)).is_err(), "its own end is missing");
+    assert!(rgb(&[&whole[..], b"what cameras append"].concat(), Target::exact(8)).is_ok());
 }

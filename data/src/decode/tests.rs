@@ -21,9 +21,9 @@ fn wave(width: u32, height: u32) -> RgbImage {
 fn equal_sizes_are_exact() {
     let picture = wave(28, 28);
     let png = encoded(&DynamicImage::ImageRgb8(picture.clone()), ImageFormat::Png);
-    assert_eq!(decode(&png, 28).expect("decodes"), picture.as_raw().clone());
+    assert_eq!(decode(&png, Target::exact(28)).expect("decodes"), picture.as_raw().clone());
     let webp = encoded(&DynamicImage::ImageRgb8(picture.clone()), ImageFormat::WebP);
-    assert_eq!(decode(&webp, 28).expect("decodes"), picture.into_raw());
+    assert_eq!(decode(&webp, Target::exact(28)).expect("decodes"), picture.into_raw());
 }
 
 #[test]
@@ -33,11 +33,11 @@ fn every_colour_type_becomes_rgb() {
     let deep = DynamicImage::ImageLuma16(image::ImageBuffer::from_pixel(4, 4, image::Luma([90 * 257])));
     let clear = DynamicImage::ImageRgba8(image::RgbaImage::from_pixel(4, 4, image::Rgba([90, 90, 90, 0])));
     for picture in [grey, grey_alpha, deep, clear] {
-        let pixels = decode(&encoded(&picture, ImageFormat::Png), 4).expect("decodes");
+        let pixels = decode(&encoded(&picture, ImageFormat::Png), Target::exact(4)).expect("decodes");
         assert_eq!(pixels, vec![90; 48], "{:?}", picture.color());
     }
     let flat = DynamicImage::ImageRgb8(RgbImage::from_pixel(16, 16, image::Rgb([90, 90, 90])));
-    let pixels = decode(&encoded(&flat, ImageFormat::Jpeg), 8).expect("decodes");
+    let pixels = decode(&encoded(&flat, ImageFormat::Jpeg), Target::exact(8)).expect("decodes");
     assert!(pixels.iter().all(|value| value.abs_diff(90) <= 1));
 }
 
@@ -51,7 +51,7 @@ fn resizing_agrees_with_torchvision() {
     let cases: Vec<(u32, u32, u32, Vec<u8>)> = serde_json::from_str(stored).expect("is the reference");
     let difference = |(width, height, side, expected): (u32, u32, u32, Vec<u8>)| {
         let png = encoded(&DynamicImage::ImageRgb8(wave(width, height)), ImageFormat::Png);
-        let pixels = decode(&png, side).expect("decodes");
+        let pixels = decode(&png, Target::exact(side)).expect("decodes");
         assert_eq!(pixels.len(), expected.len());
         let differences: Vec<u8> = pixels.iter().zip(&expected).map(|(a, b)| a.abs_diff(*b)).collect();
         let mean = differences.iter().map(|d| f64::from(*d)).sum::<f64>() / expected.len() as f64;
@@ -65,7 +65,7 @@ fn resizing_agrees_with_torchvision() {
 #[test]
 fn long_strips_cost_no_more_than_their_crop() {
     let strip = DynamicImage::ImageLuma8(image::GrayImage::from_pixel(20_000, 1, image::Luma([7])));
-    assert_eq!(decode(&encoded(&strip, ImageFormat::Png), 32).expect("decodes"), vec![7; 32 * 32 * 3]);
+    assert_eq!(decode(&encoded(&strip, ImageFormat::Png), Target::exact(32)).expect("decodes"), vec![7; 32 * 32 * 3]);
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn what_is_not_a_picture_has_a_reason() {
         (b"\xff\xd8\xff\xe0 broken", "image: "),
         (&cut, "image: "),
     ] {
-        let error = decode(bytes, 8).expect_err(reason).to_string();
+        let error = decode(bytes, Target::exact(8)).expect_err(reason).to_string();
         assert!(error.contains(reason), "{error} for {reason}");
     }
 }
@@ -93,6 +93,6 @@ fn a_bomb_is_refused_before_it_is_unpacked() {
     let mut crc = flate2::Crc::new();
     crc.update(&png[12..29]);
     (&mut png[29..33]).write_all(&crc.sum().to_be_bytes()).expect("fits");
-    let error = decode(&png, 8).expect_err("is a bomb").to_string();
+    let error = decode(&png, Target::exact(8)).expect_err("is a bomb").to_string();
     assert!(error.contains("65536 x 65536") || error.contains("limit"), "{error}");
 }

@@ -40,6 +40,11 @@ pub const SMALL: Shape = Shape {
 };
 
 impl Shape {
+    /// A config and weights of this shape, by path.
+    pub fn write(&self, folder: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
+        model::write(folder, self.name, &self.config())
+    }
+
     fn config(&self) -> Value {
         let ((vision_width, vision_layers), (width, heads, layers)) = (self.vision, self.text);
         json!({
@@ -124,7 +129,7 @@ pub async fn shards(options: &Score, folder: &Path, (samples, side): (u32, u32))
 
 impl<'a> Bench<'a> {
     pub fn prepare(options: &'a Score, folder: &Path, shape: &Shape, shards: Vec<PathBuf>) -> anyhow::Result<Self> {
-        let (config, checkpoint) = model::write(folder, shape.name, &shape.config())?;
+        let (config, checkpoint) = shape.write(folder)?;
         Ok(Self { options, config, checkpoint, shards })
     }
 

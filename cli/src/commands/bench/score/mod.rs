@@ -25,6 +25,7 @@ pub struct Results {
     pub web: Vec<embed::Round>,
     pub small: Vec<embed::Round>,
     pub pictures: Vec<pictures::Round>,
+    pub reduced: Option<pictures::Effect>,
     pub dao: Option<density::Dao>,
     pub memory: Option<memory::Memory>,
     pub skipped: BTreeMap<&'static str, String>,
@@ -43,7 +44,7 @@ async fn all(options: &Score) -> anyhow::Result<Results> {
     if wants(ScorePart::Pictures) || wants(ScorePart::Embedding) {
         let web = embed::web_shards(options, folder.path()).await.context("there are no shards to measure on")?;
         if wants(ScorePart::Pictures) {
-            pictures(options, &web, &mut results).await.context("pictures were not measured")?;
+            pictures(options, folder.path(), &web, &mut results).await.context("pictures were not measured")?;
         }
         if wants(ScorePart::Embedding) {
             embedding(options, folder.path(), web, &mut results).await.context("embedding was not measured")?;
@@ -65,11 +66,12 @@ async fn all(options: &Score) -> anyhow::Result<Results> {
     Ok(results)
 }
 
-async fn pictures(options: &Score, shards: &[PathBuf], results: &mut Results) -> anyhow::Result<()> {
+async fn pictures(options: &Score, folder: &Path, shards: &[PathBuf], results: &mut Results) -> anyhow::Result<()> {
     for round in 0..options.rounds {
         eprintln!("pictures: round {} of {}", round + 1, options.rounds);
         results.pictures.push(pictures::round(options, shards).await?);
     }
+    results.reduced = Some(pictures::effect(embed::VIT_B_32.write(folder)?, shards).await?);
     Ok(())
 }
 

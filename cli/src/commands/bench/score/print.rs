@@ -10,7 +10,7 @@ use super::super::figures::{self, median, setting};
 use super::Results;
 use super::embed::Round;
 
-const DEFINITIONS: [(&str, &str); 7] = [
+const DEFINITIONS: [(&str, &str); 8] = [
     (
         "ratio_to_open_clip",
         "ViT-B/32: samples a second of processor time, over open_clip's with webdataset on the same shards",
@@ -21,6 +21,7 @@ const DEFINITIONS: [(&str, &str); 7] = [
         "open_clip's bare image tower on a batch that lies ready, over the image stage here, a picture",
     ),
     ("ratio_decode_to_pillow", "Pillow's time to decode, resize and crop a picture, over the time here"),
+    ("ratio_reduced", "time here to decode and resize a picture, over that with JPEGs at a reduced scale (data.jpeg)"),
     ("ratio_resize_to_pillow", "the same of resizing and cropping alone"),
     ("ratio_dao", "processor time of PyTorch's chunked DAO (matmul and topk) of the same embeddings, over that here"),
     ("memory_growth", "peak memory of the executor that scores all samples, over that of one that scores a hundredth"),
@@ -36,6 +37,7 @@ fn ratios(results: &Results) -> BTreeMap<&'static str, Option<[f64; 3]>> {
         ("ratio_small_images", spread(&results.small, Round::ratio)),
         ("image_tower_share", spread(&results.web, Round::tower_share)),
         ("ratio_decode_to_pillow", spread(&results.pictures, |round| round.ratio_decode())),
+        ("ratio_reduced", spread(&results.pictures, |round| round.ratio_reduced())),
         ("ratio_resize_to_pillow", spread(&results.pictures, |round| round.ratio_resize())),
         ("ratio_dao", results.dao.as_ref().and_then(super::density::Dao::ratio)),
         ("memory_growth", results.memory.as_ref().map(|memory| [memory.growth(); 3])),
@@ -63,6 +65,7 @@ pub fn json(results: &Results) -> Value {
     let mut all = json!(ratios(results));
     all["stages_ms"] = json!({"ViT-B/32": stages(&results.web), "small": stages(&results.small)});
     all["rounds"] = json!({"web": results.web, "small": results.small, "pictures": results.pictures});
+    all["reduced"] = json!(results.reduced);
     all["dao"] = json!(results.dao);
     all["memory"] = json!(results.memory);
     all["skipped"] = json!(results.skipped);
@@ -79,6 +82,18 @@ pub fn text(results: &Results) -> String {
         let stage = |(what, ms): (&str, Option<f64>)| ms.map(|ms| format!("  {what:<38}{ms:>9.3}"));
         lines.extend(stages(rounds).into_iter().filter_map(stage));
     }
+    lines.extend(results.reduced.iter().map(|effect| {
+        format!(
+            "reduced JPEGs: {} of {} pictures differ, by {:.2} of 255 on average; cosine of their features {:.4} \
+             ({:.4} at least), rank correlation of similarities {:.4}",
+            effect.reduced,
+            effect.pictures,
+            effect.mean_difference,
+            effect.mean_cosine,
+            effect.least_cosine,
+            effect.rank_correlation
+        )
+    }));
     let runs = results.memory.iter().flat_map(|memory| [&memory.few, &memory.many]);
     lines.extend(runs.map(|run| {
         let (samples, peak_mb, us) = (run.samples, run.peak_bytes as f64 / 1e6, run.cpu_us_a_sample);
