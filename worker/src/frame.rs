@@ -22,6 +22,8 @@ pub const MAX_FRAME_BYTES: u32 = 256 << 20;
 pub enum ToExecutor {
     /// Sent only to an executor that is ready and runs nothing.
     Run(RunTask),
+    /// What probably runs next, so that its shard can be opened meanwhile. It may never run.
+    Expect(RunTask),
     Abort {
         task: TaskId,
     },
@@ -44,6 +46,8 @@ pub enum FromExecutor {
     Done {
         task: TaskId,
         output: TaskOutput,
+        /// By the clock.
+        took_ms: u64,
     },
     Failed {
         task: TaskId,
@@ -85,6 +89,41 @@ pub struct RunTask {
     /// `file:///…`
     pub blob_root: String,
 }
+
+impl RunTask {
+    /// The part of it that is enough to open its shard ahead of it, where its program reads a whole one.
+    pub fn to_expect(&self) -> Option<Self> {
+        let opens = match self.work {
+            Work::Map { program: MapProgram::Score | MapProgram::Pack } => true,
+            Work::Map {
+                program:
+                    MapProgram::Reference
+                    | MapProgram::Gather
+                    | MapProgram::Rescore
+                    | MapProgram::Localize
+                    | MapProgram::Evaluate,
+            }
+            | Work::Gang { .. } => false,
+        };
+        let listing = self.inputs.iter().filter(|input| input.phase == LISTING);
+        opens.then(|| Self { inputs: listing.cloned().collect(), ..self.without_inputs() })
+    }
+
+    fn without_inputs(&self) -> Self {
+        let Self { task, work, spec_json, inputs: _, batch_halvings, blob_root } = self;
+        Self {
+            task: task.clone(),
+            work: work.clone(),
+            spec_json: spec_json.clone(),
+            inputs: Vec::new(),
+            batch_halvings: *batch_halvings,
+            blob_root: blob_root.clone(),
+        }
+    }
+}
+
+/// The phase whose output says where a shard lies.
+const LISTING: &str = "plan";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Work {

@@ -76,7 +76,10 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if arguments.executor {
         let device = Chosen::open(arguments.device)?.device();
-        return executor::run(Programs { map: programs::run_map, gang: programs::run_gang }, device);
+        return executor::run(
+            Programs { map: programs::run_map, open: programs::open, gang: programs::run_gang },
+            device,
+        );
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("cannot start the agent's runtime")?.block_on(async {

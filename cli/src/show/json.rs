@@ -2,7 +2,7 @@
 //!
 //! It must never write 0 for a time that is not known; that is null.
 
-use lethe_proto::v1::{AuditView, BlobRef, ClusterReply, NamedBlob, PhaseView, Quarantined, TaskId, WorkerView};
+use lethe_proto::v1::{AuditView, BlobRef, ClusterReply, NamedBlob, Pace, PhaseView, Quarantined, TaskId, WorkerView};
 use serde_json::{Value, json};
 
 use super::cluster::ascending;
@@ -92,7 +92,12 @@ fn worker(worker: &WorkerView) -> Value {
         "tasks": worker.tasks.iter().map(task).collect::<Vec<_>>(),
         "committed": worker.committed,
         "failed": worker.failed,
+        "pace": worker.pace.as_ref().map(pace),
     })
+}
+
+fn pace(pace: &Pace) -> Value {
+    json!({"samples": pace.samples, "tasks_ms": pace.tasks_ms, "waited_ms": pace.waited_ms})
 }
 
 fn task(task: &TaskId) -> Value {

@@ -2,7 +2,7 @@
 
 use lethe_common::time::Millis;
 use lethe_proto::v1::{
-    AuditView, ClusterReply, Counts, Knob, PhaseKind, PhaseView, Quarantined, RunState, TaskId, WorkerView,
+    AuditView, ClusterReply, Counts, Knob, Pace, PhaseKind, PhaseView, Quarantined, RunState, TaskId, WorkerView,
 };
 
 use super::Page;
@@ -150,6 +150,7 @@ fn workers_show_what_they_do_or_why_they_do_nothing() {
         state: "busy".to_owned(),
         since_ms: ago(200_000),
         committed: 1_204,
+        pace: Some(Pace { samples: 24_000, tasks_ms: 192_000, waited_ms: 7_680 }),
         ..WorkerView::default()
     };
     let lost = WorkerView {
@@ -166,6 +167,7 @@ fn workers_show_what_they_do_or_why_they_do_nothing() {
         "\
 WORKER  STATE  SINCE      DEVICE   MEMORY  TASKS  COMMITTED  FAILED  RELEASE  HOST
 w-0     busy   3 min ago  cuda:0  79.6 GB   3/16      1,204          0.1.0    node-1
+    125.0 samples/s in its map tasks; device busy 96 %, waiting for samples 4 %
 w-1     lost   4 s ago    cpu                0/1          0       2
     no sign of life for 2.0 s
 "

@@ -2,7 +2,7 @@
 //!
 //! It must never leave out a lost one that the coordinator still tells of.
 
-use lethe_proto::v1::WorkerView;
+use lethe_proto::v1::{Pace, WorkerView};
 
 use super::table::{Align, Table};
 use super::words::{count, plain, reason, size};
@@ -41,8 +41,17 @@ fn cells(worker: &WorkerView, page: Page) -> [String; 10] {
 }
 
 fn notes(worker: &WorkerView) -> Vec<String> {
-    match (worker.reason.is_empty(), PLAIN_STATES.contains(&worker.state.as_str())) {
-        (true, true) => Vec::new(),
-        (true, false) | (false, true | false) => vec![reason(&worker.reason)],
-    }
+    let explains_itself = worker.reason.is_empty() && PLAIN_STATES.contains(&worker.state.as_str());
+    let reason = (!explains_itself).then(|| reason(&worker.reason));
+    reason.into_iter().chain(worker.pace.as_ref().and_then(pace)).collect()
+}
+
+/// How fast it is while it works, and whether its device starves.
+fn pace(pace: &Pace) -> Option<String> {
+    let of_tasks = |amount: u64| amount as f64 / pace.tasks_ms as f64;
+    (pace.tasks_ms > 0).then(|| {
+        let (rate, waited) = (1e3 * of_tasks(pace.samples), 100.0 * of_tasks(pace.waited_ms).min(1.0));
+        let busy = 100.0 - waited;
+        format!("{rate:.1} samples/s in its map tasks; device busy {busy:.0} %, waiting for samples {waited:.0} %")
+    })
 }

@@ -119,7 +119,7 @@ fn json_keeps_its_field_names() {
     assert_eq!(json(&["list"])["audits"][0], audit);
     assert_eq!(
         keys(&json(&["workers"])["workers"][0]),
-        "committed device failed host memory_bytes reason release since_ms slots state tasks wire_version worker"
+        "committed device failed host memory_bytes pace reason release since_ms slots state tasks wire_version worker"
     );
     assert_eq!(keys(&json(&["cluster"])), "knobs leader release store term");
 }

@@ -73,6 +73,7 @@ fn greeting(hello: &v1::WorkerHello) -> Result<Greeting, Status> {
         release: hello.release.clone(),
         version: hello.version,
         slots,
+        pace: None,
     })
 }
 
@@ -153,7 +154,10 @@ async fn hear(
 fn input(message: v1::WorkerMessage, session: &SessionKey) -> Result<Option<Input>, WireError> {
     let session = session.clone();
     Ok(match message.kind {
-        None | Some(Message::Hello(_) | Message::Heartbeat(_)) => None, // the sign of life was noted
+        None | Some(Message::Hello(_)) => None, // the sign of life was noted
+        Some(Message::Heartbeat(v1::Heartbeat { pace })) => {
+            pace.map(|pace| Input::Pace { session, pace: wire::pace(pace) })
+        }
         Some(Message::Draining(v1::Draining { reason })) => Some(Input::Draining { session, reason }),
         Some(Message::Progress(v1::TaskProgress { task, done, total, place })) => {
             let task = TaskId::try_from(task.ok_or(WireError::Missing("task"))?)?;

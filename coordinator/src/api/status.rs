@@ -7,7 +7,7 @@ use lethe_engine::{AuditState, AuditView, PhaseState, PhaseView, QuarantineView,
 use lethe_proto::v1;
 
 use super::wire::named;
-use crate::driver::{Greeting, Progress, Status};
+use crate::driver::{Greeting, Pace, Progress, Status};
 
 pub(super) fn audit_view(status: Status) -> v1::AuditView {
     let Status { view, in_flight } = status;
@@ -59,6 +59,7 @@ pub(super) fn worker_view(view: WorkerView, greeting: Greeting) -> v1::WorkerVie
         since_ms: view.joined.0,
         committed: view.committed,
         failed: view.failed,
+        pace: greeting.pace.map(|Pace { samples, tasks_ms, waited_ms }| v1::Pace { samples, tasks_ms, waited_ms }),
     }
 }
 

@@ -8,7 +8,7 @@ use lethe_engine::{CommitOutcome, Counts, GangCheckpoint, GangPlace, GangStart, 
 use lethe_proto::{WireError, v1};
 use v1::coordinator_message::Kind;
 
-use crate::driver::MapPhase;
+use crate::driver::{MapPhase, Pace};
 
 pub(super) fn message(kind: Kind) -> v1::CoordinatorMessage {
     v1::CoordinatorMessage { kind: Some(kind) }
@@ -86,6 +86,11 @@ pub(super) fn named(blobs: Vec<NamedBlob>) -> Vec<v1::NamedBlob> {
 
 pub(super) fn outputs(named: Vec<v1::NamedBlob>) -> Result<Vec<NamedBlob>, WireError> {
     named.into_iter().map(TryInto::try_into).collect()
+}
+
+pub(super) fn pace(pace: v1::Pace) -> Pace {
+    let v1::Pace { samples, tasks_ms, waited_ms } = pace;
+    Pace { samples, tasks_ms, waited_ms }
 }
 
 pub(super) fn counts(counts: v1::Counts) -> Counts {

@@ -36,13 +36,24 @@ pub struct Greeting {
     pub release: String,
     pub version: u32,
     pub slots: u32,
+    /// As it said last; none before its first task ended.
+    pub pace: Option<Pace>,
+}
+
+/// What a worker's map tasks came to since its start, by the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    pub samples: u64,
+    pub tasks_ms: u64,
+    /// Of those, in which the device waited for samples.
+    pub waited_ms: u64,
 }
 
 impl Greeting {
     /// Of a worker of whom nothing is known but its name.
     pub fn of(worker: WorkerId) -> Self {
         let (instance, host, device, release) = (String::new(), String::new(), String::new(), String::new());
-        Self { worker, instance, host, device, memory_bytes: 0, release, version: 1, slots: 1 }
+        Self { worker, instance, host, device, memory_bytes: 0, release, version: 1, slots: 1, pace: None }
     }
 }
 
@@ -60,6 +71,10 @@ pub enum Input {
     Draining {
         session: SessionKey,
         reason: String,
+    },
+    Pace {
+        session: SessionKey,
+        pace: Pace,
     },
     Progress {
         session: SessionKey,

@@ -45,7 +45,8 @@ use watchers::Watchers;
 pub use handle::{AskError, DriverHandle};
 pub use heart::Heard;
 pub use input::{
-    Control, Greeting, Input, JoinError, Joined, MapPhase, Order, Question, Rerun, SessionKey, Submission, SubmitError,
+    Control, Greeting, Input, JoinError, Joined, MapPhase, Order, Pace, Question, Rerun, SessionKey, Submission,
+    SubmitError,
 };
 pub use progress::Progress;
 pub use status::Status;

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::heart::Heard;
-use super::input::{Greeting, Order, SessionKey};
+use super::input::{Greeting, Order, Pace, SessionKey};
 
 /// Orders a session may hold back: every slot's, and their aborts.
 const MAX_QUEUED_ORDERS: usize = 1_024;
@@ -58,6 +58,13 @@ impl Sessions {
         let session = Session { number: self.last_number, orders, heard: heard.clone(), greeting };
         self.by_worker.insert(worker.clone(), session);
         (SessionKey { worker, number: self.last_number }, queue, heard)
+    }
+
+    /// Remembers what the session's worker said of its pace; a session that was replaced is passed over.
+    pub fn note_pace(&mut self, key: &SessionKey, pace: Pace) {
+        if let Some(session) = self.by_worker.get_mut(&key.worker).filter(|session| session.number == key.number) {
+            session.greeting.pace = Some(pace);
+        }
     }
 
     /// Ends the worker's session; false where there is none.

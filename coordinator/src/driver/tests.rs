@@ -47,6 +47,22 @@ fn greeting() -> Greeting {
 }
 
 #[tokio::test]
+async fn a_workers_pace_is_its_present_sessions() {
+    let rig = rig().await;
+    let pace = |samples| Pace { samples, tasks_ms: 10, waited_ms: 1 };
+    let told = async || rig.handle.workers().await.expect("answers")[0].1.pace;
+    let first = rig.handle.join(greeting()).await.expect("answers").expect("joins").session;
+    assert_eq!(told().await, None);
+    rig.handle.tell(Input::Pace { session: first.clone(), pace: pace(1) }).await.expect("is told");
+    assert_eq!(told().await, Some(pace(1)));
+    let second = rig.handle.join(greeting()).await.expect("answers").expect("joins").session;
+    rig.handle.tell(Input::Pace { session: first, pace: pace(2) }).await.expect("is told");
+    assert_eq!(told().await, None, "the session that said it was replaced");
+    rig.handle.tell(Input::Pace { session: second, pace: pace(3) }).await.expect("is told");
+    assert_eq!(told().await, Some(pace(3)));
+}
+
+#[tokio::test]
 async fn a_deposed_driver_changes_nothing_ends_its_sessions_and_says_who_leads() {
     let rig = rig().await;
     let mut joined = rig.handle.join(greeting()).await.expect("answers").expect("joins");

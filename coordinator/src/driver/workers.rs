@@ -17,6 +17,7 @@ impl Driver {
             Input::Join { greeting, reply } => drop(reply.send(self.join(greeting))), // a gone caller closed its orders
             Input::Leave { session, reason } => self.leave(&session, reason),
             Input::Draining { session, reason } => self.draining(&session, reason),
+            Input::Pace { session, pace } => self.sessions.note_pace(&session, pace),
             Input::Progress { session, task, progress, place } => self.progressed(&session, task, (progress, place)),
             Input::Failed { session, task, fault } => self.failed(&session, task, fault),
             Input::Commit { worker, task, outputs, counts, reply } => {

@@ -191,7 +191,7 @@ async fn a_silent_worker_is_lost_and_a_beating_one_is_not() {
         let mut beat = tokio::time::interval(std::time::Duration::from_millis(20));
         loop {
             beat.tick().await;
-            beating.say(Word::Heartbeat(v1::Heartbeat {})).await;
+            beating.say(Word::Heartbeat(v1::Heartbeat::default())).await;
         }
     });
     silent.map().await;

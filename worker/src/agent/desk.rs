@@ -84,6 +84,8 @@ pub(super) enum Action {
     StartExecutor,
     KillExecutor,
     Run(Box<RunTask>),
+    /// What probably runs next.
+    Expect(Box<RunTask>),
     Abort(TaskId),
     Commit(TaskId, TaskOutput),
     Fail(TaskId, Fault),
@@ -151,7 +153,22 @@ impl Desk {
             return vec![Action::Fail(run.task, Fault::retryable(message))];
         }
         self.waiting.push_back(run);
-        self.next()
+        match self.next() {
+            none if none.is_empty() && self.waiting.len() == 1 => self.expected().into_iter().collect(),
+            started => started,
+        }
+    }
+
+    /// The task that waits first, while another map task computes: a gang wants the memory for itself.
+    fn expected(&self) -> Option<Action> {
+        match &self.slot {
+            Slot::Running(running) if !running.is_gang() => {
+                self.waiting.front().and_then(RunTask::to_expect).map(|run| Action::Expect(Box::new(run)))
+            }
+            Slot::Starting | Slot::Idle | Slot::Running(_) | Slot::Aborting(_) | Slot::Down { .. } | Slot::Stopped => {
+                None
+            }
+        }
     }
 
     fn holds(&self, task: &TaskId) -> bool {
@@ -168,7 +185,7 @@ impl Desk {
         match (&self.slot, self.waiting.pop_front()) {
             (Slot::Idle, Some(run)) => {
                 self.slot = Slot::Running(Running::new(&run));
-                vec![Action::Run(Box::new(run))]
+                std::iter::once(Action::Run(Box::new(run))).chain(self.expected()).collect()
             }
             (_, Some(run)) => {
                 self.waiting.push_front(run);

@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-use lethe_common::ids::Generation;
+use lethe_common::ids::{Generation, ShardId};
 use lethe_common::program::{GangProgram, MapProgram};
 
 use super::*;
 use crate::agent::slot::{GANG_GRACE, MAP_GRACE};
 use crate::frame::{Place, Work};
-use crate::task::sample_id;
+use crate::task::{TaskInput, sample_id};
 
 const LATER: Duration = Duration::from_secs(3_600);
 
+/// Of a program that opens no shard.
 fn map(counter: u64) -> RunTask {
-    let work = Work::Map { program: MapProgram::Score };
+    let work = Work::Map { program: MapProgram::Rescore };
     RunTask {
         task: sample_id(counter),
         work,
@@ -27,6 +28,18 @@ fn map(counter: u64) -> RunTask {
 fn gang(counter: u64, timeout_ms: u64) -> RunTask {
     let place = Place { generation: Generation(1), rank: 0, world_size: 2, timeout_ms };
     RunTask { work: Work::Gang { program: GangProgram::Train, place, checkpoint: None }, ..map(counter) }
+}
+
+fn score(counter: u64) -> RunTask {
+    let inputs =
+        ["plan", "reference"].map(|phase| TaskInput { phase: phase.into(), shard: ShardId(0), blobs: Vec::new() });
+    RunTask { work: Work::Map { program: MapProgram::Score }, inputs: inputs.to_vec(), ..map(counter) }
+}
+
+/// As it is told: where its shard lies is known, and nothing else is needed.
+fn expect(counter: u64) -> Action {
+    let run = score(counter);
+    Action::Expect(Box::new(RunTask { inputs: run.inputs[..1].to_vec(), ..run }))
 }
 
 fn assigned(run: RunTask) -> Input {
@@ -61,6 +74,21 @@ fn busy(now: Instant, task: RunTask) -> Desk {
     let mut desk = idle(now);
     assert_eq!(desk.step(now, assigned(task.clone())), run(task));
     desk
+}
+
+#[test]
+fn the_task_that_waits_first_is_told_to_the_executor_once() {
+    let now = Instant::now();
+    let mut desk = busy(now, score(1));
+    assert_eq!(desk.step(now, assigned(score(2))), [expect(2)]);
+    assert_eq!(desk.step(now, assigned(score(3))), []);
+    let done = |counter| Input::ExecutorDone { task: sample_id(counter), output: TaskOutput::default() };
+    let commit = |counter| Action::Commit(sample_id(counter), TaskOutput::default());
+    assert_eq!(desk.step(now, done(1)), [commit(1), Action::Run(Box::new(score(2))), expect(3)]);
+    assert_eq!(desk.step(now, done(2)), [commit(2), Action::Run(Box::new(score(3)))]);
+    assert_eq!(desk.step(now, assigned(gang(4, 1_000))), [], "a gang reads no shard");
+    assert_eq!(desk.step(now, done(3)), [commit(3), Action::Run(Box::new(gang(4, 1_000)))]);
+    assert_eq!(desk.step(now, assigned(score(5))), [], "nor is one opened beside a gang");
 }
 
 #[test]

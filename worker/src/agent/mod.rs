@@ -31,6 +31,7 @@ use tracing::{info, warn};
 use v1::coordinator_message::Kind;
 
 use crate::frame::{FromExecutor, RunTask, ToExecutor};
+use crate::task::Pace;
 use assign::AssignError;
 pub use child::ExecutorCommand;
 use child::{Executor, ExecutorEvent};
@@ -95,6 +96,7 @@ struct Agent {
     term: Option<Term>,
     lost_at: Option<Instant>,
     commits: Commits,
+    pace: Pace,
     ending: Option<Ending>,
 }
 
@@ -109,6 +111,7 @@ impl Agent {
             phases: Phases::default(),
             commits: Commits::new(options.id.clone(), leader.subscribe()),
             leader,
+            pace: Pace::default(),
             term: None,
             lost_at: None,
             ending: None,
@@ -228,7 +231,9 @@ impl Agent {
                     post.progress(task, done, total);
                 }
             }
-            ExecutorEvent::Frame(FromExecutor::Done { task, output }) => {
+            ExecutorEvent::Frame(FromExecutor::Done { task, output, took_ms }) => {
+                self.pace.add(&output, took_ms);
+                self.post.iter().for_each(|post| post.pace(self.pace));
                 self.step(Input::ExecutorDone { task, output });
             }
             ExecutorEvent::Frame(FromExecutor::Broken { task, fault }) => {
@@ -279,6 +284,7 @@ impl Agent {
                 self.executor.iter_mut().for_each(Executor::kill);
             }
             Action::Run(run) => self.tell_executor(ToExecutor::Run(*run)),
+            Action::Expect(run) => self.tell_executor(ToExecutor::Expect(*run)),
             Action::Abort(task) => self.tell_executor(ToExecutor::Abort { task }),
             Action::Commit(task, output) => self.commits.push(task, output),
             Action::Fail(task, fault) => self.report(task, fault),

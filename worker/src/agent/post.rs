@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tracing::warn;
 use v1::worker_message::Kind;
 
-use crate::task::Whereabouts;
+use crate::task::{Pace, Whereabouts};
 
 /// Places in the outbox that progress leaves to what matters: all slots handed back at once, and more.
 const KEPT_FOR_FAILURES: usize = 128;
@@ -32,7 +32,7 @@ impl Post {
 
     /// Dropped where the network is behind: the next report says more.
     pub(super) fn progress(&self, task: TaskId, done: u64, total: u64) {
-        self.may_send(v1::TaskProgress { task: Some(task.into()), done, total, place: None });
+        self.may_send(Kind::Progress(v1::TaskProgress { task: Some(task.into()), done, total, place: None }));
     }
 
     /// Dropped likewise.
@@ -40,12 +40,20 @@ impl Post {
         let Whereabouts { step, steps, call, call_number, waits } = place;
         let place = v1::GangPlace { step, call, call_number, waits };
         let done = step.saturating_sub(1);
-        self.may_send(v1::TaskProgress { task: Some(task.into()), done, total: steps, place: Some(place) });
+        let progress = v1::TaskProgress { task: Some(task.into()), done, total: steps, place: Some(place) };
+        self.may_send(Kind::Progress(progress));
     }
 
-    fn may_send(&self, progress: v1::TaskProgress) {
+    /// Dropped likewise: the next one is of all tasks again.
+    pub(super) fn pace(&self, pace: Pace) {
+        let Pace { samples, tasks_ms, waited_ms } = pace;
+        let pace = Some(v1::Pace { samples, tasks_ms, waited_ms });
+        self.may_send(Kind::Heartbeat(v1::Heartbeat { pace }));
+    }
+
+    fn may_send(&self, kind: Kind) {
         if self.outbox.capacity() > KEPT_FOR_FAILURES {
-            drop(self.outbox.try_send(v1::WorkerMessage { kind: Some(Kind::Progress(progress)) }));
+            drop(self.outbox.try_send(v1::WorkerMessage { kind: Some(kind) }));
         }
     }
 

@@ -230,7 +230,7 @@ async fn serve(
             leader = &mut later_leader => return Err(End::Superseded(leader)),
             _ = heartbeats.tick() => if let Some(outbox) = outbox.upgrade() {
                 // A full outbox is a sign of life on its way already.
-                drop(outbox.try_send(message(v1::worker_message::Kind::Heartbeat(v1::Heartbeat {}))));
+                drop(outbox.try_send(message(v1::worker_message::Kind::Heartbeat(v1::Heartbeat::default()))));
             },
         }
     }

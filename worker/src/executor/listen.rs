@@ -9,6 +9,7 @@ use std::sync::mpsc::Sender;
 
 use lethe_common::ids::TaskId;
 
+use super::ahead::Ahead;
 use super::link::Link;
 use crate::frame::{self, RunTask, ToExecutor};
 
@@ -18,8 +19,8 @@ pub(super) struct Assignment {
     pub(super) cancelled: Arc<AtomicBool>,
 }
 
-pub(super) fn start(link: &Link, tasks: Sender<Assignment>) -> std::io::Result<()> {
-    let listener = Listener { link: link.clone(), tasks, current: None };
+pub(super) fn start(link: &Link, tasks: Sender<Assignment>, ahead: Ahead) -> std::io::Result<()> {
+    let listener = Listener { link: link.clone(), tasks, ahead, current: None };
     let socket = link.reader()?;
     std::thread::Builder::new().name("listen".to_owned()).spawn(move || listener.run(socket))?;
     Ok(())
@@ -28,6 +29,7 @@ pub(super) fn start(link: &Link, tasks: Sender<Assignment>) -> std::io::Result<(
 struct Listener {
     link: Link,
     tasks: Sender<Assignment>,
+    ahead: Ahead,
     /// The last task that was handed over; it may have ended since.
     current: Option<(TaskId, Arc<AtomicBool>)>,
 }
@@ -45,6 +47,7 @@ impl Listener {
     fn take(&mut self, message: ToExecutor) {
         match message {
             ToExecutor::Run(run) => self.assign(run),
+            ToExecutor::Expect(run) => self.ahead.expect(run),
             ToExecutor::Abort { task } => self.abort(&task),
             ToExecutor::RendezvousReply { call, reply } => self.link.reply(call, reply),
         }

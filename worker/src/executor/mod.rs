@@ -4,6 +4,7 @@
 //! It must never open a connection of its own to the coordinator, and never start torch threads beyond
 //! those set once at its start.
 
+mod ahead;
 pub(crate) mod failure;
 mod link;
 mod listen;
@@ -23,6 +24,8 @@ use nix::sys::signal::Signal;
 
 use crate::frame::FromExecutor;
 use crate::task::{GangContext, GangMemory, TaskContext, TaskOutput};
+use ahead::Ahead;
+pub use ahead::Open;
 use link::Link;
 use run::Runner;
 
@@ -30,6 +33,7 @@ use run::Runner;
 #[derive(Clone, Copy)]
 pub struct Programs {
     pub map: fn(MapProgram, &TaskContext<'_>) -> Result<TaskOutput, Fault>,
+    pub open: Open,
     pub gang: fn(GangProgram, &TaskContext<'_>, GangContext<'_>, &mut GangMemory) -> Result<TaskOutput, Fault>,
 }
 
@@ -48,9 +52,10 @@ pub fn run(programs: Programs, device: Device) -> anyhow::Result<()> {
         exact_cuda()?;
     }
     let (tasks, assigned) = mpsc::channel();
-    listen::start(&link, tasks)?;
+    let ahead = Ahead::new(programs.open);
+    listen::start(&link, tasks, ahead.clone())?;
     link.send(&FromExecutor::Ready)?;
-    let mut runner = Runner::new(programs, device, link);
+    let mut runner = Runner::new(programs, device, link, ahead);
     for assignment in assigned {
         runner.run(assignment)?;
     }

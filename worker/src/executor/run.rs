@@ -15,12 +15,13 @@ use lethe_common::ids::TaskId;
 use lethe_common::spec::Spec;
 use lethe_model::tch::Device;
 
+use super::ahead::Ahead;
 use super::link::Link;
 use super::listen::Assignment;
 use super::rendezvous::{AgentStore, meet};
 use super::{Programs, failure};
 use crate::frame::{FromExecutor, Place, RunTask, Work};
-use crate::task::{Announce, Blobs, Checkpoint, Connect, GangContext, GangMemory, TaskContext, TaskOutput, Tell};
+use crate::task::{Announce, Blobs, Checkpoint, Connect, GangContext, GangMemory, Kept, TaskContext, TaskOutput, Tell};
 
 /// The shortest time between two progress reports of a task; the last unit is always reported.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
@@ -35,14 +36,16 @@ pub(super) struct Runner {
     programs: Programs,
     device: Device,
     link: Link,
+    ahead: Ahead,
     memory: GangMemory,
+    kept: Kept,
     /// The store that the last task used, under its root.
     blobs: Option<(String, Arc<Blobs>)>,
 }
 
 impl Runner {
-    pub(super) fn new(programs: Programs, device: Device, link: Link) -> Self {
-        Self { programs, device, link, memory: GangMemory::default(), blobs: None }
+    pub(super) fn new(programs: Programs, device: Device, link: Link, ahead: Ahead) -> Self {
+        Self { programs, device, link, ahead, memory: GangMemory::default(), kept: Kept::default(), blobs: None }
     }
 
     /// Runs one task and reports its end.
@@ -52,15 +55,18 @@ impl Runner {
     pub(super) fn run(&mut self, assignment: Assignment) -> std::io::Result<()> {
         let task = assignment.run.task.clone();
         let is_gang = matches!(assignment.run.work, Work::Gang { .. });
+        let began = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| self.attempt(assignment)));
+        let took_ms = began.elapsed().as_millis() as u64;
         let outcome = outcome.unwrap_or_else(|payload| {
             // What a panic left half-done is not a state to train on.
             self.memory.forget();
             Err(Fault::retryable(format!("{task}: panicked: {}", first_line(payload.as_ref()))))
         });
         match outcome {
-            Ok(output) => self.link.send(&FromExecutor::Done { task, output }),
+            Ok(output) => self.link.send(&FromExecutor::Done { task, output, took_ms }),
             Err(fault) => {
+                self.kept.forget(); // it may have been what left no memory
                 let mut fault = failure::classify(fault);
                 if is_gang && fault.kind == FaultKind::OutOfMemory {
                     // Halving is for map tasks: the batch of a training decides what it gives.
@@ -82,6 +88,16 @@ impl Runner {
         let spec: Spec = serde_json::from_str(&spec_json)
             .map_err(|e| Fault::fatal(format!("{task}: this worker cannot read the audit's spec: {e}")))?;
         let blobs = blobs(&mut self.blobs, blob_root)?;
+        match &work {
+            Work::Map { .. } => {
+                self.memory.pass(&task);
+                self.kept.enter(&task, &spec_json);
+            }
+            Work::Gang { .. } => {
+                self.memory.enter(&task, &spec_json);
+                self.kept.forget();
+            }
+        }
         let progress = reporter(self.link.clone(), task.clone());
         let (progress, cancelled_flag) = (&progress, &*cancelled);
         let ctx = TaskContext {
@@ -91,15 +107,14 @@ impl Runner {
             batch_halvings,
             device: self.device,
             blobs,
+            kept: &self.kept,
+            opened: self.ahead.take(&task).into(),
             progress,
             cancelled: cancelled_flag,
         };
         ctx.stop_if_cancelled()?;
         match work {
-            Work::Map { program } => {
-                self.memory.pass(&task);
-                (self.programs.map)(program, &ctx)
-            }
+            Work::Map { program } => (self.programs.map)(program, &ctx),
             Work::Gang { program, place, checkpoint } => {
                 let store = AgentStore {
                     link: self.link.clone(),
@@ -107,7 +122,6 @@ impl Runner {
                     generation: place.generation,
                     cancelled: cancelled.clone(),
                 };
-                self.memory.enter(&task, &spec_json);
                 let announce = announce(self.link.clone(), task.clone());
                 let tell = tell(self.link.clone(), task.clone());
                 let waits = reporter(self.link.clone(), task.clone());

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::rc::Rc;
 
 use lethe_common::fault::Fault;
 use lethe_common::spec::Spec;
@@ -29,20 +30,27 @@ pub fn config(spec: &Spec) -> Result<ModelConfig, Fault> {
     }
 }
 
-/// theta_p, the checkpoint under suspicion.
-pub fn suspect(ctx: &TaskContext<'_>) -> Result<Clip, Fault> {
+/// theta_p, the checkpoint under suspicion, to look at.
+pub fn suspect(ctx: &TaskContext<'_>) -> Result<Rc<Clip>, Fault> {
+    ctx.kept.get("suspect", || suspect_to_train(ctx))
+}
+
+/// The same, for whoever changes it.
+pub fn suspect_to_train(ctx: &TaskContext<'_>) -> Result<Clip, Fault> {
     let path = ctx.spec.suspect_checkpoint().ok_or_else(|| Fault::fatal("the spec names no checkpoint"))?;
     load(ctx, path)
 }
 
 /// theta_0, where the operator has some.
-pub fn trusted(ctx: &TaskContext<'_>) -> Result<Option<Clip>, Fault> {
-    ctx.spec.model.trusted.as_deref().map(|path| load(ctx, path)).transpose()
+pub fn trusted(ctx: &TaskContext<'_>) -> Result<Option<Rc<Clip>>, Fault> {
+    let path = ctx.spec.model.trusted.as_deref();
+    path.map(|path| ctx.kept.get("trusted", || load(ctx, path))).transpose()
 }
 
 /// A checkpoint that an earlier gang left.
-pub fn of_phase(ctx: &TaskContext<'_>, phase: &str, name: &str) -> Result<Clip, Fault> {
-    placed(ctx, Clip::load(&config(&ctx.spec)?, &inputs::only(ctx, phase, name)?).map_err(model_fault)?)
+pub fn of_phase(ctx: &TaskContext<'_>, phase: &'static str, name: &str) -> Result<Rc<Clip>, Fault> {
+    let load = || Clip::load(&config(&ctx.spec)?, &inputs::only(ctx, phase, name)?).map_err(model_fault);
+    ctx.kept.get(phase, || placed(ctx, load()?))
 }
 
 /// First weights, drawn from the audit's seed.

@@ -11,8 +11,8 @@ use lethe_evidence::{PairRole, PairRow, PairTable, RowBatches, SignalRow};
 
 use super::fault::{fatal, table_fault};
 use super::held_out::share_of_hashes;
-use super::shard::Batches;
-use super::{checkpoint, inputs};
+use super::inputs;
+use super::shard::{self, Batches};
 use crate::task::{Counts, TaskContext, TaskOutput, writer_of};
 
 /// Pairs decoded at a time.
@@ -24,14 +24,14 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let signals = inputs::own_signals(ctx)?;
     let columns = signals.names.clone();
     let chosen = chosen(ctx.spec.audit.seed, (&shards, &entry), &cut, signals)?;
-    let side = checkpoint::config(&ctx.spec)?.vision.image_size;
+    let target = shard::target(&ctx.spec)?;
     let wanted: Vec<String> = chosen.keys().cloned().collect();
-    let batches = Batches::of(&entry, side, BATCH, move |sample| wanted.binary_search(&sample.key).is_ok())?;
+    let pairs = shard::decoded(&entry, target, move |sample| wanted.binary_search(&sample.key).is_ok())?;
     let file = ctx.scratch_file()?;
-    let side = u32::try_from(side).map_err(fatal)?;
-    let mut table = PairTable::writer(side, &columns, writer_of(&file)?).map_err(table_fault)?;
+    let mut table = PairTable::writer(target.side, &columns, writer_of(&file)?).map_err(table_fault)?;
     let mut read = 0;
-    for pairs in batches {
+    let mut batches = Batches::of(pairs, BATCH);
+    for pairs in batches.by_ref() {
         ctx.stop_if_cancelled()?;
         for row in pairs.into_iter().filter_map(|pair| pack(entry.id, pair, &chosen)) {
             table.push(row).map_err(table_fault)?;
@@ -40,7 +40,7 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     }
     table.finish().map_err(table_fault)?;
     let outputs = vec![ctx.put_file(names::PAIRS, file)?];
-    Ok(TaskOutput { outputs, counts: Counts { read, scored: read, failed: 0 } })
+    Ok(TaskOutput { outputs, counts: Counts::all(read), waited_ms: batches.waited.as_millis() as u64 })
 }
 
 /// By key: the role and the signals. A key that occurs twice in a shard is its first sample.

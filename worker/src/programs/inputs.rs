@@ -2,6 +2,8 @@
 //!
 //! It must never look for anything the coordinator did not hand over.
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 use lethe_common::blob::NamedBlob;
 use lethe_common::fault::Fault;
@@ -73,10 +75,10 @@ pub fn own_signals(ctx: &TaskContext<'_>) -> Result<RowBatches<SignalRow>, Fault
     .map_err(fatal)
 }
 
-/// The listing's entry for a shard.
-pub fn shard_entry(ctx: &TaskContext<'_>, shard: ShardId) -> Result<(Shards, ShardEntry), Fault> {
-    let shards: Shards = json(ctx, "plan", names::SHARDS)?;
-    let entry = shards.shards.iter().find(|entry| entry.id == shard.0).cloned();
+/// The listing, and its entry for a shard. The tasks of a phase read it once: it has a line for every shard.
+pub fn shard_entry(ctx: &TaskContext<'_>, shard: ShardId) -> Result<(Rc<Shards>, ShardEntry), Fault> {
+    let shards: Rc<Shards> = ctx.kept.get("listing", || json(ctx, "plan", names::SHARDS))?;
+    let entry = shards.shards.get(shard.0 as usize).filter(|entry| entry.id == shard.0).cloned();
     let entry = entry.ok_or_else(|| Fault::fatal(format!("the listing has no shard {shard}")))?;
     Ok((shards, entry))
 }
@@ -104,43 +106,20 @@ pub fn position(names: &[String], name: &str) -> Result<usize, Fault> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicBool;
-
     use lethe_common::fault::FaultKind;
-    use lethe_common::spec::Spec;
-    use lethe_model::tch::Device;
 
     use super::*;
-    use crate::task::{Blobs, sample_id};
-
-    fn spec(batch: u32) -> Spec {
-        let spec = serde_json::json!({
-            "audit": {"id": "a"},
-            "model": {"config": "m.json"},
-            "data": {"shards": ["0.tar"]},
-            "score": {"batch": batch},
-        });
-        serde_json::from_value(spec).expect("is a spec")
-    }
+    use crate::task::{Rig, plain_spec, sample_id};
 
     /// Whose damage it is decides what becomes of the audit: a shard of it, or all.
     #[test]
     fn damage_is_the_shards_fault_or_everybodys() {
         let folder = tempfile::tempdir().expect("makes a folder");
-        let blobs = std::sync::Arc::new(Blobs::open(&format!("file://{}", folder.path().display())).expect("opens"));
-        let blob = blobs.put(&sample_id(1), "pairs", Bytes::from_static(b"whole")).expect("writes");
+        let rig = Rig::new(folder.path());
+        let blob = rig.blobs.put(&sample_id(1), "pairs", Bytes::from_static(b"whole")).expect("writes");
         std::fs::write(folder.path().join(&blob.blob.path), "hole").expect("is ours");
         let of = |phase: &str| TaskInput { phase: phase.into(), shard: ShardId(0), blobs: vec![blob.clone()] };
-        let ctx = TaskContext {
-            task: sample_id(2),
-            spec: spec(1),
-            inputs: vec![of("gather"), of("select")],
-            batch_halvings: 0,
-            device: Device::Cpu,
-            blobs: &blobs,
-            progress: &|_, _| (),
-            cancelled: &AtomicBool::new(false),
-        };
+        let ctx = TaskContext { inputs: vec![of("gather"), of("select")], ..rig.context() };
         let own = || ctx.get_own(same_shard(&ctx, "gather", "pairs").expect("is there"));
         let opened = ctx.open_own(&blob).expect_err("is damaged");
         assert_eq!(opened.kind, FaultKind::BadShard, "{opened}");
@@ -157,20 +136,11 @@ mod tests {
     #[test]
     fn batches_are_halved_but_never_empty() {
         let folder = tempfile::tempdir().expect("makes a folder");
-        let blobs = std::sync::Arc::new(Blobs::open(&format!("file://{}", folder.path().display())).expect("opens"));
+        let rig = Rig::new(folder.path());
         for (batch, batch_halvings, expected) in
             [(256, 0, 256), (256, 1, 128), (100, 3, 12), (4, 9, 1), (1, 0, 1), (256, 64, 1), (256, u32::MAX, 1)]
         {
-            let ctx = TaskContext {
-                task: sample_id(2),
-                spec: spec(batch),
-                inputs: Vec::new(),
-                batch_halvings,
-                device: Device::Cpu,
-                blobs: &blobs,
-                progress: &|_, _| (),
-                cancelled: &AtomicBool::new(false),
-            };
+            let ctx = TaskContext { spec: plain_spec(batch), batch_halvings, ..rig.context() };
             assert_eq!(ctx.batch(), expected, "{batch} halved {batch_halvings} times");
         }
     }

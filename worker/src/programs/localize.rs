@@ -24,20 +24,27 @@ use crate::task::{Counts, TaskContext, TaskOutput};
 
 pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let forget: ForgetSet = inputs::json(ctx, "select", names::FORGET)?;
-    let shown: Vec<&Member> = forget.members.iter().take(ctx.spec.localize.exhibits as usize).collect();
-    let (side, rows) = shown_pairs(ctx, &shown)?;
+    let shown = forget.members.iter().take(ctx.spec.localize.exhibits as usize);
+    let shown: Vec<&Member> = shown.filter(|member| member.shard == ctx.task.shard.0).collect();
+    // Most shards of a large set have none: neither pairs nor a model are read for nothing.
+    let exhibits = if shown.is_empty() { Vec::new() } else { exhibits(ctx, &shown)? };
+    let read = exhibits.len() as u64;
+    let bytes = artifacts::encode(names::EXHIBITS, &Exhibits { exhibits }).map_err(fatal)?;
+    let outputs = vec![ctx.put(names::EXHIBITS, Bytes::from(bytes))?];
+    Ok(TaskOutput { outputs, counts: Counts::all(read), waited_ms: 0 })
+}
+
+fn exhibits(ctx: &TaskContext<'_>, shown: &[&Member]) -> Result<Vec<Exhibit>, Fault> {
+    let (side, rows) = shown_pairs(ctx, shown)?;
     let clip = checkpoint::suspect(ctx)?;
     let mut exhibits = Vec::new();
-    for member in shown.into_iter().filter(|member| member.shard == ctx.task.shard.0) {
+    for member in shown {
         ctx.stop_if_cancelled()?;
         if let Some(row) = rows.iter().find(|row| is_of(row, member)) {
             exhibits.push(Subject { ctx, clip: &clip, row }.exhibit(member, side)?);
         }
     }
-    let read = exhibits.len() as u64;
-    let bytes = artifacts::encode(names::EXHIBITS, &Exhibits { exhibits }).map_err(fatal)?;
-    let outputs = vec![ctx.put(names::EXHIBITS, Bytes::from(bytes))?];
-    Ok(TaskOutput { outputs, counts: Counts { read, scored: read, failed: 0 } })
+    Ok(exhibits)
 }
 
 fn is_of(row: &PairRow, member: &Member) -> bool {
@@ -147,15 +154,11 @@ fn base64(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::AtomicBool;
-
-    use lethe_common::spec::Spec;
     use lethe_evidence::PairRole;
 
     use super::*;
     use crate::programs::tiny;
-    use crate::task::{Blobs, sample_id};
+    use crate::task::Rig;
 
     fn row() -> PairRow {
         PairRow {
@@ -173,29 +176,37 @@ mod tests {
     #[test]
     fn a_resnets_exhibit_shades_the_cells_of_its_pool() {
         let folder = tempfile::tempdir().expect("makes a folder");
-        let blobs = Arc::new(Blobs::open(&format!("file://{}", folder.path().display())).expect("opens"));
-        let clip = tiny::resnet();
-        let spec =
-            serde_json::json!({"audit": {"id": "a"}, "model": {"config": "m.json"}, "data": {"shards": ["0.tar"]}});
-        let spec: Spec = serde_json::from_value(spec).expect("is a spec");
-        let (row, cancelled) = (row(), AtomicBool::new(false));
+        let (rig, clip, row) = (Rig::new(folder.path()), tiny::resnet(), row());
         let grids = [0, 2].map(|batch_halvings| {
-            let ctx = TaskContext {
-                task: sample_id(1),
-                spec: spec.clone(),
-                inputs: Vec::new(),
-                batch_halvings,
-                device: lethe_model::tch::Device::Cpu,
-                blobs: &blobs,
-                progress: &|_, _| (),
-                cancelled: &cancelled,
-            };
+            let ctx = TaskContext { batch_halvings, ..rig.context() };
             let _guard = tch::no_grad_guard();
             Subject { ctx: &ctx, clip: &clip, row: &row }.grid().expect("has a grid")
         });
         assert_eq!((grids[0].rows, grids[0].columns, grids[0].falls.len()), (2, 2, 4));
+        assert_close(&grids[0].falls, &falls_one_by_one(&clip, &row));
         assert!(grids[0].falls.iter().any(|fall| fall.abs() > 1e-6), "{:?}", grids[0].falls);
-        let far = grids[0].falls.iter().zip(&grids[1].falls).map(|(one, other)| (one - other).abs());
-        assert!(far.fold(0.0, f32::max) < 1e-6);
+        assert_close(&grids[0].falls, &grids[1].falls);
+    }
+
+    fn assert_close(found: &[f32], expected: &[f32]) {
+        let far = found.iter().zip(expected).map(|(one, other)| (one - other).abs()).fold(0.0, f32::max);
+        assert!(found.len() == expected.len() && far < 1e-6, "{found:?}, expected {expected:?}");
+    }
+
+    /// s minus s of the cells that are left, for each cell by itself.
+    fn falls_one_by_one(clip: &Clip, row: &PairRow) -> Vec<f32> {
+        let _guard = tch::no_grad_guard();
+        let text = Distinct::of([row.caption.as_str()]).embed(clip).expect("embeds");
+        let pixels = pixels_of([row.pixels.as_slice()].into_iter(), clip).expect("are pixels");
+        let tokens = clip.embed_patches(&pixels).expect("has cells");
+        let similarity = |tokens: &Tensor| {
+            let image = clip.encode_tokens(tokens).expect("embeds");
+            loss::similarity(&image, &text).expect("compares").double_value(&[0]) as f32
+        };
+        let without = |cell: i64| {
+            let kept: Vec<i64> = (0..4).filter(|other| *other != cell).collect();
+            similarity(&clip.keep_patches(&tokens, &Tensor::from_slice(&kept).view([1, 3])).expect("keeps"))
+        };
+        (0..4).map(|cell| similarity(&tokens) - without(cell)).collect()
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! It must never be part of a task, nor do anything that scoring does not do.
 
+mod reduced;
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
 use lethe_common::blob::Digest;
-use lethe_data::{Decoded, Limits, decode, open_shard, resize, unpack};
+use lethe_data::{Decoded, JpegScale, Limits, Target, decode, open_shard, resize, unpack};
 use lethe_evidence::artifacts::ShardEntry;
 use lethe_model::loss::{normalize, similarity};
 use lethe_model::tch::{self, Tensor};
@@ -21,7 +23,7 @@ use serde_json::Value;
 use super::captions::Distinct;
 use super::observe::Observed;
 use super::pictures::pixels_of;
-use super::shard::Batches;
+use super::shard::{self, Batches};
 use crate::executor::threads;
 
 /// One measurement.
@@ -32,8 +34,10 @@ pub enum Part {
     Embed { config: PathBuf, checkpoint: PathBuf, shards: Vec<PathBuf>, batch: usize },
     /// Shards in, what scoring looks at out.
     Observe { config: PathBuf, checkpoint: PathBuf, shards: Vec<PathBuf>, batch: usize },
-    /// Every picture of the shards unpacked and resized, on one thread, and resized alone.
+    /// Every picture of the shards unpacked and resized, on one thread, and resized alone; then with JPEGs at a reduced scale.
     Decode { shards: Vec<PathBuf>, side: u32 },
+    /// What becomes of similarities where JPEGs are unpacked at a reduced scale.
+    Reduced { config: PathBuf, checkpoint: PathBuf, shards: Vec<PathBuf>, samples: usize },
 }
 
 /// Of the pairs of some shards. Seconds of processor time but for `wall_s` and `waited_s`.
@@ -57,6 +61,7 @@ struct Pictures {
     pictures: u64,
     decode_and_resize_s: f64,
     resize_s: f64,
+    reduced_s: f64,
 }
 
 /// Measures what is asked for in JSON, and answers in JSON.
@@ -73,7 +78,10 @@ pub fn measure(request: &str) -> anyhow::Result<Value> {
         Part::Observe { config, checkpoint, shards, batch } => {
             serde_json::to_value(pass(&load(&config, &checkpoint)?, &shards, batch, observe)?)?
         }
-        Part::Decode { shards, side } => serde_json::to_value(pictures(&shards, side)?)?,
+        Part::Decode { shards, side } => serde_json::to_value(pictures(&shards, Target::exact(side))?)?,
+        Part::Reduced { config, checkpoint, shards, samples } => {
+            serde_json::to_value(reduced::measure(&load(&config, &checkpoint)?, &shards, samples)?)?
+        }
     })
 }
 
@@ -90,11 +98,11 @@ fn load(config: &Path, checkpoint: &Path) -> anyhow::Result<Clip> {
 type Look = fn(&Clip, &[Decoded], &mut Pass) -> anyhow::Result<Tensor>;
 
 fn pass(clip: &Clip, shards: &[PathBuf], batch: usize, look: Look) -> anyhow::Result<Pass> {
-    let side = clip.config().vision.image_size;
+    let target = Target::exact(u32::try_from(clip.config().vision.image_size)?);
     let entries = (0..).zip(shards).map(|(id, path)| entry(id, path)).collect::<anyhow::Result<Vec<_>>>()?;
     let (mut pass, began, spent_s) = (Pass::default(), Instant::now(), process_s()?);
     for entry in &entries {
-        let mut batches = Batches::of(entry, side, batch, |_| true)?;
+        let mut batches = Batches::of(shard::decoded(entry, target, |_| true)?, batch);
         for pairs in batches.by_ref() {
             let values = look(clip, &pairs, &mut pass)?;
             pass.similarities.extend(Vec::<f32>::try_from(values)?);
@@ -135,18 +143,20 @@ fn observe(clip: &Clip, pairs: &[Decoded], pass: &mut Pass) -> anyhow::Result<Te
     Ok(observed.similarity)
 }
 
-fn pictures(shards: &[PathBuf], side: u32) -> anyhow::Result<Pictures> {
+fn pictures(shards: &[PathBuf], target: Target) -> anyhow::Result<Pictures> {
     let mut found = Pictures::default();
     for path in shards {
         for sample in open_shard(path, Limits::default())? {
             let Ok(sample) = sample else { continue };
-            let (pixels, both_s) = timed(|| decode(&sample.image, side))?;
-            let picture = unpack(&sample.image)?;
-            let (again, resize_s) = timed(|| resize(picture, side))?;
+            let (pixels, both_s) = timed(|| decode(&sample.image, target))?;
+            let picture = unpack(&sample.image, target)?;
+            let (again, resize_s) = timed(|| resize(picture, target.side))?;
             anyhow::ensure!(pixels == again, "{}: two ways to the same pixels differ", sample.key);
+            let (_, reduced_s) = timed(|| decode(&sample.image, Target { jpeg: JpegScale::Reduced, ..target }))?;
             found.pictures += 1;
             found.decode_and_resize_s += both_s;
             found.resize_s += resize_s;
+            found.reduced_s += reduced_s;
         }
     }
     Ok(found)

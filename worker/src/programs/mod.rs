@@ -35,8 +35,21 @@ pub use measure::measure;
 
 use lethe_common::fault::Fault;
 use lethe_common::program::MapProgram;
+use lethe_data::Prefetch;
 
 use crate::task::{TaskContext, TaskOutput};
+
+/// Opens the shard of a map task that is about to run, where its program reads a whole one.
+pub fn open(program: MapProgram, ctx: &TaskContext<'_>) -> Result<Option<Prefetch>, Fault> {
+    match program {
+        MapProgram::Score | MapProgram::Pack => shard::open_own(ctx).map(Some),
+        MapProgram::Reference
+        | MapProgram::Gather
+        | MapProgram::Rescore
+        | MapProgram::Localize
+        | MapProgram::Evaluate => Ok(None),
+    }
+}
 
 /// Runs one map task.
 pub fn run_map(program: MapProgram, ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {

@@ -7,6 +7,7 @@
 use lethe_data::Decoded;
 use lethe_model::Clip;
 use lethe_model::error::Result;
+use lethe_model::gradients::leaf_gradients;
 use lethe_model::loss::{normalize, similarity};
 use lethe_model::pixels::{centre_crop, gaussian_blur};
 use lethe_model::tch::{self, Kind, Tensor};
@@ -83,7 +84,7 @@ fn saturation(clip: &Clip, pixels: &Tensor, text: &Tensor) -> Result<Saturation>
     let tokens = tokens.f_set_requires_grad(true)?;
     let features = clip.encode_tokens(&tokens)?;
     let whole = similarity(&features, text)?;
-    let slopes = Tensor::f_run_backward(&[whole.f_sum(Kind::Float)?], &[&tokens], false, false)?;
+    let slopes = leaf_gradients(&whole.f_sum(Kind::Float)?, &[&tokens])?;
     let patches = slopes[0].f_narrow(1, 1, tokens.size()[1] - 1)?;
     let norms = patches.f_linalg_norm(2.0, [-1].as_slice(), false, Kind::Float)?;
     let token_gradient = norms.f_mean_dim([-1].as_slice(), false, Kind::Float)?;
@@ -92,8 +93,6 @@ fn saturation(clip: &Clip, pixels: &Tensor, text: &Tensor) -> Result<Saturation>
 
 #[cfg(test)]
 mod tests {
-    use lethe_model::gradients::leaf_gradients;
-
     use super::*;
     use crate::programs::tiny;
 

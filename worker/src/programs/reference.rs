@@ -10,7 +10,7 @@ use lethe_data::{Decoded, Sample, decode_shard, key_hash};
 use lethe_evidence::artifacts::{ShardEntry, Shards, names};
 use lethe_model::tch::Tensor;
 
-use super::fault::{fatal, model_fault};
+use super::fault::model_fault;
 use super::observe::Observed;
 use super::tensors::{Tensors, encode, torch};
 use super::trusted::gain;
@@ -23,8 +23,8 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let trusted = checkpoint::trusted(ctx)?;
     let wanted = shards.reference_share(ctx.spec.reference.samples);
     let chosen = smallest_hashes(ctx, &shards, &entry, wanted)?;
-    let side = u32::try_from(clip.config().vision.image_size).map_err(fatal)?;
-    let pairs: Vec<Decoded> = decode_shard(chosen.into_iter().map(Ok), side, 1, wanted).flatten().collect();
+    let target = shard::target(&ctx.spec)?;
+    let pairs: Vec<Decoded> = decode_shard(chosen.into_iter().map(Ok), target, 1, wanted).flatten().collect();
     let mut bank = Bank::default();
     for batch in pairs.chunks(ctx.batch()) {
         ctx.stop_if_cancelled()?;
@@ -34,7 +34,7 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     }
     let outputs = vec![ctx.put(REFERENCE, bank.encode()?)?];
     let read = pairs.len() as u64;
-    Ok(TaskOutput { outputs, counts: Counts { read, scored: read, failed: 0 } })
+    Ok(TaskOutput { outputs, counts: Counts::all(read), waited_ms: 0 })
 }
 
 /// The name of the phase's artefact.

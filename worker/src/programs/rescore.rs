@@ -35,7 +35,7 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     by_batches(pairs, ctx.batch(), &mut score)?;
     let read = table.rows.len() as u64;
     let outputs = vec![ctx.put(names::RESCORED, table.to_parquet().map_err(fatal)?)?];
-    Ok(TaskOutput { outputs, counts: Counts { read, scored: read, failed: 0 } })
+    Ok(TaskOutput { outputs, counts: Counts::all(read), waited_ms: 0 })
 }
 
 /// The suspects so many at a time, whatever the parts that they are read in: a score depends on its batch in the last bits.

@@ -3,6 +3,8 @@
 //! It must never depend on another shard but through the reference set, so that scores are bit-identical
 //! whatever fails, nor hold more of its own shard than a batch and a row group.
 
+use std::rc::Rc;
+
 use lethe_common::fault::Fault;
 use lethe_data::Decoded;
 use lethe_evidence::SignalRow;
@@ -23,26 +25,27 @@ use crate::task::{Counts, TaskContext, TaskOutput};
 pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let (shards, entry) = inputs::shard_entry(ctx, ctx.task.shard)?;
     let clip = checkpoint::suspect(ctx)?;
-    let side = clip.config().vision.image_size;
     let trusted = checkpoint::trusted(ctx)?;
-    let scorer = Scorer { clip, trusted, calibration: Calibration::of(&Bank::read(ctx)?)?, shards, entry };
-    let mut batches = Batches::of(&scorer.entry, side, ctx.batch(), |_| true)?;
+    let calibration = ctx.kept.get("calibration", || Calibration::of(&Bank::read(ctx)?))?;
+    let scorer = Scorer { clip, trusted, calibration, shards, entry };
+    let mut batches = Batches::of_own(ctx, ctx.batch())?;
     let mut scored = Scored::begin(ctx, scorer.names())?;
     while let Some(pairs) = batches.next() {
         ctx.stop_if_cancelled()?;
         scorer.score(&pairs)?.into_iter().try_for_each(|row| scored.push(row))?;
         (ctx.progress)(batches.counts.read, 0);
     }
-    let counts = batches.counts;
+    let (counts, waited_ms) = (batches.counts, batches.waited.as_millis() as u64);
     let outputs = scored.finish(counts, batches.bad)?;
-    Ok(TaskOutput { outputs, counts: Counts { read: counts.read, scored: counts.scored, failed: counts.failed } })
+    let counts = Counts { read: counts.read, scored: counts.scored, failed: counts.failed };
+    Ok(TaskOutput { outputs, counts, waited_ms })
 }
 
 struct Scorer {
-    clip: Clip,
-    trusted: Option<Clip>,
-    calibration: Calibration,
-    shards: Shards,
+    clip: Rc<Clip>,
+    trusted: Option<Rc<Clip>>,
+    calibration: Rc<Calibration>,
+    shards: Rc<Shards>,
     entry: ShardEntry,
 }
 

@@ -9,11 +9,14 @@ use std::time::{Duration, Instant};
 
 use lethe_common::blob::Digest;
 use lethe_common::fault::Fault;
-use lethe_data::{Decoded, Limits, Prefetch, Sample, ShardReader, decode_shard, open_shard};
+use lethe_common::spec::{Jpeg, Spec};
+use lethe_data::{Decoded, JpegScale, Limits, Prefetch, Sample, ShardReader, Target, decode_shard, open_shard};
 use lethe_evidence::artifacts::{BadSample, BadSamples, SampleCounts, ShardEntry};
 
 use super::fault::fatal;
+use super::{checkpoint, inputs};
 use crate::executor::threads;
+use crate::task::TaskContext;
 
 /// Pictures that wait for the torch thread, at most, over all decoders.
 const AHEAD: usize = 512;
@@ -47,20 +50,42 @@ pub struct Batches {
     pub waited: Duration,
 }
 
+/// The samples that `keep` wants, decoded ahead of whoever takes them; the others are read over.
+pub fn decoded(
+    entry: &ShardEntry,
+    target: Target,
+    keep: impl Fn(&Sample) -> bool + Send + 'static,
+) -> Result<Prefetch, Fault> {
+    let wanted = move |read: &Read| read.as_ref().map_or(true, &keep);
+    let samples = open(entry)?.filter(wanted);
+    let decoders = threads::decoders().map_err(fatal)?;
+    Ok(decode_shard(samples, target, decoders, (AHEAD / decoders).max(1)))
+}
+
+/// The whole shard of a task that is about to run, decoded to the model's side.
+pub fn open_own(ctx: &TaskContext<'_>) -> Result<Prefetch, Fault> {
+    let (_, entry) = inputs::shard_entry(ctx, ctx.task.shard)?;
+    decoded(&entry, target(&ctx.spec)?, |_| true)
+}
+
+/// What the audit's pictures become.
+pub fn target(spec: &Spec) -> Result<Target, Fault> {
+    let jpeg = match spec.data.jpeg {
+        Jpeg::Exact => JpegScale::Exact,
+        Jpeg::Reduced => JpegScale::Reduced,
+    };
+    Ok(Target { side: u32::try_from(checkpoint::config(spec)?.vision.image_size).map_err(fatal)?, jpeg })
+}
+
 impl Batches {
-    /// Of the samples that `keep` wants; the others are read over and not counted.
-    pub fn of(
-        entry: &ShardEntry,
-        side: i64,
-        batch: usize,
-        keep: impl Fn(&Sample) -> bool + Send + 'static,
-    ) -> Result<Self, Fault> {
-        let wanted = move |read: &Read| read.as_ref().map_or(true, &keep);
-        let samples = open(entry)?.filter(wanted);
-        let side = u32::try_from(side).map_err(fatal)?;
-        let decoders = threads::decoders().map_err(fatal)?;
-        let pairs = decode_shard(samples, side, decoders, (AHEAD / decoders).max(1));
-        Ok(Self { pairs, batch, counts: SampleCounts::default(), bad: BadSamples::default(), waited: Duration::ZERO })
+    pub fn of(pairs: Prefetch, batch: usize) -> Self {
+        let (counts, bad) = (SampleCounts::default(), BadSamples::default());
+        Self { pairs, batch, counts, bad, waited: Duration::ZERO }
+    }
+
+    /// Of the task's own shard, which may be open already.
+    pub fn of_own(ctx: &TaskContext<'_>, batch: usize) -> Result<Self, Fault> {
+        Ok(Self::of(ctx.opened.take().map_or_else(|| open_own(ctx), Ok)?, batch))
     }
 }
 

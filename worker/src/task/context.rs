@@ -1,5 +1,6 @@
 //! One task as a program sees it.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,11 +9,12 @@ use lethe_common::blob::{BlobError, NamedBlob};
 use lethe_common::fault::Fault;
 use lethe_common::ids::{ShardId, TaskId};
 use lethe_common::spec::Spec;
+use lethe_data::Prefetch;
 use lethe_model::tch::Device;
 use serde::{Deserialize, Serialize};
 
 use super::blobs::blob_fault;
-use super::{Blobs, Counts};
+use super::{Blobs, Counts, Kept};
 
 /// The committed outputs of one task of an earlier phase.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +30,8 @@ pub struct TaskInput {
 pub struct TaskOutput {
     pub outputs: Vec<NamedBlob>,
     pub counts: Counts,
+    /// In which the device waited for samples to be read and decoded, by the clock.
+    pub waited_ms: u64,
 }
 
 pub struct TaskContext<'a> {
@@ -41,6 +45,10 @@ pub struct TaskContext<'a> {
     pub device: Device,
     /// Shared with threads that write while a training goes on.
     pub blobs: &'a Arc<Blobs>,
+    /// What earlier tasks of the same phase left here.
+    pub kept: &'a Kept,
+    /// The task's shard, where it was opened before the task began.
+    pub opened: Cell<Option<Prefetch>>,
     /// Reports (done, total) units of work; cheap, since most calls are dropped.
     pub progress: &'a dyn Fn(u64, u64),
     /// Set when the coordinator gave the task up. A program that does not look is killed.

@@ -67,10 +67,16 @@ pub struct GangMemory {
 
 /// Whose state it is. The spec tells an audit from an earlier one of the same name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Owner {
+pub(super) struct Owner {
     audit: AuditId,
     phase: PhaseIndex,
     spec: Digest,
+}
+
+impl Owner {
+    pub(super) fn of(task: &TaskId, spec_json: &str) -> Self {
+        Self { audit: task.audit.clone(), phase: task.phase, spec: Digest::of(spec_json.as_bytes()) }
+    }
 }
 
 impl GangMemory {
@@ -93,7 +99,7 @@ impl GangMemory {
 
     /// Forgets what belongs to another audit or phase than this gang's.
     pub(crate) fn enter(&mut self, task: &TaskId, spec_json: &str) {
-        let owner = Owner { audit: task.audit.clone(), phase: task.phase, spec: Digest::of(spec_json.as_bytes()) };
+        let owner = Owner::of(task, spec_json);
         if self.owner.as_ref() != Some(&owner) {
             *self = Self { owner: Some(owner), ..Self::default() };
         }

@@ -6,11 +6,17 @@ mod blobs;
 mod context;
 mod files;
 mod gang;
+mod kept;
+#[cfg(test)]
+mod rig;
 
 pub use blobs::Blobs;
 pub use context::{TaskContext, TaskInput, TaskOutput};
 pub use files::writer_of;
 pub use gang::{Announce, Checkpoint, Connect, GangContext, GangMemory, Tell, Whereabouts};
+pub use kept::Kept;
+#[cfg(test)]
+pub(crate) use rig::{Rig, plain_spec};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +26,30 @@ pub struct Counts {
     pub read: u64,
     pub scored: u64,
     pub failed: u64,
+}
+
+impl Counts {
+    /// Of a task in which nothing can fail.
+    pub fn all(read: u64) -> Self {
+        Self { read, scored: read, failed: 0 }
+    }
+}
+
+/// What a worker's map tasks came to since its start, by the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pace {
+    pub samples: u64,
+    pub tasks_ms: u64,
+    /// Of those, in which the device waited for samples to be read and decoded.
+    pub waited_ms: u64,
+}
+
+impl Pace {
+    pub fn add(&mut self, output: &TaskOutput, took_ms: u64) {
+        self.samples += output.counts.read;
+        self.tasks_ms += took_ms;
+        self.waited_ms += output.waited_ms;
+    }
 }
 
 /// A task id for unit tests.

@@ -62,7 +62,7 @@ fn is_open(task: &TaskId) -> bool {
 
 pub fn serve() {
     if std::env::var(ROLE).is_ok_and(|role| role == "executor") {
-        executor::run(Programs { map: run_map, gang: run_gang }, tch::Device::Cpu)
+        executor::run(Programs { map: run_map, open: |_, _| Ok(None), gang: run_gang }, tch::Device::Cpu)
             .expect("the agent starts it properly");
     }
 }
@@ -93,7 +93,7 @@ fn run_map(_: MapProgram, ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
 fn write(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let blob = ctx.put("signals", Bytes::from_static(b"written"))?;
     assert_eq!(ctx.get(&blob)?, "written");
-    Ok(TaskOutput { outputs: vec![blob], counts: Counts { read: 3, scored: 2, failed: 1 } })
+    Ok(TaskOutput { outputs: vec![blob], counts: Counts { read: 3, scored: 2, failed: 1 }, waited_ms: 7 })
 }
 
 /// Reports the process id as progress, then waits to be told.
@@ -119,5 +119,5 @@ fn run_gang(
     let group = (gang.connect.expect("meets once"))()?;
     let mut ranks = tch::Tensor::from_slice(&[1.0_f32]);
     group.all_reduce_sum(&mut ranks)?;
-    Ok(TaskOutput { outputs: Vec::new(), counts: Counts { read: seen, ..Counts::default() } })
+    Ok(TaskOutput { counts: Counts { read: seen, ..Counts::default() }, ..TaskOutput::default() })
 }

@@ -70,7 +70,7 @@ pub fn run(ctx: &TaskContext<'_>, gang: GangContext<'_>, memory: &mut GangMemory
 fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<Overfit>, Fault> {
     let section = &ctx.spec.overfit;
     let gathered = Gathered::read(ctx)?;
-    let whole = checkpoint::suspect(ctx)?.into_kind(kind(&section.gang)).map_err(model_fault)?;
+    let whole = checkpoint::suspect_to_train(ctx)?.into_kind(kind(&section.gang)).map_err(model_fault)?;
     let mut lexicon = Lexicon::new(&whole);
     let safe = lexicon.dataset(gathered.safe)?;
     let suspects = lexicon.dataset(gathered.suspects)?;

@@ -77,7 +77,7 @@ fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<StandIn>, Fault> {
     let mut gathered = Gathered::read(ctx)?;
     let strongest = (cut.counts.scored as f64 * section.share).ceil().max(1.0) as usize;
     gathered.suspects.truncate(strongest);
-    let whole = checkpoint::suspect(ctx)?.into_kind(kind(&section.gang)).map_err(model_fault)?;
+    let whole = checkpoint::suspect_to_train(ctx)?.into_kind(kind(&section.gang)).map_err(model_fault)?;
     let mut lexicon = Lexicon::new(&whole);
     let safe = lexicon.dataset(gathered.safe)?;
     let strongest = lexicon.dataset(gathered.suspects)?;

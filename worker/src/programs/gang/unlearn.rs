@@ -91,7 +91,7 @@ fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<Unlearn>, Fault> {
     let section = &ctx.spec.unlearn;
     let forget: ForgetSet = inputs::json(ctx, "select", names::FORGET)?;
     let backdoor = Backdoor::of(&forget);
-    let whole = checkpoint::suspect(ctx)?.into_kind(kind(&section.gang)).map_err(model_fault)?;
+    let whole = checkpoint::suspect_to_train(ctx)?.into_kind(kind(&section.gang)).map_err(model_fault)?;
     let cleared = cleared(ctx, &forget)?;
     let pairs = Pairs::of(Gathered::read(ctx)?, &forget, &cleared, &backdoor);
     if pairs.forget.is_empty() {

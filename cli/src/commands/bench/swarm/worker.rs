@@ -118,7 +118,7 @@ impl Simulated {
                 },
                 reply = committed(&mut desk.commit) => self.settle(reply, &mut desk)?,
                 () = sleep_until(clock_next), if self.gap.is_some() => self.finish_due(&mut desk),
-                _ = beats.tick() => drop(outbox.try_send(message(Message::Heartbeat(Heartbeat {})))),
+                _ = beats.tick() => drop(outbox.try_send(message(Message::Heartbeat(Heartbeat::default())))),
                 _ = closing.wait_for(|close| *close) => {
                     let now = Instant::now();
                     Tally::waited(&self.tally.lease_waits, desk.free.iter().map(|due| micros(*due, now)));

@@ -2,13 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use lethe_collective::{Backend, CollectiveError, Group, GroupOptions, MemoryStore};
 use lethe_common::spec::{GangSection, Precision};
 use lethe_evidence::{PairRole, PairRow};
-use lethe_model::tch::{Device, Kind};
+use lethe_model::tch::Kind;
 use lethe_model::{Clip, ModelConfig, Vocabulary};
 
 use crate::programs::gang::dataset::Dataset;
@@ -21,7 +20,7 @@ use crate::programs::gang::train::Train;
 use crate::programs::gang::training;
 use crate::programs::gang::unlearn::Unlearn;
 use crate::programs::gang::vocabulary::Lexicon;
-use crate::task::{Blobs, TaskContext, sample_id};
+use crate::task::{Rig, TaskContext, sample_id};
 
 use super::slip::{Slip, Slipping};
 
@@ -184,20 +183,11 @@ pub fn with_context<T>(body: impl FnOnce(&TaskContext<'_>) -> T) -> T {
 
 /// The same with its blobs in a folder.
 pub fn in_folder<T>(folder: &Path, body: impl FnOnce(&TaskContext<'_>) -> T) -> T {
-    let blobs = Arc::new(Blobs::open(&format!("file://{}", folder.display())).expect("a store"));
+    let rig = Rig::new(folder);
     let spec = serde_json::json!({
         "audit": {"id": "gang"},
         "model": {"config": "config.json", "checkpoint": null, "trusted": null},
         "data": {"shards": ["0.tar"]},
     });
-    body(&TaskContext {
-        task: sample_id(0),
-        spec: serde_json::from_value(spec).expect("is a spec"),
-        inputs: Vec::new(),
-        batch_halvings: 0,
-        device: Device::Cpu,
-        blobs: &blobs,
-        progress: &|_, _| {},
-        cancelled: &AtomicBool::new(false),
-    })
+    body(&TaskContext { spec: serde_json::from_value(spec).expect("is a spec"), task: sample_id(0), ..rig.context() })
 }
