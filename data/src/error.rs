@@ -14,6 +14,17 @@ pub enum DataError {
     NoShards,
     #[error("shard {}: {source}", path.display())]
     Open { path: PathBuf, source: std::io::Error },
+    #[error(
+        "shard {name:?}: its name ends in none of {}; rename it, or take it out of data.shards",
+        crate::format::ENDINGS
+    )]
+    Unknown { name: String },
+    /// The whole shard is of no use, whoever reads it.
+    #[error("shard {name}: {problem}")]
+    Layout { name: String, problem: String },
+    /// Its bytes could not be had; they may be another time.
+    #[error("shard {name}: {reason}")]
+    Broken { name: String, reason: String },
     #[error("image: {reason}")]
     Image { reason: String },
     #[error("sample {key:?} cannot be written: {problem}")]

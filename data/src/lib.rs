@@ -5,24 +5,40 @@
 //! cause a panic: what cannot be read is a [`BadSample`] with its reason.
 
 mod decode;
+mod ending;
 mod entries;
 mod error;
 mod expand;
+mod format;
+mod gunzip;
 mod hash;
+mod keys;
+mod local;
+mod location;
+mod manifest;
+mod origin;
+mod parquet;
 mod png;
 mod prefetch;
 mod reader;
 mod sample;
+mod shard;
 pub mod tokenizer;
 mod writer;
 
 pub use decode::{JpegScale, MAX_DECODE_BYTES, MAX_PIXELS, Target, decode, resize, unpack};
+pub use ending::{BrokenOff, Ending};
 pub use error::DataError;
 pub use expand::{MAX_SHARDS, expand};
+pub use format::{ENDINGS, Format, Kind};
 pub use hash::{content_hash, key_hash};
+pub use keys::MAX_SAMPLES;
+pub use local::{LocalFile, picture as local_picture};
+pub use location::Location;
+pub use origin::{Origin, Pending, Unfetched};
 pub use png::encode_png;
 pub use prefetch::{Decoded, Prefetch, decode_shard};
-pub use reader::{ShardReader, open_shard};
 pub use sample::{BadSample, Limits, Sample};
+pub use shard::{Shard, open_shard};
 pub use tokenizer::{Tokenizer, Word};
 pub use writer::ShardWriter;

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use crate::decode::{Target, decode};
+use crate::ending::Ending;
 use crate::hash::content_hash;
 use crate::sample::{BadSample, Sample};
 
@@ -41,7 +42,7 @@ where
         outputs.push(from_decoder);
     }
     handles.push(std::thread::spawn(move || deal(samples, &inputs)));
-    Prefetch { outputs, next: 0, handles }
+    Prefetch { outputs, next: 0, handles, ending: Ending::default() }
 }
 
 /// Decoded samples, in order. Dropping it ends its threads.
@@ -49,6 +50,20 @@ pub struct Prefetch {
     outputs: Vec<Receiver<Ready>>,
     next: usize,
     handles: Vec<JoinHandle<()>>,
+    ending: Ending,
+}
+
+impl Prefetch {
+    /// With the ending of the shard that its samples are from.
+    pub fn with_ending(mut self, ending: Ending) -> Self {
+        self.ending = ending;
+        self
+    }
+
+    /// To be asked once the samples are through.
+    pub fn ending(&self) -> &Ending {
+        &self.ending
+    }
 }
 
 impl Iterator for Prefetch {

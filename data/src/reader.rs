@@ -3,25 +3,19 @@
 //! It must never panic or stop early: a bad member spoils its sample, a broken tar ends in one
 //! `BadSample` after all that could be read.
 
-use std::fs::File;
-use std::io::{BufReader, Read};
-use std::path::Path;
+use std::io::Read;
 
 use bytes::Bytes;
-use flate2::bufread::MultiGzDecoder;
 
 use crate::entries::{Entries, Member};
-use crate::error::DataError;
 use crate::sample::{BadSample, Limits, Sample};
 
 mod group;
 pub(crate) use group::IMAGE_SUFFIXES;
 use group::{Group, Part};
 
-const READ_BYTES: usize = 1 << 20;
-
 /// Yields samples in the order of the tar.
-pub struct ShardReader<R> {
+pub(crate) struct TarReader<R> {
     entries: Entries<R>,
     limits: Limits,
     group: Option<Group>,
@@ -30,16 +24,7 @@ pub struct ShardReader<R> {
     ended: bool,
 }
 
-/// Opens a shard file; one whose name ends in `gz` is unpacked on the way.
-pub fn open_shard(path: &Path, limits: Limits) -> Result<ShardReader<Box<dyn Read + Send>>, DataError> {
-    let file = File::open(path).map_err(|source| DataError::Open { path: path.to_owned(), source })?;
-    let file = BufReader::with_capacity(READ_BYTES, file);
-    let packed = path.extension().is_some_and(|extension| extension == "gz" || extension == "tgz");
-    let reader: Box<dyn Read + Send> = if packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-    Ok(ShardReader::new(reader, limits))
-}
-
-impl<R: Read> ShardReader<R> {
+impl<R: Read> TarReader<R> {
     pub fn new(reader: R, limits: Limits) -> Self {
         Self { entries: Entries::new(reader), limits, group: None, broken: None, ended: false }
     }
@@ -102,7 +87,7 @@ impl<R: Read> ShardReader<R> {
     }
 }
 
-impl<R: Read> Iterator for ShardReader<R> {
+impl<R: Read> Iterator for TarReader<R> {
     type Item = Result<Sample, BadSample>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -54,7 +54,8 @@ impl<W: Write> ShardWriter<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Limits, ShardReader};
+    use crate::Limits;
+    use crate::reader::TarReader;
 
     fn shard(keys: &[&str]) -> Vec<u8> {
         let mut writer = ShardWriter::new(Vec::new());
@@ -71,7 +72,7 @@ mod tests {
         let bytes = shard(&keys);
         assert_eq!(bytes, shard(&keys));
         let read: Vec<_> =
-            ShardReader::new(&bytes[..], Limits::default()).map(|sample| sample.expect("is whole")).collect();
+            TarReader::new(&bytes[..], Limits::default()).map(|sample| sample.expect("is whole")).collect();
         assert_eq!(read.iter().map(|sample| sample.key.as_str()).collect::<Vec<_>>(), keys);
         assert_eq!(read[1].caption, "caption of a/b/00001");
         assert_eq!(&read[3].image[..], long.as_bytes());

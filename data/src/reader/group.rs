@@ -2,11 +2,10 @@
 //!
 //! It must never guess a caption or an image: what is missing or malformed makes a `BadSample`.
 
-use std::path::{Component, Path};
-
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::keys;
 use crate::sample::{BadSample, Limits, Sample};
 
 /// Of members that are images; what they really are the first bytes tell.
@@ -65,12 +64,8 @@ impl Group {
         if std::str::from_utf8(name).is_err() {
             group.spoil("its name is not UTF-8".to_owned());
         }
-        let escapes = |part: Component<'_>| match part {
-            Component::Prefix(_) | Component::RootDir | Component::ParentDir => true,
-            Component::CurDir | Component::Normal(_) => false,
-        };
-        if Path::new(&group.key).components().any(escapes) {
-            group.spoil("its name is absolute or contains '..'".to_owned());
+        if let Some(problem) = keys::problem(&group.key) {
+            group.spoil(problem);
         }
         group
     }

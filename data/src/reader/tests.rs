@@ -1,8 +1,10 @@
+use std::fs::File;
 use std::io::Write;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::{DataError, open_shard};
 
 const LIMITS: Limits = Limits { image_bytes: 100, caption_bytes: 20, json_bytes: 80 };
 
@@ -21,7 +23,7 @@ fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 fn read(bytes: &[u8]) -> Vec<Result<Sample, BadSample>> {
-    ShardReader::new(bytes, LIMITS).collect()
+    TarReader::new(bytes, LIMITS).collect()
 }
 
 fn good(key: &str, image: &'static [u8], caption: &str) -> Result<Sample, BadSample> {
@@ -141,7 +143,7 @@ fn a_packed_shard_is_unpacked() {
     let samples: Vec<_> = open_shard(&path, LIMITS).expect("opens").collect();
     assert_eq!(samples.len(), 3);
     assert!(samples.iter().all(Result::is_ok));
-    assert!(matches!(open_shard(&folder.path().join("no"), LIMITS), Err(DataError::Open { .. })));
+    assert!(matches!(open_shard(&folder.path().join("no.tar"), LIMITS), Err(DataError::Open { .. })));
 }
 
 proptest! {

@@ -39,6 +39,7 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
         }
     }
     table.finish().map_err(table_fault)?;
+    batches.whole()?;
     let outputs = vec![ctx.put_file(names::PAIRS, file)?];
     Ok(TaskOutput { outputs, counts: Counts::all(read), waited_ms: batches.waited.as_millis() as u64 })
 }

@@ -30,6 +30,7 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
         }));
         (ctx.progress)(batches.counts.read, 0);
     }
+    batches.whole()?;
     let outputs = vec![ctx.put(names::PAIRS, table.to_parquet().map_err(fatal)?)?];
     let (counts, waited_ms) = (batches.counts, batches.waited.as_millis() as u64);
     let counts = Counts { read: counts.read, scored: counts.scored, failed: counts.failed };

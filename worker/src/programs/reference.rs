@@ -58,13 +58,15 @@ fn smallest_hashes(
     wanted: usize,
 ) -> Result<Vec<Sample>, Fault> {
     let mut heap: BinaryHeap<Drawn> = BinaryHeap::with_capacity(wanted + 1);
-    for (order, sample) in shard::open(entry)?.flatten().enumerate() {
+    let mut samples = shard::open(entry)?;
+    for (order, sample) in samples.by_ref().flatten().enumerate() {
         let hash = key_hash(ctx.spec.audit.seed, &shards.dataset, entry.name(), &sample.key);
         heap.push(Drawn { hash, order, sample });
         if heap.len() > wanted {
             heap.pop();
         }
     }
+    shard::whole(&samples.ending())?;
     let mut drawn = heap.into_vec();
     drawn.sort_by_key(|drawn| drawn.order);
     Ok(drawn.into_iter().map(|drawn| drawn.sample).collect())

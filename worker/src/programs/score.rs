@@ -35,6 +35,7 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
         scorer.score(&pairs)?.into_iter().try_for_each(|row| scored.push(row))?;
         (ctx.progress)(batches.counts.read, 0);
     }
+    batches.whole()?;
     let (counts, waited_ms) = (batches.counts, batches.waited.as_millis() as u64);
     let outputs = scored.finish(counts, batches.bad)?;
     let counts = Counts { read: counts.read, scored: counts.scored, failed: counts.failed };

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use lethe_common::blob::Digest;
 use lethe_common::fault::Fault;
 use lethe_common::spec::{Jpeg, Spec};
-use lethe_data::{Decoded, JpegScale, Limits, Prefetch, Sample, ShardReader, Target, decode_shard, open_shard};
+use lethe_data::{
+    DataError, Decoded, Ending, JpegScale, Limits, Prefetch, Sample, Shard, Target, decode_shard, open_shard,
+};
 use lethe_evidence::artifacts::{BadSample, BadSamples, SampleCounts, ShardEntry};
 
 use super::fault::fatal;
@@ -24,7 +26,7 @@ const AHEAD: usize = 512;
 type Read = Result<Sample, lethe_data::BadSample>;
 
 /// Opens a shard whose bytes are still those that the plan pinned.
-pub fn open(entry: &ShardEntry) -> Result<ShardReader<Box<dyn std::io::Read + Send>>, Fault> {
+pub fn open(entry: &ShardEntry) -> Result<Shard, Fault> {
     let path = Path::new(&entry.path);
     let found = digest(path).map_err(|e| Fault::retryable(format!("cannot read shard {}: {e}", entry.path)))?;
     if found != entry.digest {
@@ -33,7 +35,26 @@ pub fn open(entry: &ShardEntry) -> Result<ShardReader<Box<dyn std::io::Read + Se
             entry.path, entry.digest
         )));
     }
-    open_shard(path, Limits::default()).map_err(|e| Fault::retryable(e.to_string()))
+    open_shard(path, Limits::default()).map_err(unusable)
+}
+
+fn unusable(error: DataError) -> Fault {
+    let message = error.to_string();
+    match error {
+        DataError::Layout { .. } | DataError::Unknown { .. } => Fault::bad_shard(message),
+        DataError::Open { .. } | DataError::Broken { .. } => Fault::retryable(message),
+        DataError::Pattern { .. }
+        | DataError::Missing { .. }
+        | DataError::NoShards
+        | DataError::Image { .. }
+        | DataError::Unwritable { .. }
+        | DataError::Write(_) => Fault::fatal(message),
+    }
+}
+
+/// What was made of a shard whose bytes stopped coming is of no use: it is read again.
+pub fn whole(ending: &Ending) -> Result<(), Fault> {
+    ending.whole().map_err(|reason| Fault::retryable(format!("reading the shard broke off: {reason}")))
 }
 
 fn digest(path: &Path) -> std::io::Result<Digest> {
@@ -57,9 +78,10 @@ pub fn decoded(
     keep: impl Fn(&Sample) -> bool + Send + 'static,
 ) -> Result<Prefetch, Fault> {
     let wanted = move |read: &Read| read.as_ref().map_or(true, &keep);
-    let samples = open(entry)?.filter(wanted);
+    let shard = open(entry)?;
+    let ending = shard.ending();
     let decoders = threads::decoders().map_err(fatal)?;
-    Ok(decode_shard(samples, target, decoders, (AHEAD / decoders).max(1)))
+    Ok(decode_shard(shard.filter(wanted), target, decoders, (AHEAD / decoders).max(1)).with_ending(ending))
 }
 
 /// The whole shard of a task that is about to run, decoded to the model's side.
@@ -86,6 +108,11 @@ impl Batches {
     /// Of the task's own shard, which may be open already.
     pub fn of_own(ctx: &TaskContext<'_>, batch: usize) -> Result<Self, Fault> {
         Ok(Self::of(ctx.opened.take().map_or_else(|| open_own(ctx), Ok)?, batch))
+    }
+
+    /// To be asked after the last batch, before anything is made of them.
+    pub fn whole(&self) -> Result<(), Fault> {
+        whole(self.pairs.ending())
     }
 }
 
