@@ -16,9 +16,9 @@
 //!
 //! It must never trust a product of matrices with a distance: products bound distances from below, with their rounding error
 //! as a margin, and whoever may be near is looked at by differences in f64. So duplicates have distance zero, ties are
-//! ties, and scores depend neither on the batch nor on how the product was cut into chunks, nor on which bound was used.
+//! ties, and scores depend neither on the batch nor on how the product was cut into chunks.
 
-mod bounds;
+mod distance;
 mod formula;
 mod points;
 mod search;
@@ -58,7 +58,7 @@ impl Reference {
             return Err(ModelError::WrongInput { what: "reference texts", have: texts.size(), want });
         }
         let all = Tensor::f_cat(&[images, texts], 0)?.f_to_kind(Kind::Float)?;
-        let points = Points::of(&all, k)?;
+        let points = Points::of(&all)?;
         let pairs = points.pairs() as u32;
         let own: Vec<[u32; 1]> = (0..points.count() as u32).map(|point| [point % pairs]).collect();
         let nearest = points.nearest(&all, &own, k)?;

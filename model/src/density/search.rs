@@ -2,8 +2,14 @@
 //!
 //! It must never pass over a point whose bound allows it to be among the nearest.
 
+use std::collections::BinaryHeap;
+
 /// Bounds that are compared together: most blocks have none that counts.
 const BLOCK: usize = 32;
+/// Values of a block that are compared at once.
+const LANES: usize = 8;
+/// Seeds beside those that are needed: a pair's own points do not count.
+const SPARE: usize = 2;
 
 /// One of a query's nearest points.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,13 +30,11 @@ pub(super) struct Search {
     k: usize,
     /// At most k, nearest first, equals in the order of the points.
     nearest: Vec<Near>,
-    /// Points that were looked at closely.
-    pub looks: usize,
 }
 
 impl Search {
     pub fn new(k: usize) -> Self {
-        Self { k, nearest: Vec::with_capacity(k + 1), looks: 0 }
+        Self { k, nearest: Vec::with_capacity(k + 1) }
     }
 
     /// The bounds of consecutive points, beginning with `first`. Each point is offered once.
@@ -38,17 +42,18 @@ impl Search {
         if self.k == 0 {
             return;
         }
-        let mut limit = self.limit(ask);
-        let mut places = within(bounds, limit);
-        if places.len() > self.k {
-            // The likely ones first: they bring the limit down for all others.
-            places.select_nth_unstable_by(self.k, |a, b| bounds[*a as usize].total_cmp(&bounds[*b as usize]));
-        }
-        for place in places {
-            if bounds[place as usize] <= limit {
-                self.look(first + place, ask);
-                limit = self.limit(ask);
+        let least = least_of_blocks(bounds);
+        let seeds = if self.limit(ask).is_finite() { Vec::new() } else { seeds(bounds, &least, self.k + SPARE) };
+        seeds.iter().for_each(|&place| self.look(first + place, ask));
+        let limit = self.limit(ask);
+        // The nearest first: each may bring the limit down for those behind it.
+        let hopeful = within(bounds, &least, limit).filter(|hopeful| !seeds.contains(&hopeful.place));
+        let mut hopeful: BinaryHeap<Hopeful> = hopeful.collect();
+        while let Some(Hopeful { bound, place }) = hopeful.pop() {
+            if bound > self.limit(ask) {
+                return;
             }
+            self.look(first + place, ask);
         }
     }
 
@@ -61,7 +66,6 @@ impl Search {
 
     fn look(&mut self, point: u32, ask: &impl Ask) {
         let Some(distance) = ask.distance(point) else { return };
-        self.looks += 1;
         let at = self.nearest.partition_point(|near| (near.distance, near.point) < (distance, point));
         if at < self.k {
             self.nearest.insert(at, Near { distance, point });
@@ -74,21 +78,72 @@ impl Search {
     }
 }
 
-/// The places of the finite values up to a limit.
-fn within(values: &[f32], limit: f32) -> Vec<u32> {
-    let mut places = Vec::new();
-    for (block, values) in values.chunks(BLOCK).enumerate() {
-        // Without an early end, so that the comparisons are made side by side.
-        if values.iter().fold(false, |any, value| any | (*value <= limit)) {
-            let within = |(at, value): (u32, &f32)| (*value <= limit && value.is_finite()).then_some(at);
-            places.extend(((block * BLOCK) as u32..).zip(values).filter_map(within));
+/// The least value of each block; infinity where none is a number.
+fn least_of_blocks(values: &[f32]) -> Vec<f32> {
+    values.chunks(BLOCK).map(least).collect()
+}
+
+fn least(values: &[f32]) -> f32 {
+    let lesser = |least: f32, value: &f32| if *value < least { *value } else { least };
+    let (rows, rest) = values.as_chunks::<LANES>();
+    let mut lanes = [f32::INFINITY; LANES];
+    for row in rows {
+        for (least, value) in lanes.iter_mut().zip(row) {
+            *least = lesser(*least, value);
         }
     }
-    places
+    lanes.iter().chain(rest).fold(f32::INFINITY, lesser)
+}
+
+/// The least place of each of the `count` blocks that have the least values: near ones, though not the nearest of all.
+fn seeds(bounds: &[f32], least: &[f32], count: usize) -> Vec<u32> {
+    let mut blocks: Vec<usize> = (0..least.len()).filter(|block| least[*block].is_finite()).collect();
+    if blocks.len() > count {
+        blocks.select_nth_unstable_by(count, |a, b| least[*a].total_cmp(&least[*b]));
+        blocks.truncate(count);
+    }
+    let place = |block: usize| {
+        let values = bounds[block * BLOCK..].iter().take(BLOCK);
+        let at = values.clone().position(|value| *value == least[block]).expect("a block has its least value");
+        (block * BLOCK + at) as u32
+    };
+    blocks.into_iter().map(place).collect()
+}
+
+/// The finite values up to a limit, with their places.
+fn within<'a>(bounds: &'a [f32], least: &'a [f32], limit: f32) -> impl Iterator<Item = Hopeful> + 'a {
+    let blocks = bounds.chunks(BLOCK).zip(least).enumerate().filter(move |(_, (_, least))| **least <= limit);
+    blocks.flat_map(move |(block, (values, _))| {
+        let hopeful = values.iter().zip((block * BLOCK) as u32..).map(|(&bound, place)| Hopeful { bound, place });
+        hopeful.filter(move |hopeful| hopeful.bound <= limit && hopeful.bound.is_finite())
+    })
+}
+
+/// A point of a chunk that may be near. The greatest has the least bound.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Hopeful {
+    bound: f32,
+    place: u32,
+}
+
+impl Eq for Hopeful {}
+
+impl Ord for Hopeful {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        other.bound.total_cmp(&self.bound)
+    }
+}
+
+impl PartialOrd for Hopeful {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     /// Distances that differ from their bounds by up to `slack`.
@@ -96,10 +151,12 @@ mod tests {
         distances: &'a [f64],
         slack: f64,
         own: u32,
+        looks: Cell<usize>,
     }
 
     impl Ask for Line<'_> {
         fn distance(&self, point: u32) -> Option<f64> {
+            self.looks.set(self.looks.get() + 1);
             (point != self.own).then(|| self.distances[point as usize])
         }
 
@@ -110,7 +167,7 @@ mod tests {
 
     /// As they are found in chunks, beside all of them in order.
     fn check(distances: &[f64], bounds: &[f32], (k, slack): (usize, f64)) -> usize {
-        let line = Line { distances, slack, own: 2 };
+        let line = Line { distances, slack, own: 2, looks: Cell::default() };
         let mut search = Search::new(k);
         let chunk = bounds.len().div_ceil(3);
         for (n, bounds) in bounds.chunks(chunk).enumerate() {
@@ -120,9 +177,8 @@ mod tests {
             (0..).zip(distances).map(|(point, &distance)| Near { distance, point }).filter(|n| n.point != 2).collect();
         all.sort_by(|a, b| a.distance.total_cmp(&b.distance).then(a.point.cmp(&b.point)));
         all.truncate(k);
-        let looks = search.looks;
         assert_eq!(search.finish(), all);
-        looks
+        line.looks.get()
     }
 
     #[test]
@@ -145,7 +201,7 @@ mod tests {
         check(&[1.0; 300], &[0.0; 300], (0, 0.0));
         check(&[3.0, 1.0, 0.0, 2.0], &[3.0, 1.0, 0.0, 2.0], (16, 0.0));
         let mut search = Search::new(3);
-        search.offer(0, &[f32::NAN; 9], &Line { distances: &[0.0; 9], slack: 0.0, own: 9 });
+        search.offer(0, &[f32::NAN; 9], &Line { distances: &[0.0; 9], slack: 0.0, own: 9, looks: Cell::default() });
         assert_eq!(search.finish(), []);
     }
 }

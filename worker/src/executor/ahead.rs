@@ -108,7 +108,9 @@ mod tests {
     fn a_task_gets_its_own_shard_or_none() {
         let folder = tempfile::tempdir().expect("makes a folder");
         let ahead = Ahead::new(open);
-        let keys = |counter| ahead.take(&sample_id(counter)).map(|mut shard| shard.next().map(|s| s.unwrap_err().key));
+        let keys = |counter| {
+            ahead.take(&sample_id(counter)).map(|mut shard| shard.next().map(|read| read.expect_err("is broken").key))
+        };
         assert_eq!(keys(1), None, "nothing was expected");
         ahead.expect(run(folder.path(), 1));
         ahead.expect(run(folder.path(), 2));
