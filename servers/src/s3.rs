@@ -1,4 +1,5 @@
-//! A server on loopback that speaks as much of S3 as readers need, and fails as real ones do when it is told to.
+//! A server on loopback that speaks as much of S3 as readers need, and fails as real ones do when it is told to. Open, it also
+//! answers what Google's and Azure's clients ask.
 //!
 //! It must never answer a request that is not signed with the secret it was started with (unless it is open), so that a
 //! reader that forgets to sign is noticed.
@@ -12,6 +13,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 mod answer;
+mod listing;
 mod request;
 mod signature;
 

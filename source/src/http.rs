@@ -107,3 +107,30 @@ impl Resolve for Guarded {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn names_that_lead_to_metadata_lead_nowhere() {
+        let resolve =
+            |allow_metadata, name: &str| Guarded { allow_metadata }.resolve(Name::from_str(name).expect("is a name"));
+        assert!(resolve(false, "localhost").await.is_ok());
+        // An address stands for a name that resolves to it.
+        for name in ["169.254.169.254", "fe80::1", "fd00:ec2::254"] {
+            let refused = resolve(false, name).await.err().expect("is refused").to_string();
+            assert!(refused.contains("leads to no address that may be asked"), "{refused}");
+        }
+        assert!(resolve(true, "169.254.169.254").await.is_ok());
+    }
+
+    #[test]
+    fn a_token_is_never_shown() {
+        let token = Some("hunter2".to_owned());
+        let connector = Connector { allow_http: false, allow_metadata: false, redirects: Redirects::None, token };
+        assert!(!format!("{connector:?}").contains("hunter2"));
+    }
+}

@@ -277,3 +277,28 @@ fn https_servers_are_read_by_name_and_redirects_stay_within_the_stores() {
     assert!(shard.contains("169.254.169.254") && shard.contains("which data.stores does not name"), "{shard}");
     assert!(source.pin(&format!("{url}?token=1")).is_err());
 }
+
+#[test]
+fn google_and_azure_are_listed_and_read_as_well() {
+    for (scheme, account) in [("gs", ""), ("az", "account = \"lethe\"")] {
+        let server = S3Server::start(S3Options { bucket: BUCKET.to_owned(), credentials: None }).expect("listens");
+        for n in 0..60 {
+            server.put(&format!("d/{n:02}.tar"), tar(if n == 0 { 5 } else { 0 }));
+        }
+        let store = format!(
+            "[stores.\"{scheme}://{BUCKET}\"]\nendpoint = \"{}\"\nanonymous = true\n{account}",
+            server.endpoint()
+        );
+        let source = Source::of(&section(&store)).expect("needs nothing");
+        let found =
+            source.expand(&[format!("{scheme}://{BUCKET}/d/*.tar")]).unwrap_or_else(|e| panic!("{scheme}: {e}"));
+        assert_eq!(found.len(), 60, "{scheme}");
+        server.set_faults(S3Faults { throttle_one_in: Some(4), cut_after_bytes: Some(50_000), ..S3Faults::default() });
+        assert_eq!(samples(&source, &found[0]).len(), 5, "{scheme}");
+        let pinned = source.pin(&found[0]).expect("is there");
+        server.put("d/00.tar", tar(6));
+        let changed = source.open(&found[0], &pinned).expect("opens").range(0, 10).expect_err("is another").to_string();
+        assert!(changed.contains("changed since"), "{scheme}: {changed}");
+        assert!(server.counts().cut > 2 && server.counts().lists >= 2, "{:?}", server.counts());
+    }
+}

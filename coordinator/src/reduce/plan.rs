@@ -16,8 +16,10 @@ use lethe_source::{Pinned, Source, SourceError};
 use super::io::blocking;
 use super::{ReduceContext, ReduceResult};
 
-/// Shards pinned at once: enough to keep a disk busy, and a store's answers coming.
-const AT_ONCE: usize = 8;
+/// Files hashed at once: enough to keep a disk busy.
+const FILES_AT_ONCE: usize = 4;
+/// Objects asked for at once: their answers are waited for, not computed.
+const OBJECTS_AT_ONCE: usize = 32;
 
 pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
     let data = ctx.spec.data.clone();
@@ -28,11 +30,12 @@ pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
     };
     let (source, paths) = blocking(move || listed().map_err(unreadable)).await?;
     let root = common_folder(&paths);
+    let at_once = if paths.iter().all(|path| path.contains("://")) { OBJECTS_AT_ONCE } else { FILES_AT_ONCE };
     let pinned = (0_u32..).zip(paths).map(|(id, path)| {
         let (root, source) = (root.clone(), source.clone());
         blocking(move || pin((id, path), &root, &source))
     });
-    let shards: Vec<ShardEntry> = stream::iter(pinned).buffered(AT_ONCE).try_collect().await?;
+    let shards: Vec<ShardEntry> = stream::iter(pinned).buffered(at_once).try_collect().await?;
     let total_bytes = shards.iter().map(|shard| shard.size_bytes).sum();
     let shards = Shards { dataset: ctx.audit.to_string(), shards, total_bytes };
     let outline = outline(ctx, &shards);

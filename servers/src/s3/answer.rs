@@ -5,22 +5,20 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use super::request::{Request, decoded};
-use super::{S3Faults, Shared, signature};
+use super::{S3Faults, Shared, listing, signature};
 
 /// A client that says nothing for so long is gone.
 const READ_DEADLINE: Duration = Duration::from_secs(60);
 const PIECE_BYTES: usize = 16 << 10;
-/// Keys of one page, few enough that tests see several.
-const PAGE_KEYS: usize = 50;
 
-struct Answer {
+pub(super) struct Answer {
     status: &'static str,
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
 }
 
 impl Answer {
-    fn plain(status: &'static str, body: &str) -> Self {
+    pub fn plain(status: &'static str, body: &str) -> Self {
         Self { status, headers: Vec::new(), body: body.as_bytes().to_vec() }
     }
 
@@ -69,7 +67,7 @@ fn answer(request: &Request, shared: &Shared, faults: &S3Faults) -> Answer {
         return Answer::error("404 Not Found", "NoSuchBucket");
     };
     match (request.method.as_str(), rest.trim_start_matches('/')) {
-        ("GET", "") => list(request, shared),
+        ("GET", "") => listing::list(request, shared),
         ("GET" | "HEAD", key) => object(request, key, shared, faults),
         _ => Answer::error("405 Method Not Allowed", "MethodNotAllowed"),
     }
@@ -113,41 +111,10 @@ fn range(header: Option<&str>, size: usize) -> Option<(usize, usize)> {
 }
 
 /// Of the content, so that an object put again unchanged keeps its own.
-fn etag(bytes: &[u8]) -> String {
+pub(super) fn etag(bytes: &[u8]) -> String {
     use sha2::{Digest, Sha256};
     let digest = Sha256::digest(bytes);
     format!("\"{}\"", digest[..16].iter().map(|byte| format!("{byte:02x}")).collect::<String>())
-}
-
-/// ListObjectsV2, without delimiters.
-fn list(request: &Request, shared: &Shared) -> Answer {
-    let mut state = shared.state();
-    state.counts.lists += 1;
-    let prefix = request.parameter("prefix").unwrap_or_default();
-    let after =
-        request.parameter("continuation-token").or_else(|| request.parameter("start-after")).unwrap_or_default();
-    let matching = state.objects.iter().filter(|(key, _)| key.starts_with(&prefix) && **key > after);
-    let page: Vec<_> = matching.take(PAGE_KEYS + 1).collect();
-    let more = page.len() > PAGE_KEYS;
-    let shown = &page[..page.len().min(PAGE_KEYS)];
-    let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let entry = |(key, object): &(&String, &std::sync::Arc<Vec<u8>>)| {
-        format!(
-            "<Contents><Key>{}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>{}</ETag><Size>{}</Size></Contents>",
-            escaped(key),
-            etag(object),
-            object.len()
-        )
-    };
-    let next = shown.last().filter(|_| more).map(|(key, _)| escaped(key));
-    let next = next.map_or_else(String::new, |key| format!("<NextContinuationToken>{key}</NextContinuationToken>"));
-    Answer::plain(
-        "200 OK",
-        &format!(
-            "<?xml version=\"1.0\"?><ListBucketResult><IsTruncated>{more}</IsTruncated>{next}{}</ListBucketResult>",
-            shown.iter().map(entry).collect::<String>()
-        ),
-    )
 }
 
 /// Whether the connection may go on.

@@ -164,7 +164,7 @@ impl Bank {
         }
         if bank.columns.iter().all(Vec::is_empty) {
             return Err(Fault::fatal(
-                "no shard has a readable pair; expected WebDataset tars with an image and a caption a sample",
+                "no shard has a readable pair; expected shards with an image and a caption a sample",
             ));
         }
         Ok(bank)
