@@ -6,6 +6,7 @@ pub mod backoff;
 pub mod blob;
 pub mod fault;
 pub mod ids;
+pub mod pin;
 pub mod program;
 pub mod spec;
 pub mod telemetry;

@@ -6,12 +6,6 @@ use std::path::PathBuf;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    #[error("shard pattern {pattern:?}: {problem}")]
-    Pattern { pattern: String, problem: String },
-    #[error("shard pattern {pattern:?} names {}, which is not a file; check the path and the range", path.display())]
-    Missing { pattern: String, path: PathBuf },
-    #[error("no shards: expected at least one path or pattern such as data/{{00000..00019}}.tar")]
-    NoShards,
     #[error("shard {}: {source}", path.display())]
     Open { path: PathBuf, source: std::io::Error },
     #[error(

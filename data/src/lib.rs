@@ -4,11 +4,11 @@
 //! It must never touch a tensor or a socket, and nothing in the data may name a path to write to or
 //! cause a panic: what cannot be read is a [`BadSample`] with its reason.
 
+mod braces;
 mod decode;
 mod ending;
 mod entries;
 mod error;
-mod expand;
 mod format;
 mod gunzip;
 mod hash;
@@ -26,10 +26,10 @@ mod shard;
 pub mod tokenizer;
 mod writer;
 
+pub use braces::{MAX_SHARDS, braces};
 pub use decode::{JpegScale, MAX_DECODE_BYTES, MAX_PIXELS, Target, decode, resize, unpack};
 pub use ending::{BrokenOff, Ending};
 pub use error::DataError;
-pub use expand::{MAX_SHARDS, expand};
 pub use format::{ENDINGS, Format, Kind};
 pub use hash::{content_hash, key_hash};
 pub use keys::MAX_SAMPLES;

@@ -1,13 +1,16 @@
 //! Starts the servers that tests and benchmarks need: real ones, on loopback, in a temporary folder.
 //!
-//! It must never outlive whoever started it: every server dies with the process, however that ends.
+//! It must never outlive whoever started it: every server dies with the process, however that ends. What speaks S3 is ours,
+//! within the process.
 
 mod cluster;
 mod error;
 mod member;
 mod probe;
+mod s3;
 mod spawner;
 
 pub use cluster::{EtcdCluster, EtcdOptions};
 pub use error::ServersError;
 pub use member::Place;
+pub use s3::{S3Counts, S3Faults, S3Options, S3Server};

@@ -7,23 +7,24 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Each crate, and those of ours that it may depend on. The cli and the tests may see all.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("common", &[]),
     ("proto", &["common"]),
     ("engine", &["common"]),
     ("evidence", &["common"]),
     ("model", &["common"]),
     ("data", &["common"]),
+    ("source", &["data", "common"]),
     ("collective", &["common"]),
     ("servers", &[]),
-    ("coordinator", &["engine", "evidence", "proto", "common", "data"]),
-    ("worker", &["model", "data", "evidence", "collective", "proto", "common"]),
+    ("coordinator", &["engine", "evidence", "proto", "common", "data", "source"]),
+    ("worker", &["model", "data", "source", "evidence", "collective", "proto", "common"]),
     ("redteam", &["model", "data", "evidence", "common"]),
     ("simulation", &["engine", "common"]),
 ];
 
 /// Crates that must build where there is no libtorch.
-const WITHOUT_TORCH: [&str; 7] = ["common", "proto", "engine", "evidence", "data", "coordinator", "servers"];
+const WITHOUT_TORCH: [&str; 8] = ["common", "proto", "engine", "evidence", "data", "source", "coordinator", "servers"];
 
 /// What would let time, chance, the network, tensors or a random order into a decision.
 const IMPURE: [&str; 12] =

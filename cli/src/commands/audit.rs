@@ -66,7 +66,6 @@ fn refuse_slow(spec: &Spec, devices: Devices) -> anyhow::Result<()> {
 
 /// Whether everything that the spec names is there, since a cluster takes seconds to find out.
 fn find_inputs(spec: &Spec) -> anyhow::Result<()> {
-    lethe_data::expand(&spec.data.shards).map_err(|e| bad_input(e.to_string()))?;
     let model = &spec.model;
     let named = [
         ("config", Some(&model.config)),

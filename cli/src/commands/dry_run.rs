@@ -2,15 +2,17 @@
 //!
 //! Its sample counts are estimates from sizes, and say so.
 
-use anyhow::Context;
 use lethe_common::spec::{GangSection, PlanName, Spec};
 use lethe_coordinator::plans;
-use lethe_data::{Limits, expand, open_shard};
+use lethe_data::{Limits, Shard};
+use lethe_source::{Source, SourceError};
 
 use crate::exit::bad_input;
 
 /// Forward passes of one pair while it is scored: as it is, blurred, cropped, and once more for the gradient.
 const SCORE_PASSES: u64 = 4;
+/// Shards whose size is asked for; beyond them it is estimated.
+const MAX_ASKED: usize = 64;
 
 /// The phases, the data's size, and the cost in passes of a pair through the model.
 ///
@@ -38,13 +40,18 @@ struct Data {
 
 impl Data {
     fn measure(spec: &Spec) -> anyhow::Result<Self> {
-        let paths = expand(&spec.data.shards).map_err(|e| bad_input(e.to_string()))?;
-        let mut bytes = Vec::with_capacity(paths.len());
-        for path in &paths {
-            bytes.push(std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len());
-        }
-        let first = open_shard(&paths[0], Limits::default())?.filter(Result::is_ok).count() as u64;
-        let total: u64 = bytes.iter().sum();
+        let bad = |e: SourceError| bad_input(e.to_string());
+        let source = Source::of(&spec.data).map_err(bad)?;
+        let paths = source.expand(&spec.data.shards).map_err(bad)?;
+        let asked = &paths[..paths.len().min(MAX_ASKED)];
+        let bytes = asked.iter().map(|path| source.size_bytes(path).map_err(bad)).collect::<Result<Vec<_>, _>>()?;
+        let first = source.open(&paths[0], &source.pin(&paths[0]).map_err(bad)?).map_err(bad)?;
+        let shard = Shard::open(first, Limits::default()).map_err(|e| bad_input(e.to_string()))?;
+        let ending = shard.ending();
+        let first = shard.filter(Result::is_ok).count() as u64;
+        ending.whole().map_err(|e| bad_input(e.to_string()))?;
+        let measured: u64 = bytes.iter().sum();
+        let total = (measured as f64 * paths.len() as f64 / asked.len() as f64).round() as u64;
         let samples = (first as f64 * total as f64 / bytes[0].max(1) as f64).round() as u64;
         Ok(Self { shards: paths.len(), bytes: total, samples })
     }

@@ -7,13 +7,14 @@ use std::path::Path;
 
 use lethe_common::spec::Spec;
 use lethe_model::{Clip, ModelConfig};
+use lethe_source::{Source, SourceError};
 
 use crate::exit::bad_input;
 
 /// # Errors
 /// Bad input: a file that is missing, a config of another kind, a checkpoint that does not fit it.
 pub fn check(spec: &Spec) -> anyhow::Result<()> {
-    lethe_data::expand(&spec.data.shards).map_err(|e| bad_input(e.to_string()))?;
+    check_shards(spec).map_err(|e| bad_input(e.to_string()))?;
     let path = &spec.model.config;
     let text = String::from_utf8(read(path)?).map_err(|_| refuse(path, "it is not UTF-8; expected JSON"))?;
     let checkpoints = [spec.model.checkpoint.as_deref(), spec.model.trusted.as_deref()];
@@ -26,6 +27,16 @@ pub fn check(spec: &Spec) -> anyhow::Result<()> {
         Clip::load_with(&config, &read(path)?, beside(path)).map_err(|e| refuse(path, e))?;
     }
     Ok(())
+}
+
+/// Whether the shards are there; of stores, whether they let us in and the first shard is there.
+fn check_shards(spec: &Spec) -> Result<(), SourceError> {
+    let source = Source::of(&spec.data)?;
+    let shards = source.expand(&spec.data.shards)?;
+    match shards.iter().find(|path| path.contains("://")) {
+        Some(url) => source.pin(url).map(drop),
+        None => Ok(()),
+    }
 }
 
 /// Reads the files that an index names: they lie beside it.

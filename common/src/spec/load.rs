@@ -36,8 +36,11 @@ fn resolve(spec: &mut Spec, folder: &Path) {
     for path in [Some(&mut model.config), model.checkpoint.as_mut(), model.trusted.as_mut()].into_iter().flatten() {
         *path = folder.join(&*path);
     }
-    for pattern in &mut spec.data.shards {
+    for pattern in spec.data.shards.iter_mut().filter(|pattern| !pattern.contains("://")) {
         *pattern = folder.join(&*pattern).to_string_lossy().into_owned();
+    }
+    for file in spec.data.stores.values_mut().filter_map(|store| store.credentials_file.as_mut()) {
+        *file = folder.join(&*file);
     }
 }
 

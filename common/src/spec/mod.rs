@@ -2,16 +2,21 @@
 //!
 //! It must never hold ground truth: there is no field for a poison key, a trigger or a target.
 
+mod address;
 mod load;
 mod sections;
+mod stores;
 mod validate;
+mod validate_stores;
 
+pub use address::{Scheme, StoreUrl, is_forbidden};
 pub use load::{SpecError, load};
 pub use sections::{
     AuditSection, DataSection, EvaluateSection, GangSection, Jpeg, LocalizeSection, ModelSection, OverfitSection,
     Pictures, PlanName, Precision, ReferenceSection, ReportSection, ScoreSection, SelectSection, StandInSection,
     SuspectSection, TrainSection, UnlearnSection, WorkersSection,
 };
+pub use stores::StoreSection;
 pub use validate::Problem;
 
 use serde::{Deserialize, Serialize};

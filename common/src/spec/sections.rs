@@ -1,9 +1,11 @@
 //! The sections of a spec with their defaults. Units come last in the names.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::stores::StoreSection;
 use crate::ids::AuditId;
 
 /// Which list of phases runs.
@@ -49,8 +51,12 @@ pub struct ModelSection {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataSection {
-    /// WebDataset tars: paths with brace ranges such as `{00000..00019}.tar`.
+    /// Paths and URLs with brace ranges such as `{00000..00019}.tar` and globs (`*`, `?`). Endings tell the format.
     pub shards: Vec<String>,
+    /// Stores by URL, such as `s3://bucket`: what a URL may name, here and in manifests. Not written where there are
+    /// none, so that the stored spec stays as it was.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stores: BTreeMap<String, StoreSection>,
     /// The audit fails when more than this share of the samples cannot be read, and when more than this share of the
     /// shards is lost.
     #[serde(default = "two_percent")]

@@ -26,6 +26,7 @@ impl fmt::Display for Problem {
 pub(super) fn validate(spec: &Spec, text: &str) -> Vec<Problem> {
     let mut found = Problems { text, list: Vec::new() };
     found.model(spec);
+    found.stores(spec);
     found.shares(spec);
     found.counts(spec);
     found.gang(
@@ -51,13 +52,13 @@ pub(super) fn validate(spec: &Spec, text: &str) -> Vec<Problem> {
     found.list
 }
 
-struct Problems<'a> {
+pub(super) struct Problems<'a> {
     text: &'a str,
     list: Vec<Problem>,
 }
 
 impl Problems<'_> {
-    fn require(&mut self, holds: bool, field: &'static str, message: impl FnOnce() -> String) {
+    pub(super) fn require(&mut self, holds: bool, field: &'static str, message: impl FnOnce() -> String) {
         if !holds {
             self.list.push(Problem { field, line: line_of(self.text, field), message: message() });
         }

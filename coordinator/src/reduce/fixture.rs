@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use lethe_common::blob::{Digest, NamedBlob};
 use lethe_common::ids::{Attempt, PhaseIndex, ShardId, Term};
+use lethe_common::pin::Pin;
 use lethe_engine::Output;
 use lethe_evidence::artifacts::{
     Evaluation, Exhibit, Exhibits, SampleCounts, ShardDigest, ShardEntry, Shards, Training, columns, count_words, names,
@@ -94,7 +95,7 @@ pub(super) fn shards() -> Shards {
         name: format!("{id:05}.tar"),
         path: format!("/d/{id:05}.tar"),
         size_bytes: 10,
-        digest: Digest::of(b""),
+        pin: Pin::Digest(Digest::of(b"")),
     };
     Shards { dataset: "a".to_owned(), shards: vec![shard(0), shard(1)], total_bytes: 20 }
 }

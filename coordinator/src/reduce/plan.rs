@@ -3,66 +3,60 @@
 //! It must never leave out a shard: one that cannot be read ends the audit before it begins.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use futures::{StreamExt, TryStreamExt, stream};
-use lethe_common::blob::Digest;
 use lethe_common::fault::Fault;
 use lethe_common::ids::{PhaseIndex, ShardId};
 use lethe_common::program::MapProgram;
 use lethe_engine::Outline;
 use lethe_evidence::artifacts::{MAX_REFERENCE_SHARDS, ShardEntry, Shards, names};
+use lethe_source::{Pinned, Source, SourceError};
 
 use super::io::blocking;
 use super::{ReduceContext, ReduceResult};
 
 /// Files hashed at once: enough to keep a disk busy.
 const FILES_AT_ONCE: usize = 4;
-const READ_BYTES: usize = 1 << 20;
+/// Objects asked for at once: their answers are waited for, not computed.
+const OBJECTS_AT_ONCE: usize = 32;
 
 pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
-    let patterns = ctx.spec.data.shards.clone();
-    let paths = blocking(move || lethe_data::expand(&patterns).map_err(|e| Fault::fatal(e.to_string()))).await?;
+    let data = ctx.spec.data.clone();
+    let listed = move || {
+        let source = Source::of(&data)?;
+        let paths = source.expand(&data.shards)?;
+        Ok((source, paths))
+    };
+    let (source, paths) = blocking(move || listed().map_err(unreadable)).await?;
     let root = common_folder(&paths);
+    let at_once = if paths.iter().all(|path| path.contains("://")) { OBJECTS_AT_ONCE } else { FILES_AT_ONCE };
     let pinned = (0_u32..).zip(paths).map(|(id, path)| {
-        let root = root.clone();
-        blocking(move || pin(id, &path, &root))
+        let (root, source) = (root.clone(), source.clone());
+        blocking(move || pin((id, path), &root, &source))
     });
-    let shards: Vec<ShardEntry> = stream::iter(pinned).buffered(FILES_AT_ONCE).try_collect().await?;
+    let shards: Vec<ShardEntry> = stream::iter(pinned).buffered(at_once).try_collect().await?;
     let total_bytes = shards.iter().map(|shard| shard.size_bytes).sum();
     let shards = Shards { dataset: ctx.audit.to_string(), shards, total_bytes };
     let outline = outline(ctx, &shards);
     Ok(ReduceResult { outputs: vec![ctx.write_json(names::SHARDS, &shards).await?], outline: Some(outline) })
 }
 
-fn pin(id: u32, path: &Path, root: &Path) -> Result<ShardEntry, Fault> {
-    let unreadable =
-        |e: std::io::Error| Fault::fatal(format!("shard {}: {e}; check the path and its rights", path.display()));
-    let mut file = File::open(path).map_err(unreadable)?;
-    let (mut hasher, mut buffer, mut size_bytes) = (blake3::Hasher::new(), vec![0; READ_BYTES], 0);
-    loop {
-        let read = file.read(&mut buffer).map_err(unreadable)?;
-        if read == 0 {
-            break;
-        }
-        hasher.update(&buffer[..read]);
-        size_bytes += read as u64;
-    }
-    let text = |path: &Path| {
-        path.to_str()
-            .map(str::to_owned)
-            .ok_or_else(|| Fault::fatal(format!("shard {}: its name is not UTF-8; rename it", path.display())))
-    };
-    let name = text(path.strip_prefix(root).unwrap_or(path))?;
-    Ok(ShardEntry { id, name, path: text(path)?, size_bytes, digest: Digest(*hasher.finalize().as_bytes()) })
+fn pin((id, path): (u32, String), root: &Path, source: &Source) -> Result<ShardEntry, Fault> {
+    let Pinned { pin, size_bytes } = source.pin(&path).map_err(unreadable)?;
+    let name = Path::new(&path).strip_prefix(root).ok().and_then(Path::to_str).unwrap_or(&path).to_owned();
+    Ok(ShardEntry { id, name, path, size_bytes, pin })
+}
+
+/// Whoever plans has asked as often as is sensible: the operator must see to it before an audit begins.
+fn unreadable(error: SourceError) -> Fault {
+    Fault::fatal(error.to_string())
 }
 
 /// The deepest folder that holds every shard: what is left of a path is a name that no two share.
-fn common_folder(paths: &[PathBuf]) -> PathBuf {
+fn common_folder(paths: &[String]) -> PathBuf {
     let mut common: Option<PathBuf> = None;
-    for parent in paths.iter().filter_map(|path| path.parent()) {
+    for parent in paths.iter().filter_map(|path| Path::new(path).parent()) {
         common = Some(match common {
             None => parent.to_owned(),
             Some(so_far) => {
@@ -95,6 +89,9 @@ fn sample(seed: u64, shards: &Shards) -> Vec<ShardId> {
 
 #[cfg(test)]
 mod tests {
+    use lethe_common::blob::Digest;
+    use lethe_common::pin::Pin;
+
     use super::super::fixture;
     use super::*;
 
@@ -120,7 +117,7 @@ mod tests {
             shards.shards.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(),
             ["000.tar", "001.tar", "002.tar"]
         );
-        assert_eq!((shards.shards[2].digest, shards.total_bytes), (Digest::of(b"shard 2"), 21));
+        assert_eq!((&shards.shards[2].pin, shards.total_bytes), (&Pin::Digest(Digest::of(b"shard 2")), 21));
         assert_eq!(outline, Outline { shards: 3, samples: BTreeMap::new() });
     }
 
@@ -142,8 +139,11 @@ mod tests {
 
     #[test]
     fn names_stay_apart_where_files_are_called_alike() {
-        let paths = ["/d/a/0.tar", "/d/b/0.tar", "/d/b/1.tar"].map(PathBuf::from);
+        let paths = ["/d/a/0.tar", "/d/b/0.tar", "/d/b/1.tar"].map(str::to_owned);
         assert_eq!(common_folder(&paths), PathBuf::from("/d"));
         assert_eq!(common_folder(&paths[..1]), PathBuf::from("/d/a"));
+        let urls = ["s3://b/d/a/0.tar", "s3://b/d/b/0.tar"].map(str::to_owned);
+        let root = common_folder(&urls);
+        assert_eq!(Path::new(&urls[1]).strip_prefix(&root), Ok(Path::new("b/0.tar")));
     }
 }

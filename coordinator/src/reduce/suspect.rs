@@ -45,7 +45,7 @@ fn check(all: &ShardDigest, spec: &Spec) -> Result<(), Fault> {
         all.bad.listed.first().map_or(String::new(), |bad| format!("; the first: {}: {}", bad.key, bad.reason));
     if scored == 0 {
         return Err(Fault::fatal(format!(
-            "of {read} samples none could be scored{example}; expected WebDataset tars with an image and a caption a sample"
+            "of {read} samples none could be scored{example}; expected shards with an image and a caption a sample"
         )));
     }
     let (share, limit) = (all.counts.failed_share(), spec.data.max_failed_share);

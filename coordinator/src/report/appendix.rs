@@ -117,12 +117,13 @@ fn inputs(page: &Page<'_>) -> Markup {
     let shards = &page.shards.shards;
     html! {
         details {
-            summary { (plural(shards.len() as u64, "shard")) " with their digests" }
+            summary { (plural(shards.len() as u64, "shard")) " with their digests or versions" }
             div.scroll {
                 table {
-                    tr { th { "shard" } th { "size" } th { "BLAKE3" } }
+                    tr { th { "shard" } th { "size" } th { "pinned by" } th { } }
                     @for shard in shards.iter().take(MAX_SHARDS) {
-                        tr { td { (shard.name) } td { (size(shard.size_bytes)) } td { code { (shard.digest.to_hex()) } } }
+                        @let (what, value) = shard.pin.shown();
+                        tr { td { (shard.name) } td { (size(shard.size_bytes)) } td { (what) } td { code { (value) } } }
                     }
                 }
             }

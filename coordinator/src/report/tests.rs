@@ -1,4 +1,5 @@
 use lethe_common::blob::Digest;
+use lethe_common::pin::Pin;
 use lethe_common::spec::{Pictures, Spec};
 use lethe_evidence::artifacts::{
     BadSample, BadSamples, Histogram, Interval, PhaseSeconds, Picture, SampleCounts, ShadedWord, ShardEntry, TokenGrid,
@@ -101,7 +102,7 @@ fn shards() -> Shards {
         name: format!("{id:05}.tar"),
         path: format!("/data/shards/{id:05}.tar"),
         size_bytes: 920_000,
-        digest: Digest::of(&id.to_le_bytes()),
+        pin: Pin::Digest(Digest::of(&id.to_le_bytes())),
     };
     Shards { dataset: "demo".to_owned(), shards: (0..20).map(shard).collect(), total_bytes: 18_400_000 }
 }

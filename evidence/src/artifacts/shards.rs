@@ -1,6 +1,6 @@
 //! The listing that `plan` pins and every map reads.
 
-use lethe_common::blob::Digest;
+use lethe_common::pin::Pin;
 use serde::{Deserialize, Serialize};
 
 /// Shards that the reference phase reads at most; every one holds a key-hash sample of its own.
@@ -22,10 +22,12 @@ pub struct ShardEntry {
     /// The path below the folder that holds all shards: the part of a sample's full key that says which
     /// shard it lies in.
     pub name: String,
+    /// A path, or the URL of an object.
     pub path: String,
     pub size_bytes: u64,
-    /// BLAKE3 of the whole file: a source that changes under the audit is noticed.
-    pub digest: Digest,
+    /// A source that changes under the audit is noticed by it.
+    #[serde(flatten)]
+    pub pin: Pin,
 }
 
 impl ShardEntry {
@@ -48,6 +50,8 @@ impl Shards {
 
 #[cfg(test)]
 mod tests {
+    use lethe_common::blob::Digest;
+
     use super::*;
 
     #[test]
@@ -58,10 +62,24 @@ mod tests {
                 name: "0.tar".to_owned(),
                 path: "/data/0.tar".to_owned(),
                 size_bytes: 1,
-                digest: Digest::of(b""),
+                pin: Pin::Digest(Digest::of(b"")),
             };
             let shards = Shards { dataset: String::new(), shards: vec![entry; shards], total_bytes: 0 };
             assert_eq!(shards.reference_share(2_000), share);
         }
+    }
+
+    #[test]
+    fn a_pin_is_one_field_and_listings_of_before_are_read() {
+        let digest = Digest::of(b"");
+        let old = format!(r#"{{"id":0,"name":"0.tar","path":"/0.tar","size_bytes":1,"digest":{}}}"#, json(&digest));
+        let entry: ShardEntry = serde_json::from_str(&old).expect("is a listing's");
+        assert_eq!((&entry.pin, json(&entry)), (&Pin::Digest(digest), old));
+        let etag = ShardEntry { pin: Pin::Etag("\"1\"".to_owned()), ..entry };
+        assert!(json(&etag).ends_with(r#""etag":"\"1\""}"#), "{}", json(&etag));
+    }
+
+    fn json<T: Serialize>(value: &T) -> String {
+        serde_json::to_string(value).expect("is JSON")
     }
 }

@@ -10,5 +10,8 @@ mod demo;
 mod drill;
 mod faults;
 mod follower;
+mod formats;
+
 mod refused;
 mod results;
+mod stores;

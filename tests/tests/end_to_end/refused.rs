@@ -51,7 +51,7 @@ const CASES: [Case; 9] = [
             set(spec, "data", "shards", vec!["empty.tar"]);
         },
         code: FAILED,
-        says: &["no shard has a readable pair", "expected WebDataset tars"],
+        says: &["no shard has a readable pair", "expected shards with an image"],
     },
     Case {
         name: "a missing checkpoint",

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
-use lethe_common::blob::Digest;
 use lethe_data::{Decoded, JpegScale, Limits, Target, decode, open_shard, resize, unpack};
 use lethe_evidence::artifacts::ShardEntry;
 use lethe_model::loss::{normalize, similarity};
 use lethe_model::tch::{self, Tensor};
 use lethe_model::{Clip, ModelConfig};
+use lethe_source::{Pinned, Source};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use nix::time::{ClockId, clock_gettime};
@@ -99,10 +99,11 @@ type Look = fn(&Clip, &[Decoded], &mut Pass) -> anyhow::Result<Tensor>;
 
 fn pass(clip: &Clip, shards: &[PathBuf], batch: usize, look: Look) -> anyhow::Result<Pass> {
     let target = Target::exact(u32::try_from(clip.config().vision.image_size)?);
-    let entries = (0..).zip(shards).map(|(id, path)| entry(id, path)).collect::<anyhow::Result<Vec<_>>>()?;
+    let source = Source::files();
+    let entries = (0..).zip(shards).map(|(id, path)| entry(&source, id, path)).collect::<anyhow::Result<Vec<_>>>()?;
     let (mut pass, began, spent_s) = (Pass::default(), Instant::now(), process_s()?);
     for entry in &entries {
-        let mut batches = Batches::of(shard::decoded(entry, target, |_| true)?, batch);
+        let mut batches = Batches::of(shard::decoded((&source, entry), target, |_| true)?, batch);
         for pairs in batches.by_ref() {
             let values = look(clip, &pairs, &mut pass)?;
             pass.similarities.extend(Vec::<f32>::try_from(values)?);
@@ -116,12 +117,10 @@ fn pass(clip: &Clip, shards: &[PathBuf], batch: usize, look: Look) -> anyhow::Re
     Ok(pass)
 }
 
-fn entry(id: u32, path: &Path) -> anyhow::Result<ShardEntry> {
-    let shown = || path.display().to_string();
-    let file = std::fs::File::open(path).with_context(shown)?;
-    let size_bytes = file.metadata()?.len();
-    let digest = Digest::of_reader(file).with_context(shown)?;
-    Ok(ShardEntry { id, name: shown(), path: shown(), digest, size_bytes })
+fn entry(source: &Source, id: u32, path: &Path) -> anyhow::Result<ShardEntry> {
+    let shown = path.display().to_string();
+    let Pinned { pin, size_bytes } = source.pin(&shown)?;
+    Ok(ShardEntry { id, name: shown.clone(), path: shown, size_bytes, pin })
 }
 
 fn embed(clip: &Clip, pairs: &[Decoded], pass: &mut Pass) -> anyhow::Result<Tensor> {

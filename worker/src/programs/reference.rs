@@ -58,7 +58,7 @@ fn smallest_hashes(
     wanted: usize,
 ) -> Result<Vec<Sample>, Fault> {
     let mut heap: BinaryHeap<Drawn> = BinaryHeap::with_capacity(wanted + 1);
-    let mut samples = shard::open(entry)?;
+    let mut samples = shard::open(&shard::source(&ctx.spec)?, entry)?;
     for (order, sample) in samples.by_ref().flatten().enumerate() {
         let hash = key_hash(ctx.spec.audit.seed, &shards.dataset, entry.name(), &sample.key);
         heap.push(Drawn { hash, order, sample });
@@ -164,7 +164,7 @@ impl Bank {
         }
         if bank.columns.iter().all(Vec::is_empty) {
             return Err(Fault::fatal(
-                "no shard has a readable pair; expected WebDataset tars with an image and a caption a sample",
+                "no shard has a readable pair; expected shards with an image and a caption a sample",
             ));
         }
         Ok(bank)

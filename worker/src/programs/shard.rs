@@ -3,17 +3,13 @@
 //!
 //! It must never let a broken sample stop a shard; a shard that changed since the plan is another matter.
 
-use std::fs::File;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use lethe_common::blob::Digest;
 use lethe_common::fault::Fault;
 use lethe_common::spec::{Jpeg, Spec};
-use lethe_data::{
-    DataError, Decoded, Ending, JpegScale, Limits, Prefetch, Sample, Shard, Target, decode_shard, open_shard,
-};
+use lethe_data::{DataError, Decoded, Ending, JpegScale, Limits, Prefetch, Sample, Shard, Target, decode_shard};
 use lethe_evidence::artifacts::{BadSample, BadSamples, SampleCounts, ShardEntry};
+use lethe_source::{Pinned, Source};
 
 use super::fault::fatal;
 use super::{checkpoint, inputs};
@@ -26,16 +22,15 @@ const AHEAD: usize = 512;
 type Read = Result<Sample, lethe_data::BadSample>;
 
 /// Opens a shard whose bytes are still those that the plan pinned.
-pub fn open(entry: &ShardEntry) -> Result<Shard, Fault> {
-    let path = Path::new(&entry.path);
-    let found = digest(path).map_err(|e| Fault::retryable(format!("cannot read shard {}: {e}", entry.path)))?;
-    if found != entry.digest {
-        return Err(Fault::bad_shard(format!(
-            "shard {} changed since the audit was planned: its digest was {:?} and is {found:?}; submit a new audit",
-            entry.path, entry.digest
-        )));
-    }
-    open_shard(path, Limits::default()).map_err(unusable)
+pub fn open(source: &Source, entry: &ShardEntry) -> Result<Shard, Fault> {
+    let pinned = Pinned { pin: entry.pin.clone(), size_bytes: entry.size_bytes };
+    let origin = source.open(&entry.path, &pinned).map_err(|e| e.fault())?;
+    Shard::open(origin, Limits::default()).map_err(unusable)
+}
+
+/// What the audit may read from.
+pub fn source(spec: &Spec) -> Result<Source, Fault> {
+    Source::of(&spec.data).map_err(|e| e.fault())
 }
 
 fn unusable(error: DataError) -> Fault {
@@ -43,22 +38,13 @@ fn unusable(error: DataError) -> Fault {
     match error {
         DataError::Layout { .. } | DataError::Unknown { .. } => Fault::bad_shard(message),
         DataError::Open { .. } | DataError::Broken { .. } => Fault::retryable(message),
-        DataError::Pattern { .. }
-        | DataError::Missing { .. }
-        | DataError::NoShards
-        | DataError::Image { .. }
-        | DataError::Unwritable { .. }
-        | DataError::Write(_) => Fault::fatal(message),
+        DataError::Image { .. } | DataError::Unwritable { .. } | DataError::Write(_) => Fault::fatal(message),
     }
 }
 
 /// What was made of a shard whose bytes stopped coming is of no use: it is read again.
 pub fn whole(ending: &Ending) -> Result<(), Fault> {
     ending.whole().map_err(|reason| Fault::retryable(format!("reading the shard broke off: {reason}")))
-}
-
-fn digest(path: &Path) -> std::io::Result<Digest> {
-    Digest::of_reader(File::open(path)?)
 }
 
 /// The decoded pairs of a shard, `batch` at a time, in the shard's order.
@@ -73,12 +59,12 @@ pub struct Batches {
 
 /// The samples that `keep` wants, decoded ahead of whoever takes them; the others are read over.
 pub fn decoded(
-    entry: &ShardEntry,
+    (source, entry): (&Source, &ShardEntry),
     target: Target,
     keep: impl Fn(&Sample) -> bool + Send + 'static,
 ) -> Result<Prefetch, Fault> {
     let wanted = move |read: &Read| read.as_ref().map_or(true, &keep);
-    let shard = open(entry)?;
+    let shard = open(source, entry)?;
     let ending = shard.ending();
     let decoders = threads::decoders().map_err(fatal)?;
     Ok(decode_shard(shard.filter(wanted), target, decoders, (AHEAD / decoders).max(1)).with_ending(ending))
@@ -87,7 +73,7 @@ pub fn decoded(
 /// The whole shard of a task that is about to run, decoded to the model's side.
 pub fn open_own(ctx: &TaskContext<'_>) -> Result<Prefetch, Fault> {
     let (_, entry) = inputs::shard_entry(ctx, ctx.task.shard)?;
-    decoded(&entry, target(&ctx.spec)?, |_| true)
+    decoded((&source(&ctx.spec)?, &entry), target(&ctx.spec)?, |_| true)
 }
 
 /// What the audit's pictures become.
@@ -144,22 +130,51 @@ impl Iterator for Batches {
 #[cfg(test)]
 mod tests {
     use lethe_common::fault::FaultKind;
+    use lethe_data::ShardWriter;
 
     use super::*;
+    use crate::task::plain_spec;
+
+    fn entry(folder: &std::path::Path, name: &str, bytes: &[u8]) -> ShardEntry {
+        let path = folder.join(name).to_str().expect("is text").to_owned();
+        std::fs::write(&path, bytes).expect("is ours");
+        let Pinned { pin, size_bytes } = source(&plain_spec(1)).expect("needs no store").pin(&path).expect("reads");
+        ShardEntry { id: 0, name: name.to_owned(), path, size_bytes, pin }
+    }
+
+    fn opened(entry: &ShardEntry) -> Result<Shard, Fault> {
+        open(&source(&plain_spec(1))?, entry)
+    }
 
     #[test]
     fn a_shard_that_changed_since_the_plan_is_at_fault_itself() {
         let folder = tempfile::tempdir().expect("makes a folder");
-        let path = folder.path().join("0.tar");
-        std::fs::write(&path, "as planned").expect("is ours");
-        let digest = digest(&path).expect("reads");
-        let path_text = path.to_str().expect("is text").to_owned();
-        let entry = ShardEntry { id: 0, name: "0.tar".to_owned(), path: path_text, digest, size_bytes: 10 };
-        std::fs::write(&path, "replaced").expect("is ours");
-        let changed = open(&entry).err().expect("is refused");
+        let entry = entry(folder.path(), "0.tar", b"as planned");
+        std::fs::write(&entry.path, "replaced").expect("is ours");
+        let changed = opened(&entry).err().expect("is refused");
         assert_eq!(changed.kind, FaultKind::BadShard, "{changed}");
         assert!(changed.message.contains("0.tar changed since the audit was planned"), "{changed}");
-        std::fs::remove_file(&path).expect("is ours");
-        assert_eq!(open(&entry).err().expect("is gone").kind, FaultKind::Retryable);
+        std::fs::remove_file(&entry.path).expect("is ours");
+        assert_eq!(opened(&entry).err().expect("is gone").kind, FaultKind::Retryable);
+    }
+
+    #[test]
+    fn a_shard_that_is_of_no_use_is_at_fault_and_one_that_breaks_off_is_not() {
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let other = entry(folder.path(), "0.csv", b"picture,label\n1,2\n");
+        let refused = opened(&other).err().expect("has other columns");
+        assert!(refused.kind == FaultKind::BadShard && refused.message.contains("picture, label"), "{refused}");
+        let mut writer = ShardWriter::new(Vec::new());
+        writer.append("0", &[7; 5 << 20], "jpg", "a caption").expect("writes");
+        let whole = entry(folder.path(), "1.tar", &writer.finish().expect("ends"));
+        let shard = opened(&whole).expect("opens");
+        let ending = shard.ending();
+        // Cut while it is read: what was made of it must not count.
+        let file = std::fs::File::options().write(true).open(&whole.path).expect("is ours");
+        file.set_len(3 << 20).expect("is cut");
+        let mut batches = Batches::of(decode_shard(shard, Target::exact(8), 1, 1).with_ending(ending), 2);
+        assert_eq!(batches.by_ref().count(), 0);
+        let broken = batches.whole().expect_err("broke off");
+        assert!(broken.kind == FaultKind::Retryable && broken.message.contains("bytes ended"), "{broken}");
     }
 }

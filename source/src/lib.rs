@@ -1,0 +1,23 @@
+//! Where shards lie: files here, and objects in S3, Google, Azure and https stores; listed, pinned, and read as bytes.
+//!
+//! It must never know a format, hold more of an object than a few chunks, speak to an address that the spec does not name,
+//! or show a secret. Its calls block: they are for threads that may wait.
+
+mod credentials;
+mod error;
+mod glob;
+mod http;
+mod list;
+mod local;
+mod objects;
+mod pin;
+mod place;
+mod remote;
+mod runtime;
+mod source;
+mod stream;
+mod tries;
+
+pub use error::SourceError;
+pub use pin::Pinned;
+pub use source::Source;
