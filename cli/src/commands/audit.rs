@@ -66,6 +66,7 @@ fn refuse_slow(spec: &Spec, devices: Devices) -> anyhow::Result<()> {
 
 /// Whether everything that the spec names is there, since a cluster takes seconds to find out.
 fn find_inputs(spec: &Spec) -> anyhow::Result<()> {
+    preflight::check_shards(spec)?;
     let model = &spec.model;
     let named = [
         ("config", Some(&model.config)),

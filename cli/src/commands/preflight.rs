@@ -14,7 +14,6 @@ use crate::exit::bad_input;
 /// # Errors
 /// Bad input: a file that is missing, a config of another kind, a checkpoint that does not fit it.
 pub fn check(spec: &Spec) -> anyhow::Result<()> {
-    check_shards(spec).map_err(|e| bad_input(e.to_string()))?;
     let path = &spec.model.config;
     let text = String::from_utf8(read(path)?).map_err(|_| refuse(path, "it is not UTF-8; expected JSON"))?;
     let checkpoints = [spec.model.checkpoint.as_deref(), spec.model.trusted.as_deref()];
@@ -30,13 +29,16 @@ pub fn check(spec: &Spec) -> anyhow::Result<()> {
 }
 
 /// Whether the shards are there; of stores, whether they let us in and the first shard is there.
-fn check_shards(spec: &Spec) -> Result<(), SourceError> {
-    let source = Source::of(&spec.data)?;
-    let shards = source.expand(&spec.data.shards)?;
-    match shards.iter().find(|path| path.contains("://")) {
-        Some(url) => source.pin(url).map(drop),
-        None => Ok(()),
-    }
+///
+/// # Errors
+/// Bad input: a pattern, a shard, or credentials that are not there.
+pub fn check_shards(spec: &Spec) -> anyhow::Result<()> {
+    let found = || {
+        let source = Source::of(&spec.data)?;
+        let shards = source.expand(&spec.data.shards)?;
+        shards.iter().find(|path| path.contains("://")).map_or(Ok(()), |url| source.pin(url).map(drop))
+    };
+    found().map_err(|e: SourceError| bad_input(e.to_string()))
 }
 
 /// Reads the files that an index names: they lie beside it.
