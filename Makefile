@@ -5,7 +5,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos build env lint reference reference-full gpu-check
+.PHONY: help demo test chaos fuzz build env lint reference reference-full gpu-check
 
 ATTACK ?= badnet
 SEED ?= 1
@@ -34,6 +34,9 @@ test: lint build ## formatter, linter, every test; what CI runs
 chaos: build ## every chaos scenario, as root for all of them: CHAOS_RUNS=20 repeats them and prints a table
 	@$(USE_LIBTORCH); ETCD=$$(scripts/etcd.sh); FAKETIME_LIBRARY=$$(scripts/faketime.sh); export ETCD FAKETIME_LIBRARY; \
 	scripts/chaos.sh
+
+fuzz: ## every fuzz target for FUZZ_SECONDS (15): shards of each format, captions, checkpoint headers
+	@$(USE_LIBTORCH); scripts/fuzz.sh
 
 lint: ## formatter and clippy, warnings as errors
 	@scripts/prerequisites.sh
