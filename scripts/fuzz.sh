@@ -32,7 +32,7 @@ for target in $targets; do
     mkdir -p "fuzz/corpus/$target" "fuzz/artifacts/$target"
     log=$(mktemp)
     if ! cargo fuzz run --fuzz-dir fuzz --sanitizer none "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
-        -max_total_time="$seconds" -timeout=20 -rss_limit_mb=1500 -max_len=65536 -print_final_stats=1 >"$log" 2>&1; then
+        -max_total_time="$seconds" -timeout=60 -rss_limit_mb=1500 -max_len=65536 -print_final_stats=1 >"$log" 2>&1; then
         tail -60 "$log" >&2
         fail "fuzz target $target broke; its input is in fuzz/artifacts/$target (cargo fuzz run --sanitizer none $target FILE repeats it)"
     fi

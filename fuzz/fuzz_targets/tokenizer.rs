@@ -12,7 +12,6 @@ const END: i64 = 49_407;
 libfuzzer_sys::fuzz_target!(|text: &str| {
     let ids = TOKENIZER.encode(text, LENGTH);
     assert_eq!((ids.len(), ids[0]), (LENGTH, START));
-    let end = ids.iter().position(|id| *id == END).expect("a caption ends");
-    assert!(ids[1..end].iter().all(|id| (0..START).contains(id)), "{ids:?}");
-    assert!(ids[end + 1..].iter().all(|id| *id == 0), "{ids:?}");
+    // A caption may spell the special tokens, as in open_clip.
+    assert!(ids.contains(&END) && ids.iter().all(|id| (0..=END).contains(id)), "{ids:?}");
 });
