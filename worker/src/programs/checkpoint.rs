@@ -48,9 +48,9 @@ pub fn trusted(ctx: &TaskContext<'_>) -> Result<Option<Rc<Clip>>, Fault> {
 }
 
 /// A checkpoint that an earlier gang left.
-pub fn of_phase(ctx: &TaskContext<'_>, phase: &'static str, name: &str) -> Result<Rc<Clip>, Fault> {
+pub fn of_phase(ctx: &TaskContext<'_>, phase: &str, name: &'static str) -> Result<Rc<Clip>, Fault> {
     let load = || Clip::load(&config(&ctx.spec)?, &inputs::only(ctx, phase, name)?).map_err(model_fault);
-    ctx.kept.get(phase, || placed(ctx, load()?))
+    ctx.kept.get(name, || placed(ctx, load()?))
 }
 
 /// First weights, drawn from the audit's seed.
