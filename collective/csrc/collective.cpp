@@ -2,6 +2,8 @@
 #include "collective.h"
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <gloo/context.h>
 #include <gloo/transport/tcp/pair.h>
@@ -36,6 +38,20 @@ void close_all(const Contexts& contexts, int world_size) {
   }
 }
 
+// Several operations as one. All parts are waited for in order; the first that fails is its failure.
+class All final : public c10d::Work {
+ public:
+  explicit All(std::vector<c10::intrusive_ptr<c10d::Work>> parts) : parts_(std::move(parts)) {}
+
+  bool wait(milliseconds timeout) override {
+    for (const auto& part : parts_) part->wait(timeout);
+    return true;
+  }
+
+ private:
+  std::vector<c10::intrusive_ptr<c10d::Work>> parts_;
+};
+
 // c10d's Gloo with the abort that it lacks. Gloo tells a lost peer to the operations that wait for that peer; with
 // several in flight, one of a survivor's was seen to wait on for the group's whole time-out while the others had failed.
 // So the first that fails ends all, whichever the caller waits for.
@@ -54,6 +70,29 @@ class Gloo final : public c10d::ProcessGroupGloo {
     });
     return work;
   }
+
+  // From every rank to every other, the bytes of c10d's ring. Its own gathers into a buffer that it frees before it
+  // takes back what it told Gloo to receive: after a lost peer, another's bytes were written to freed memory. Here
+  // each part holds its tensor for longer than Gloo's claim on it.
+  c10::intrusive_ptr<c10d::Work> allgather(std::vector<std::vector<at::Tensor>>& outputs,
+                                           std::vector<at::Tensor>& inputs, const c10d::AllgatherOptions&) override {
+    const int rank = getRank(), world_size = getSize();
+    outputs[0][rank].copy_(inputs[0]);
+    std::vector<c10::intrusive_ptr<c10d::Work>> parts;
+    if (inputs[0].numel() > 0) {
+      for (int away = 1; away < world_size; away++) {
+        const int next = (rank + away) % world_size, previous = (rank + world_size - away) % world_size;
+        std::vector<at::Tensor> received{outputs[0][previous]};
+        parts.push_back(recv(received, previous, kGatherTag));
+        parts.push_back(send(inputs, next, kGatherTag));
+      }
+    }
+    return c10::make_intrusive<All>(std::move(parts));
+  }
+
+ private:
+  // Of no other call: collectives mark their tags, and nothing else here sends to one rank.
+  static constexpr int kGatherTag = 0;
 };
 
 // A failure is the group's end: what is in flight fails with it. The Work is dropped before the group can be:
