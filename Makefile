@@ -23,12 +23,13 @@ demo: build ## plant a backdoor, train the victim, audit it: ATTACK=badnet|blend
 	@DATA=$$(scripts/fashion_mnist.sh); \
 	$(BINARIES)/lethe demo --attack $(ATTACK) --seed $(SEED) --data "$$DATA" --out $(OUT)
 
-test: lint build ## formatter, linter, every test; what CI runs
+test: lint build ## formatter, linter, every test, every fuzz target for 5 s; what CI runs
 	@$(USE_LIBTORCH); FASHION_MNIST=$$(scripts/fashion_mnist.sh); export FASHION_MNIST; \
 	ETCD=$$(scripts/etcd.sh); export ETCD; \
 	if cargo nextest --version >/dev/null 2>&1; \
 	then cargo nextest run --workspace --locked --no-fail-fast --final-status-level skip; \
 	else cargo test --workspace --locked --no-fail-fast; fi
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-5} $(MAKE) --no-print-directory fuzz
 	@scripts/skipped.sh
 
 chaos: build ## every chaos scenario, as root for all of them: CHAOS_RUNS=20 repeats them and prints a table

@@ -27,6 +27,7 @@ LIBTORCH=${LIBTORCH:-$(scripts/libtorch.sh)}
 export LIBTORCH PATH="$tool/bin:$PATH"
 
 targets=${FUZZ_ONLY:-$(cargo fuzz list --fuzz-dir fuzz)}
+say "building the fuzz targets with counters (minutes the first time)"
 cargo fuzz build --fuzz-dir fuzz --sanitizer none >&2
 for target in $targets; do
     mkdir -p "fuzz/corpus/$target" "fuzz/artifacts/$target"

@@ -5,7 +5,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 
 use crate::ending::Ending;
 use crate::keys;
@@ -60,6 +60,7 @@ impl ParquetReader {
         let metadata =
             guarded(|| ParquetMetaDataReader::decode_metadata(&footer).map_err(|e| format!("its footer: {e}")))?;
         let columns = Columns::of(metadata.file_metadata().schema_descr())?;
+        check_rows(&metadata, origin.size_bytes())?;
         Ok(Self { origin, limits, ending, metadata, columns, next_group: 0, rows: None, row: 0 })
     }
 
@@ -181,6 +182,16 @@ fn footer(origin: &dyn Origin, ending: &Ending) -> Result<bytes::Bytes, String> 
         ));
     }
     range(size - TAIL_BYTES - length, length)
+}
+
+/// Refuses a file that stands for more than it holds: by a dictionary and runs, a few bytes can be millions of samples.
+fn check_rows(metadata: &ParquetMetaData, bytes: u64) -> Result<(), String> {
+    let rows = |group: &RowGroupMetaData| u64::try_from(group.num_rows()).unwrap_or(0);
+    let rows = metadata.row_groups().iter().map(rows).fold(0, u64::saturating_add);
+    if rows > bytes {
+        return Err(format!("its footer counts {rows} rows in {bytes} bytes; a sample takes more than a byte"));
+    }
+    Ok(())
 }
 
 /// A bug of the Parquet crate must cost rows and not the shard.

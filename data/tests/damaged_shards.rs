@@ -404,16 +404,21 @@ fn bombs() {
     assert!(found.good == 1 && found.says("209715200 bytes; the limit is 67108864"), "{found:?}");
     assert!(found.most_bytes < PAGES_BYTES, "{} MiB", found.most_bytes >> 20);
 
-    // One picture many times, without keys.
+    let many_times = |picture: &[u8], rows: usize| {
+        let image = arrow_array::DictionaryArray::<arrow_array::types::Int32Type>::new(
+            arrow_array::Int32Array::from(vec![0; rows]),
+            Arc::new(arrow_array::BinaryArray::from_iter_values([picture])),
+        );
+        let captions = arrow_array::StringArray::from_iter_values(std::iter::repeat_n("the same", rows));
+        columns(&[("jpg", Arc::new(image)), ("caption", Arc::new(captions))], rows)
+    };
     let rows = 1_000;
-    let big = vec![7_u8; 512 << 10];
-    let image = arrow_array::DictionaryArray::<arrow_array::types::Int32Type>::new(
-        arrow_array::Int32Array::from(vec![0; rows]),
-        Arc::new(arrow_array::BinaryArray::from_iter_values([&big])),
-    );
-    let captions = arrow_array::StringArray::from_iter_values(std::iter::repeat_n("the same", rows));
-    let file = columns(&[("jpg", Arc::new(image)), ("caption", Arc::new(captions))], rows);
-    let found = told("0.parquet", &file);
+    let found = told("0.parquet", &many_times(&vec![7_u8; 512 << 10], rows));
     assert_eq!(found.good, rows);
     assert!(found.most_bytes < LIMIT_BYTES, "{} MiB", found.most_bytes >> 20);
+
+    let file = many_times(b"small", 100_000);
+    assert!(file.len() < 10_000, "{} bytes", file.len());
+    let found = told("0.parquet", &file);
+    assert!(found.good == 0 && found.says("its footer counts 100000 rows in"), "{found:?}");
 }

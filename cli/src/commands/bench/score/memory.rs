@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::super::collective::executors;
+use super::super::figures::spread;
 use super::super::proc::{cpu_seconds, peak_bytes};
 use super::model;
 use crate::arguments::Devices;
@@ -33,6 +34,8 @@ const REFERENCE: u32 = 256;
 const TIMES: u32 = 100;
 /// Of the large run; each is a link to one file, so that the disk need not hold them all.
 const SHARDS: u32 = 10;
+/// Before the large run, and as many after it.
+const SMALL_RUNS: u32 = 3;
 const WORDS_A_CAPTION: u32 = 8;
 const VOCABULARY: f64 = 100_000.0;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -53,25 +56,43 @@ pub struct Run {
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Memory {
-    pub few: Run,
+    /// Half of them before the large run and half after it, so that a machine that changes its pace shows.
+    pub few: Vec<Run>,
     pub many: Run,
 }
 
 impl Memory {
     /// The peak of many samples over that of few.
-    pub fn growth(&self) -> f64 {
-        self.many.peak_bytes as f64 / self.few.peak_bytes as f64
+    pub fn growth(&self) -> Option<[f64; 3]> {
+        self.over_few(|run| run.peak_bytes as f64)
+    }
+
+    /// The cost of a sample among many over that among few.
+    pub fn cost_growth(&self) -> Option<[f64; 3]> {
+        self.over_few(|run| run.cpu_us_a_sample)
+    }
+
+    fn over_few(&self, of: impl Fn(&Run) -> f64) -> Option<[f64; 3]> {
+        spread(self.few.iter().map(|few| of(&self.many) / of(few)))
     }
 }
 
-/// Scores `samples`, and a hundredth of them.
+/// Scores `samples`, and before and after it a hundredth of them several times.
 pub async fn measure(samples: u32) -> anyhow::Result<Memory> {
     let (few, a_shard) = (samples / TIMES, samples / SHARDS);
     ensure!(few > 0, "--memory-samples {samples} is less than {TIMES}");
-    eprintln!("memory: {few} samples in one shard");
-    let few = run(few, 1).await?;
+    let mut small = Vec::new();
+    eprintln!("memory: {SMALL_RUNS} times {few} samples in one shard");
+    for _ in 0..SMALL_RUNS {
+        small.push(run(few, 1).await?);
+    }
     eprintln!("memory: {samples} samples in {SHARDS} shards of {a_shard}");
-    Ok(Memory { few, many: run(a_shard, SHARDS).await? })
+    let many = run(a_shard, SHARDS).await?;
+    eprintln!("memory: {SMALL_RUNS} times {few} samples in one shard");
+    for _ in 0..SMALL_RUNS {
+        small.push(run(few, 1).await?);
+    }
+    Ok(Memory { few: small, many })
 }
 
 async fn run(samples: u32, shards: u32) -> anyhow::Result<Run> {
@@ -189,7 +210,10 @@ mod tests {
 
     #[test]
     fn growth_is_many_over_few() {
-        let run = |peak_bytes: u64| Run { samples: 1, shards: 1, peak_bytes, cpu_us_a_sample: 1.0 };
-        assert_eq!(Memory { few: run(200), many: run(220) }.growth(), 1.1);
+        let run =
+            |peak_bytes: u64| Run { samples: 1, shards: 1, peak_bytes, cpu_us_a_sample: 1000.0 / peak_bytes as f64 };
+        let memory = Memory { few: vec![run(200), run(110), run(220)], many: run(220) };
+        assert_eq!(memory.growth(), Some([1.1, 1.0, 2.0]));
+        assert_eq!(memory.cost_growth().map(|[_, least, most]| [least, most]), Some([0.5, 1.0]));
     }
 }

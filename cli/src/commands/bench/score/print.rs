@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use super::super::figures::{self, median, setting};
 use super::Results;
 use super::embed::Round;
+use super::memory::Memory;
 
-const DEFINITIONS: [(&str, &str); 8] = [
+const DEFINITIONS: [(&str, &str); 9] = [
     (
         "ratio_to_open_clip",
         "ViT-B/32: samples a second of processor time, over open_clip's with webdataset on the same shards",
@@ -25,6 +26,10 @@ const DEFINITIONS: [(&str, &str); 8] = [
     ("ratio_resize_to_pillow", "the same of resizing and cropping alone"),
     ("ratio_dao", "processor time of PyTorch's chunked DAO (matmul and topk) of the same embeddings, over that here"),
     ("memory_growth", "peak memory of the executor that scores all samples, over that of one that scores a hundredth"),
+    (
+        "cost_growth",
+        "processor time a sample of the executor that scores all samples, over that of one that scores a hundredth",
+    ),
 ];
 
 fn spread<T>(rounds: &[T], of: impl Fn(&T) -> Option<f64>) -> Option<[f64; 3]> {
@@ -40,7 +45,8 @@ fn ratios(results: &Results) -> BTreeMap<&'static str, Option<[f64; 3]>> {
         ("ratio_reduced", spread(&results.pictures, |round| round.ratio_reduced())),
         ("ratio_resize_to_pillow", spread(&results.pictures, |round| round.ratio_resize())),
         ("ratio_dao", results.dao.as_ref().and_then(super::density::Dao::ratio)),
-        ("memory_growth", results.memory.as_ref().map(|memory| [memory.growth(); 3])),
+        ("memory_growth", results.memory.as_ref().and_then(Memory::growth)),
+        ("cost_growth", results.memory.as_ref().and_then(Memory::cost_growth)),
     ]
     .into()
 }
@@ -94,7 +100,7 @@ pub fn text(results: &Results) -> String {
             effect.rank_correlation
         )
     }));
-    let runs = results.memory.iter().flat_map(|memory| [&memory.few, &memory.many]);
+    let runs = results.memory.iter().flat_map(|memory| memory.few.iter().chain([&memory.many]));
     lines.extend(runs.map(|run| {
         let (samples, peak_mb, us) = (run.samples, run.peak_bytes as f64 / 1e6, run.cpu_us_a_sample);
         format!("{samples} samples: {peak_mb:.0} MB at most, {us:.0} us of processor time each")
