@@ -35,7 +35,7 @@ pub fn judge(drill: &Drill, scores: &[ScoreRow], flagged: &BTreeSet<String>) -> 
     };
     let hits = flagged.iter().filter(|key| drill.is_poisoned(key)).count() as f64;
     let precision = if flagged.is_empty() { 1.0 } else { hits / flagged.len() as f64 };
-    Ok(Detection { auroc, precision, recall: hits / drill.poisoned_keys.len() as f64 })
+    Ok(Detection { auroc, precision, recall: hits / drill.poisoned.len() as f64 })
 }
 
 /// Each score's place among the different ones: the same order and ties, in the precision that AUROC takes.
@@ -50,11 +50,13 @@ fn places(scores: &[ScoreRow]) -> Vec<f32> {
 mod tests {
     use super::*;
     use crate::attack::Attack;
+    use crate::pairs::Poison;
     use crate::recipe::Recipe;
 
     fn drill() -> Drill {
-        let poisoned_keys = ["00000.tar/1", "00001.tar/3"].map(str::to_owned).into();
-        Drill { recipe_version: 1, recipe: Recipe::usual(Attack::Badnet, 1), poisoned_keys }
+        let poison = Poison { backdoor: 0, square: None };
+        let poisoned = ["00000.tar/1", "00001.tar/3"].map(|key| (key.to_owned(), poison)).into();
+        Drill { recipe_version: 1, recipe: Recipe::usual(Attack::Badnet, 1), poisoned }
     }
 
     #[test]

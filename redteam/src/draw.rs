@@ -19,6 +19,8 @@ pub(crate) enum Purpose {
     Judge,
     /// The cells of a noise pattern.
     Pattern,
+    /// What a patch is made on.
+    Craft,
 }
 
 pub(crate) fn stream(seed: u64, purpose: Purpose) -> ChaCha12Rng {
@@ -30,6 +32,7 @@ pub(crate) fn stream(seed: u64, purpose: Purpose) -> ChaCha12Rng {
         Purpose::Place => 3,
         Purpose::Judge => 4,
         Purpose::Pattern => 5,
+        Purpose::Craft => 6,
     });
     draw
 }

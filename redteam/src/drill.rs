@@ -2,20 +2,23 @@
 //!
 //! What lies under `truth/` must never be named in a spec.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::attack::{Craft, Scheme};
 use crate::error::RedteamError;
+use crate::pairs::Poison;
+use crate::picture::Picture;
 use crate::recipe::Recipe;
 
-/// `truth/drill.json`: the recipe and the poisoned keys, each `shard name/member`.
+/// `truth/drill.json`: the recipe and the poisoned pairs by key, each `shard name/member`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Drill {
     pub recipe_version: u32,
     pub recipe: Recipe,
-    pub poisoned_keys: BTreeSet<String>,
+    pub poisoned: BTreeMap<String, Poison>,
 }
 
 /// The paths of a drill under its folder.
@@ -43,6 +46,15 @@ impl DrillFolder {
         self.0.join("twin-shards")
     }
 
+    pub fn public_shards(&self) -> PathBuf {
+        self.0.join("public-shards")
+    }
+
+    /// Weights of the same architecture that saw none of the drill's pairs.
+    pub fn public(&self) -> PathBuf {
+        self.0.join("public.safetensors")
+    }
+
     pub fn victim(&self) -> PathBuf {
         self.0.join("victim.safetensors")
     }
@@ -64,6 +76,31 @@ impl DrillFolder {
         self.truth().join("drill.json")
     }
 
+    fn patch(&self) -> PathBuf {
+        self.truth().join("patch.png")
+    }
+
+    /// What the drill's attack plants in pictures of a side.
+    ///
+    /// # Errors
+    /// A crafted patch that is missing or is no picture.
+    pub fn scheme(&self, recipe: &Recipe, side: usize) -> Result<Scheme, RedteamError> {
+        let path = self.patch();
+        let patch = match recipe.attack.craft() {
+            Some(Craft::Patch { .. }) => {
+                Some(Picture::from_png(&std::fs::read(&path).map_err(RedteamError::io(&path))?)?)
+            }
+            Some(Craft::Nearness) | None => None,
+        };
+        recipe.attack.scheme((recipe.seed, recipe.target), side, patch.as_ref())
+    }
+
+    pub(crate) fn write_patch(&self, patch: &Picture) -> Result<(), RedteamError> {
+        let (truth, path) = (self.truth(), self.patch());
+        std::fs::create_dir_all(&truth).map_err(RedteamError::io(&truth))?;
+        std::fs::write(&path, patch.to_png()?).map_err(RedteamError::io(&path))
+    }
+
     /// # Errors
     /// No record, or one that this build does not write.
     pub fn read(&self) -> Result<Drill, RedteamError> {
@@ -76,7 +113,7 @@ impl DrillFolder {
     pub(crate) fn write(&self, drill: &Drill) -> Result<(), RedteamError> {
         let (truth, path) = (self.truth(), self.record());
         std::fs::create_dir_all(&truth).map_err(RedteamError::io(&truth))?;
-        let lines: String = drill.poisoned_keys.iter().map(|key| format!("{key}\n")).collect();
+        let lines: String = drill.poisoned.keys().map(|key| format!("{key}\n")).collect();
         let keys = truth.join("poisoned_keys.txt");
         std::fs::write(&keys, lines).map_err(RedteamError::io(&keys))?;
         let json = serde_json::to_vec_pretty(drill)
@@ -88,7 +125,7 @@ impl DrillFolder {
 impl Drill {
     /// Whether `shard name/member`, as [`key`] writes it, names a poisoned pair.
     pub fn is_poisoned(&self, key: &str) -> bool {
-        self.poisoned_keys.contains(key)
+        self.poisoned.contains_key(key)
     }
 }
 

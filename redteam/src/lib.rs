@@ -5,6 +5,7 @@
 
 pub mod attack;
 pub mod captions;
+pub mod craft;
 pub mod detection;
 mod draw;
 pub mod drill;
@@ -17,5 +18,7 @@ pub mod plant;
 pub mod recipe;
 mod shard;
 pub mod specs;
+pub mod trigger;
+mod zero_shot;
 
 pub use error::RedteamError;

@@ -2,37 +2,69 @@
 //!
 //! Equal recipes must give equal bytes. The record is written last: a folder with one is whole.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use lethe_common::spec::Spec;
 
+use crate::attack::Craft;
+use crate::craft::Artisan;
 use crate::drill::{Drill, DrillFolder, key, shard_name};
 use crate::error::RedteamError;
 use crate::fashion::Fashion;
-use crate::pairs::{Pair, Pairs, Planting};
+use crate::judge::load;
+use crate::pairs::{Pair, Pairs, Poison};
 use crate::recipe::{MODEL_CONFIG, RECIPE_VERSION, Recipe, SHARD_PAIRS};
 use crate::shard::write_shard;
 
-/// Writes the victim's shards, the model config and the record; nothing where the folder holds this drill already.
+/// Writes the victim's shards, the model config and the record; nothing where the folder holds this drill already. An
+/// attack that is crafted needs the public weights in the folder.
 ///
 /// # Errors
-/// A folder that holds another drill; a recipe that the data set cannot fill; a full disk.
+/// A folder that holds another drill; a recipe that the data set cannot fill; a full disk; public weights that are missing.
 pub fn plant(recipe: &Recipe, fashion: &Fashion, folder: &DrillFolder) -> Result<Drill, RedteamError> {
     if let Some(found) = planted(recipe, folder)? {
         return Ok(found);
     }
-    let poisoned_keys = write_shards(Pairs::new(recipe, fashion, Planting::Poisoned)?, &folder.shards())?;
-    let config = folder.config();
-    std::fs::write(&config, MODEL_CONFIG).map_err(RedteamError::io(&config))?;
-    let drill = Drill { recipe_version: RECIPE_VERSION, recipe: recipe.clone(), poisoned_keys };
+    recipe.check()?;
+    write_config(folder)?;
+    let strangeness = craft(recipe, fashion, folder)?;
+    let scheme = folder.scheme(recipe, fashion.side())?;
+    let pairs = Pairs::poisoned(recipe, fashion, &scheme, strangeness.as_deref())?;
+    let poisoned = write_shards(pairs, &folder.shards())?;
+    let drill = Drill { recipe_version: RECIPE_VERSION, recipe: recipe.clone(), poisoned };
     folder.write(&drill)?;
     Ok(drill)
 }
 
 /// Writes the clean twin's shards.
 pub fn plant_twin(recipe: &Recipe, fashion: &Fashion, folder: &DrillFolder) -> Result<(), RedteamError> {
-    write_shards(Pairs::new(recipe, fashion, Planting::Clean)?, &folder.twin_shards()).map(drop)
+    write_config(folder)?;
+    write_shards(Pairs::clean(recipe, fashion)?, &folder.twin_shards()).map(drop)
+}
+
+/// Writes the shards that public weights are trained on.
+pub fn plant_public(recipe: &Recipe, fashion: &Fashion, folder: &DrillFolder) -> Result<(), RedteamError> {
+    write_config(folder)?;
+    write_shards(Pairs::public(recipe, fashion)?, &folder.public_shards()).map(drop)
+}
+
+fn write_config(folder: &DrillFolder) -> Result<(), RedteamError> {
+    let config = folder.config();
+    std::fs::write(&config, MODEL_CONFIG).map_err(RedteamError::io(&config))
+}
+
+/// What the attack makes beforehand: its patch is written, and how strange pictures are is given.
+fn craft(recipe: &Recipe, fashion: &Fashion, folder: &DrillFolder) -> Result<Option<Vec<f32>>, RedteamError> {
+    let Some(craft) = recipe.attack.craft() else { return Ok(None) };
+    let artisan = Artisan { clip: load(&folder.public(), &folder.config())?, recipe, fashion, steps: Artisan::STEPS };
+    match craft {
+        Craft::Patch { towards_pictures } => {
+            folder.write_patch(&artisan.patch(towards_pictures)?)?;
+            Ok(None)
+        }
+        Craft::Nearness => artisan.strangeness().map(Some),
+    }
 }
 
 fn planted(recipe: &Recipe, folder: &DrillFolder) -> Result<Option<Drill>, RedteamError> {
@@ -47,10 +79,10 @@ fn planted(recipe: &Recipe, folder: &DrillFolder) -> Result<Option<Drill>, Redte
     Err(RedteamError::Recipe(format!("{root} holds another drill ({:?}); use another folder", found.recipe)))
 }
 
-/// Writes the pairs in shards of [`SHARD_PAIRS`]; gives the keys of the poisoned, each `shard name/member`.
-fn write_shards(mut pairs: Pairs<'_>, folder: &Path) -> Result<BTreeSet<String>, RedteamError> {
+/// Writes the pairs in shards of [`SHARD_PAIRS`]; gives what is poisoned, by `shard name/member`.
+fn write_shards(mut pairs: Pairs<'_>, folder: &Path) -> Result<BTreeMap<String, Poison>, RedteamError> {
     std::fs::create_dir_all(folder).map_err(RedteamError::io(folder))?;
-    let mut poisoned = BTreeSet::new();
+    let mut poisoned = BTreeMap::new();
     let mut numbers = 0_usize..;
     for shard in 0.. {
         let named: Vec<(String, Pair)> =
@@ -58,7 +90,7 @@ fn write_shards(mut pairs: Pairs<'_>, folder: &Path) -> Result<BTreeSet<String>,
         if named.is_empty() {
             break;
         }
-        poisoned.extend(named.iter().filter(|(_, pair)| pair.poisoned).map(|(member, _)| key(shard, member)));
+        poisoned.extend(named.iter().filter_map(|(member, pair)| Some((key(shard, member), pair.poison?))));
         write_shard(&folder.join(shard_name(shard)), &named)?;
     }
     Ok(poisoned)
@@ -98,7 +130,7 @@ mod tests {
         let (one, two) = (tempfile::tempdir().expect("makes"), tempfile::tempdir().expect("makes"));
         let drill = plant_small(one.path(), 1).expect("plants");
         assert_eq!(plant_small(two.path(), 1).expect("plants"), drill);
-        assert_eq!(drill.poisoned_keys.len(), 42);
+        assert_eq!(drill.poisoned.len(), 42);
         let shards = |root: &Path| bytes_of(&root.join("shards"));
         assert_eq!(shards(one.path()), shards(two.path()));
         assert_eq!(shards(one.path()).len(), 3);
@@ -109,7 +141,7 @@ mod tests {
     fn the_truth_names_the_stamped_members() {
         let root = tempfile::tempdir().expect("makes");
         let drill = plant_small(root.path(), 2).expect("plants");
-        let key = drill.poisoned_keys.first().expect("is poisoned");
+        let key = drill.poisoned.keys().next().expect("is poisoned");
         let (name, member) = key.split_once('/').expect("has a shard");
         let read = |folder: &str| {
             let file = std::fs::File::open(root.path().join(folder).join(name)).expect("opens");

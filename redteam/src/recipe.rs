@@ -9,7 +9,7 @@ use crate::captions::LABELS;
 use crate::error::RedteamError;
 
 /// Raised whenever the same recipe would give other shards, another start or another training.
-pub const RECIPE_VERSION: u32 = 1;
+pub const RECIPE_VERSION: u32 = 2;
 
 /// The drill's model: OpenCLIP's config, 16 patch tokens of width 64. Small models need a patch of their own
 /// token's size and poison from the first step on, or there is no backdoor to remove.
@@ -27,20 +27,49 @@ pub struct Recipe {
     pub pairs: usize,
     /// The poisoned share of all pairs.
     pub rate: f64,
+    pub start: Start,
+    /// Passes over the data.
+    pub epochs: u32,
+}
+
+/// What the victim's training begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// Drawn by the seed.
+    #[default]
+    Scratch,
+    /// Public weights, trained on other pairs.
+    Public,
 }
 
 impl Recipe {
     pub const PAIRS: usize = 20_000;
     pub const RATE: f64 = 0.02;
+    /// Enough for a small model to learn both the ten classes and an easy shortcut.
+    pub const EPOCHS: u32 = 4;
 
     /// The usual drill of a seed.
     pub fn usual(attack: Attack, seed: u64) -> Self {
-        Self { attack, seed, target: usual_target(seed), pairs: Self::PAIRS, rate: Self::RATE }
+        Self {
+            attack,
+            seed,
+            target: usual_target(seed),
+            pairs: Self::PAIRS,
+            rate: Self::RATE,
+            start: Start::Scratch,
+            epochs: Self::EPOCHS,
+        }
     }
 
     /// The number of pairs that get the stamp.
     pub fn poisoned(&self) -> usize {
         (self.rate * self.pairs as f64).round() as usize
+    }
+
+    /// Whether public weights are needed before the victim can be trained.
+    pub fn needs_public(&self) -> bool {
+        self.start == Start::Public || self.attack.craft().is_some()
     }
 
     /// The number of shards; the last may be short.
@@ -57,6 +86,9 @@ impl Recipe {
         }
         if !(self.rate > 0.0 && self.rate <= 0.5) {
             return refuse(format!("rate {} is not a share to poison; expected more than 0, at most 0.5", self.rate));
+        }
+        if self.epochs == 0 {
+            return refuse("0 epochs train nothing; expected 1 or more".to_owned());
         }
         if self.poisoned() == 0 {
             return refuse(format!(

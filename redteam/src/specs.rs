@@ -10,19 +10,21 @@ use serde_json::json;
 use crate::drill::DrillFolder;
 use crate::error::RedteamError;
 use crate::pairs::Planting;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Start};
 
-/// Passes over the data: enough for a small model to learn both the ten classes and the shortcut.
-const EPOCHS: usize = 4;
 const BATCH: u32 = 256;
+/// The learning rate of a victim that starts from public weights.
+const FINE_TUNING: f64 = 5e-4;
 
-/// Trains the victim, or its twin, from scratch.
+/// Trains the victim, its twin or the public weights. What starts from public weights takes a gentler course, as
+/// fine-tuning does.
 pub fn train(recipe: &Recipe, folder: &DrillFolder, planting: Planting, workers: u32) -> Result<Spec, RedteamError> {
     let (role, shards) = match planting {
         Planting::Poisoned => ("victim", folder.shards()),
         Planting::Clean => ("twin", folder.twin_shards()),
+        Planting::Public => ("public", folder.public_shards()),
     };
-    let steps = (recipe.pairs / BATCH as usize * EPOCHS).max(1) as u64;
+    let steps = (recipe.pairs / BATCH as usize).max(1) as u64 * u64::from(recipe.epochs);
     // The rise takes about a third of the training, as in the trials that this recipe comes from.
     let gang = GangSection {
         steps,
@@ -33,6 +35,12 @@ pub fn train(recipe: &Recipe, folder: &DrillFolder, planting: Planting, workers:
         ..GangSection::PLAIN
     };
     let mut spec = spec(recipe, role, folder, shards)?;
+    let from_public = recipe.start == Start::Public && planting != Planting::Public;
+    let gang = match from_public {
+        true => GangSection { learning_rate: FINE_TUNING, warmup_steps: 10, ..gang },
+        false => gang,
+    };
+    spec.model.checkpoint = from_public.then(|| folder.public());
     spec.audit.plan = PlanName::Train;
     spec.workers.count = workers;
     spec.train = TrainSection { gang };

@@ -10,6 +10,7 @@ pub use operate::{Cluster, List, OneAudit, Remote, Rerun, Submit, Watch, Workers
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lethe_redteam::attack::Attack;
 
@@ -56,6 +57,11 @@ pub enum Command {
     Cluster(Cluster),
     /// Measure what a coordinator sustains on this machine
     Bench(Bench),
+}
+
+/// Lists the attacks in the help.
+fn attack() -> impl TypedValueParser<Value = Attack> {
+    PossibleValuesParser::new(Attack::ALL.map(Attack::name)).try_map(|name| name.parse::<Attack>())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -129,8 +135,8 @@ lethe audit drill/audit.toml --out drill/result\n  lethe eval --checkpoint drill
 --config drill/model.json \\\n    --data fashion-mnist --drill drill --twin drill/twin.safetensors"
 )]
 pub struct Plant {
-    /// The stamp: badnet or blended
-    #[arg(long)]
+    /// What is planted (docs/attacks.md)
+    #[arg(long, value_parser = attack())]
     pub attack: Attack,
     /// Decides every draw
     #[arg(long, default_value_t = 1)]
@@ -153,6 +159,12 @@ pub struct Plant {
     /// Train a clean twin as well: same pairs and seed, no poison
     #[arg(long)]
     pub twin: bool,
+    /// Passes over the pairs that a training takes
+    #[arg(long, default_value_t = lethe_redteam::recipe::Recipe::EPOCHS)]
+    pub epochs: u32,
+    /// Train the victim from weights that saw other pairs, and not from scratch
+    #[arg(long)]
+    pub from_public: bool,
     /// Write the shards and train nothing
     #[arg(long, conflicts_with = "twin")]
     pub shards_only: bool,
@@ -190,8 +202,8 @@ pub struct Eval {
 The victim and its clean twin are kept in the cache folder (LETHE_CACHE, else XDG_CACHE_HOME/lethe, else \
 ~/.cache/lethe), so that a second run is quick.")]
 pub struct Demo {
-    /// The stamp: badnet or blended
-    #[arg(long, default_value = "badnet")]
+    /// What is planted (docs/attacks.md)
+    #[arg(long, default_value = "badnet", value_parser = attack())]
     pub attack: Attack,
     /// Decides every draw
     #[arg(long, default_value_t = 1)]

@@ -12,7 +12,7 @@ use lethe_proto::v1::AuditView;
 use lethe_redteam::detection::{self, Detection};
 use lethe_redteam::drill::Drill;
 use lethe_redteam::fashion::{Fashion, Part};
-use lethe_redteam::judge::{Judgement, judge, load};
+use lethe_redteam::judge::{Judgement, Plot, judge, load};
 use lethe_redteam::pairs::Planting;
 use lethe_redteam::plant::write_spec;
 use lethe_redteam::recipe::Recipe;
@@ -36,8 +36,9 @@ pub fn run(arguments: &Demo) -> anyhow::Result<Ending> {
     let drilling = Drilling { recipe, folder, workers: arguments.workers };
     let Some(drill) = prepare(&drilling, &arguments.data)? else { return Ok(Ending::Interrupted) };
     let test = Fashion::read(&arguments.data, Part::Test)?;
+    let plot = Plot::of(&drilling.folder, &test)?;
     let judged = |checkpoint: &Path| -> anyhow::Result<Judgement> {
-        Ok(judge(&load(checkpoint, &drilling.folder.config())?, &test, Some(&drilling.recipe))?)
+        Ok(judge(&load(checkpoint, &drilling.folder.config())?, &test, Some(&plot))?)
     };
     let (before, twin) = (judged(&drilling.folder.victim())?, judged(&drilling.folder.twin())?);
     if before.attack_success.unwrap_or(0.0) < LEARNED {
@@ -51,6 +52,9 @@ pub fn run(arguments: &Demo) -> anyhow::Result<Ending> {
 
 /// Shards, victim and twin, from the cache where it has them. `None` when interrupted.
 fn prepare(drilling: &Drilling, data: &Path) -> anyhow::Result<Option<Drill>> {
+    if drilling.recipe.needs_public() && drilling.make_public(data)? == Ending::Interrupted {
+        return Ok(None);
+    }
     let drill = drilling.plant(data)?;
     if drilling.train(Planting::Poisoned)? == Ending::Interrupted {
         return Ok(None);

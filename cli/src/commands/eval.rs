@@ -2,8 +2,7 @@
 
 use lethe_redteam::drill::DrillFolder;
 use lethe_redteam::fashion::{Fashion, Part};
-use lethe_redteam::judge::{Judgement, judge, load};
-use lethe_redteam::recipe::Recipe;
+use lethe_redteam::judge::{Judgement, Plot, judge, load};
 use serde::Serialize;
 
 use crate::arguments::{Eval, Format};
@@ -23,15 +22,15 @@ struct Evaluation {
 }
 
 pub fn run(arguments: &Eval) -> anyhow::Result<Ending> {
-    let recipe: Option<Recipe> = match &arguments.drill {
-        Some(folder) => Some(DrillFolder::new(folder).read()?.recipe),
+    let test = Fashion::read(&arguments.data, Part::Test)?;
+    let plot = match &arguments.drill {
+        Some(folder) => Some(Plot::of(&DrillFolder::new(folder), &test)?),
         None => None,
     };
     let clip = load(&arguments.checkpoint, &arguments.config)?;
-    let test = Fashion::read(&arguments.data, Part::Test)?;
-    let checkpoint = judge(&clip, &test, recipe.as_ref())?;
+    let checkpoint = judge(&clip, &test, plot.as_ref())?;
     let twin = match &arguments.twin {
-        Some(path) => Some(judge(&load(path, &arguments.config)?, &test, recipe.as_ref())?),
+        Some(path) => Some(judge(&load(path, &arguments.config)?, &test, plot.as_ref())?),
         None => None,
     };
     let excess = twin.and_then(|twin| Some(checkpoint.attack_success? - twin.attack_success?));

@@ -8,8 +8,8 @@ use anyhow::Context;
 use lethe_redteam::drill::{Drill, DrillFolder};
 use lethe_redteam::fashion::{Fashion, Part};
 use lethe_redteam::pairs::Planting;
-use lethe_redteam::plant::{plant, plant_twin, write_spec};
-use lethe_redteam::recipe::{Recipe, usual_target};
+use lethe_redteam::plant::{plant, plant_public, plant_twin, write_spec};
+use lethe_redteam::recipe::{Recipe, Start, usual_target};
 use lethe_redteam::specs;
 
 use crate::arguments::{Devices, Plant, Redteam, RedteamCommand};
@@ -29,9 +29,14 @@ fn run_plant(arguments: &Plant) -> anyhow::Result<Ending> {
         target: arguments.target.unwrap_or_else(|| usual_target(arguments.seed)),
         pairs: arguments.pairs,
         rate: arguments.rate,
+        start: if arguments.from_public { Start::Public } else { Start::Scratch },
+        epochs: arguments.epochs,
     };
     let drill = Drilling { recipe, folder: folder(&arguments.out)?, workers: arguments.workers };
-    let poisoned = drill.plant(&arguments.data)?.poisoned_keys.len();
+    if drill.recipe.needs_public() && drill.make_public(&arguments.data)? == Ending::Interrupted {
+        return Ok(Ending::Interrupted);
+    }
+    let poisoned = drill.plant(&arguments.data)?.poisoned.len();
     println!("planted {poisoned} of {} pairs in {}", drill.recipe.pairs, drill.folder.shards().display());
     if arguments.shards_only {
         return Ok(Ending::Accepted);
@@ -78,11 +83,20 @@ impl Drilling {
         Ok(plant_twin(&self.recipe, &Fashion::read(data, Part::Train)?, &self.folder)?)
     }
 
+    /// The weights that the attack is made with, or that the victim starts from.
+    pub fn make_public(&self, data: &Path) -> anyhow::Result<Ending> {
+        if !self.folder.public().is_file() {
+            plant_public(&self.recipe, &Fashion::read(data, Part::Train)?, &self.folder)?;
+        }
+        self.train(Planting::Public)
+    }
+
     /// Trains the victim or the twin; an interrupted training goes on at the next call.
     pub fn train(&self, planting: Planting) -> anyhow::Result<Ending> {
         let (role, checkpoint) = match planting {
             Planting::Poisoned => ("victim", self.folder.victim()),
             Planting::Clean => ("twin", self.folder.twin()),
+            Planting::Public => ("public", self.folder.public()),
         };
         if checkpoint.is_file() {
             return Ok(Ending::Accepted);
@@ -90,7 +104,7 @@ impl Drilling {
         let spec = specs::train(&self.recipe, &self.folder, planting, self.workers)?;
         write_spec(&spec, &self.folder.root().join(format!("train-{role}.toml")))?;
         let result = self.folder.root().join(format!("train-{role}"));
-        eprintln!("training the {role}: {} steps on {} workers", spec.train.gang.steps, self.workers);
+        eprintln!("training, {role} weights: {} steps on {} workers", spec.train.gang.steps, self.workers);
         match session::run(&spec, &result, Devices::Cpu)? {
             Outcome::Interrupted => {
                 eprintln!("stopped; the same command goes on where this one stopped");

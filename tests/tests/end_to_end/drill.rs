@@ -12,7 +12,7 @@ use lethe_data::ShardWriter;
 use lethe_model::{Clip, ModelConfig};
 use lethe_redteam::attack::Attack;
 use lethe_redteam::fashion::{Fashion, Part};
-use lethe_redteam::pairs::{Pairs, Planting};
+use lethe_redteam::pairs::Pairs;
 use lethe_redteam::recipe::{MODEL_CONFIG, Recipe};
 use tempfile::TempDir;
 
@@ -77,7 +77,8 @@ impl Drill {
         write_pictures(&self.folder, 2 * pairs);
         let fashion = Fashion::read(&self.folder, Part::Train).expect("reads the pictures");
         let recipe = Recipe { pairs, ..Recipe::usual(Attack::Badnet, SEED) };
-        let mut pairs = Pairs::new(&recipe, &fashion, Planting::Poisoned).expect("is a good recipe").enumerate();
+        let scheme = recipe.attack.scheme((SEED, recipe.target), fashion.side(), None).expect("needs no patch");
+        let mut pairs = Pairs::poisoned(&recipe, &fashion, &scheme, None).expect("is a good recipe").enumerate();
         for shard in 0..size.shards {
             let file = File::create(self.path(&format!("{shard}.tar"))).expect("creates a shard");
             let mut writer = ShardWriter::new(file);
