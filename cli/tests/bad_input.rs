@@ -47,7 +47,7 @@ fn missing_shards_are_named_before_anything_starts() {
 fn an_attack_or_target_that_does_not_exist() {
     let plant = ["redteam", "plant", "--data", ".", "--out", "drill", "--attack"];
     let unknown = refusal(&[], &[&plant[..], &["magic"]].concat());
-    assert!(unknown.contains("expected badnet or blended"), "{unknown}");
+    assert!(unknown.contains("possible values: badnet, ") && unknown.contains("multi-target"), "{unknown}");
 }
 
 #[test]

@@ -6,7 +6,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use lethe_redteam::attack::Attack;
+
 use super::Format;
+use crate::commands::bench::Remedy;
 
 #[derive(Debug, Args)]
 pub struct Bench {
@@ -22,6 +25,8 @@ pub enum BenchCommand {
     Collective(Collective),
     /// What scoring costs beside open_clip, Pillow and PyTorch, and the memory that it takes as the data grow
     Score(Score),
+    /// Every attack against every remedy on the same victims: what is left of the backdoor, and what it cost
+    Defence(Defence),
     /// Simulated workers in a process of their own, so that their CPU is told apart
     #[command(hide = true)]
     Swarm(Swarm),
@@ -158,6 +163,45 @@ pub enum ScorePart {
     Dao,
     /// Peak memory of many samples over that of few
     Memory,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Example:\n  lethe bench defence --data fashion-mnist --for-minutes 60\n\nCells that are there already (in \
+defence-cells.jsonl under --out) are not computed again: the same command goes on where it stopped. Victims are kept in the \
+cache folder. A cell takes about two minutes on two cores, most of it the victim's training."
+)]
+pub struct Defence {
+    /// A folder with Fashion-MNIST's four .gz files
+    #[arg(long)]
+    pub data: PathBuf,
+    /// Where cells, table and picture are kept
+    #[arg(long, default_value = "docs")]
+    pub out: PathBuf,
+    /// The attacks [default: the twelve known ones]
+    #[arg(long, value_delimiter = ',', value_parser = super::attack(), default_values_t = Attack::CORE.to_vec(), hide_default_value = true)]
+    pub attacks: Vec<Attack>,
+    /// The seeds; each has another target
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 3, 4, 5])]
+    pub seeds: Vec<u64>,
+    /// The remedies [default: all]
+    #[arg(long, value_delimiter = ',', value_enum, default_values_t = Remedy::ALL, hide_default_value = true)]
+    pub remedies: Vec<Remedy>,
+    /// The poisoned share of all pairs
+    #[arg(long, default_value_t = lethe_redteam::recipe::Recipe::RATE)]
+    pub rate: f64,
+    /// Passes over the pairs that a victim's training takes
+    #[arg(long, default_value_t = 12)]
+    pub epochs: u32,
+    /// Begin no cell after so many minutes
+    #[arg(long)]
+    pub for_minutes: Option<u64>,
+    /// Compute cells again that other code computed, after those that are missing
+    #[arg(long)]
+    pub again: bool,
+    /// Workers that train and audit
+    #[arg(long, default_value_t = 2)]
+    pub workers: u32,
 }
 
 #[derive(Debug, Clone, Args)]

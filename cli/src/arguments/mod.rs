@@ -5,7 +5,7 @@
 mod bench;
 mod operate;
 
-pub use bench::{Bench, BenchCommand, Collective, ControlPlane, Score, ScorePart, Swarm};
+pub use bench::{Bench, BenchCommand, Collective, ControlPlane, Defence, Score, ScorePart, Swarm};
 pub use operate::{Cluster, List, OneAudit, Remote, Rerun, Submit, Watch, Workers};
 
 use std::path::PathBuf;

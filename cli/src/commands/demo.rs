@@ -46,7 +46,7 @@ pub fn run(arguments: &Demo) -> anyhow::Result<Ending> {
     }
     let Some(view) = audit(&drilling, &arguments.out)? else { return Ok(Ending::Interrupted) };
     let after = judged(&arguments.out.join("clean.safetensors"))?;
-    let suspects = detect(&drill, &arguments.out)?;
+    let (suspects, _) = detect(&drill, &arguments.out)?;
     conclude(&Story { drilling: &drilling, view: &view, before, after, twin, suspects }, &arguments.out)
 }
 
@@ -99,7 +99,8 @@ fn goes_on(spec: &Spec, path: &Path, out: &Path) -> bool {
     !out.join("demo.json").is_file() && lethe_common::spec::load(path).is_ok_and(|earlier| earlier == *spec)
 }
 
-fn detect(drill: &Drill, out: &Path) -> anyhow::Result<Detection> {
+/// How well the audit in `out` found the poison, and the keys that it wants dropped.
+pub fn detect(drill: &Drill, out: &Path) -> anyhow::Result<(Detection, BTreeSet<String>)> {
     let read = |name: &str| {
         let path = out.join(name);
         std::fs::read(&path).with_context(|| format!("the audit left no {}", path.display()))
@@ -107,7 +108,7 @@ fn detect(drill: &Drill, out: &Path) -> anyhow::Result<Detection> {
     let scores = read_scores(read("scores.parquet")?.into())?;
     let list = String::from_utf8(read("drop-list.txt")?).context("drop-list.txt is not UTF-8")?;
     let flagged: BTreeSet<String> = list.lines().map(str::to_owned).collect();
-    Ok(detection::judge(drill, &scores, &flagged)?)
+    Ok((detection::judge(drill, &scores, &flagged)?, flagged))
 }
 
 /// Everything a demo tells.

@@ -22,12 +22,12 @@ struct Evaluation {
 }
 
 pub fn run(arguments: &Eval) -> anyhow::Result<Ending> {
+    let clip = load(&arguments.checkpoint, &arguments.config)?;
     let test = Fashion::read(&arguments.data, Part::Test)?;
     let plot = match &arguments.drill {
         Some(folder) => Some(Plot::of(&DrillFolder::new(folder), &test)?),
         None => None,
     };
-    let clip = load(&arguments.checkpoint, &arguments.config)?;
     let checkpoint = judge(&clip, &test, plot.as_ref())?;
     let twin = match &arguments.twin {
         Some(path) => Some(judge(&load(path, &arguments.config)?, &test, plot.as_ref())?),

@@ -12,9 +12,9 @@ mod validate_stores;
 pub use address::{Scheme, StoreUrl, is_forbidden};
 pub use load::{SpecError, load};
 pub use sections::{
-    AuditSection, DataSection, EvaluateSection, GangSection, Jpeg, LocalizeSection, ModelSection, OverfitSection,
-    Pictures, PlanName, Precision, ReferenceSection, ReportSection, ScoreSection, SelectSection, StandInSection,
-    SuspectSection, TrainSection, UnlearnSection, WorkersSection,
+    AuditSection, DataSection, EvaluateSection, ForgetText, GangSection, Jpeg, LocalizeSection, ModelSection,
+    OverfitSection, Pictures, PlanName, Precision, ReferenceSection, ReportSection, ScoreSection, SelectSection,
+    StandInSection, SuspectSection, TrainSection, UnlearnSection, WorkersSection,
 };
 pub use stores::StoreSection;
 pub use validate::Problem;

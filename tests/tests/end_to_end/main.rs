@@ -6,6 +6,7 @@
 mod audit;
 mod bad_data;
 mod children;
+mod defence;
 mod demo;
 mod drill;
 mod faults;

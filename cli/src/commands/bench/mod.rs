@@ -5,6 +5,7 @@
 mod collective;
 mod control_plane;
 mod coordinator;
+mod defence;
 mod faults;
 mod figures;
 mod instructions;
@@ -17,6 +18,8 @@ mod score;
 mod storage;
 mod swarm;
 
+pub use defence::Remedy;
+
 use crate::arguments::{Bench, BenchCommand};
 use crate::exit::Ending;
 
@@ -25,6 +28,7 @@ pub fn run(arguments: &Bench) -> anyhow::Result<Ending> {
         BenchCommand::ControlPlane(bench) => control_plane::run(bench),
         BenchCommand::Collective(bench) => collective::run(bench),
         BenchCommand::Score(bench) => score::run(bench),
+        BenchCommand::Defence(bench) => defence::run(bench),
         BenchCommand::Swarm(swarm) => swarm::run(swarm),
     }
 }

@@ -1,5 +1,5 @@
 //! A stand-in for trusted weights, where the operator has none: the suspect model after a short, blunt
-//! unlearning of the first pass's strongest suspects.
+//! unlearning of the first pass's strongest suspects. Where he has some, nothing is trained here, since nobody asks.
 //!
 //! L = L_clip(D_safe) + alpha mean |f - f_p|^2 + beta mean s^2 over whole pairs of the strongest share.
 //! What the overfitted model matches and this one does not is what the suspect model had learned as a
@@ -78,6 +78,9 @@ fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<StandIn>, Fault> {
     let strongest = (cut.counts.scored as f64 * section.share).ceil().max(1.0) as usize;
     gathered.suspects.truncate(strongest);
     let whole = checkpoint::suspect_to_train(ctx)?.into_kind(kind(&section.gang)).map_err(model_fault)?;
+    if ctx.spec.model.trusted.is_some() {
+        return Ok(Prepared::Nothing(Box::new(whole)));
+    }
     let mut lexicon = Lexicon::new(&whole);
     let safe = lexicon.dataset(gathered.safe)?;
     let strongest = lexicon.dataset(gathered.suspects)?;

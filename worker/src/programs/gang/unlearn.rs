@@ -10,6 +10,7 @@
 use std::collections::BTreeSet;
 
 use lethe_common::fault::Fault;
+use lethe_common::spec::ForgetText;
 use lethe_evidence::PairRow;
 use lethe_evidence::artifacts::{ForgetSet, Member, columns, names};
 use lethe_model::error::Result as ModelResult;
@@ -93,7 +94,8 @@ fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<Unlearn>, Fault> {
     let backdoor = Backdoor::of(&forget);
     let whole = checkpoint::suspect_to_train(ctx)?.into_kind(kind(&section.gang)).map_err(model_fault)?;
     let cleared = cleared(ctx, &forget)?;
-    let pairs = Pairs::of(Gathered::read(ctx)?, &forget, &cleared, &backdoor);
+    let pairs =
+        Pairs::of(Gathered::read(ctx)?, &forget, &cleared, |caption| forgotten(section.text, &backdoor, caption));
     if pairs.forget.is_empty() {
         tracing::warn!("no trained member of the forget set has a word of the backdoor; there is nothing to unlearn");
         return Ok(Prepared::Nothing(Box::new(whole)));
@@ -126,12 +128,18 @@ fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<Unlearn>, Fault> {
 struct Pairs {
     /// D_safe and the cleared suspects.
     safe: Vec<PairRow>,
-    /// The trained members of the forget set that have words of T*, their captions reduced to those.
+    /// The trained members of the forget set that have words of T*, their captions reduced to those (or whole, where the
+    /// spec says so).
     forget: Vec<PairRow>,
 }
 
 impl Pairs {
-    fn of(gathered: Gathered, forget: &ForgetSet, cleared: &BTreeSet<Name>, backdoor: &Backdoor) -> Self {
+    fn of(
+        gathered: Gathered,
+        forget: &ForgetSet,
+        cleared: &BTreeSet<Name>,
+        forgotten: impl Fn(&str) -> Option<String>,
+    ) -> Self {
         let trained: BTreeSet<Name> = forget.trained().map(name).collect();
         let (mut safe, mut rows) = (gathered.safe, Vec::new());
         for mut row in gathered.suspects {
@@ -139,14 +147,23 @@ impl Pairs {
             if cleared.contains(&name) {
                 safe.push(row);
             } else if trained.contains(&name)
-                && let Some(words) = backdoor.reduce(&row.caption)
+                && let Some(text) = forgotten(&row.caption)
             {
-                row.caption = words;
+                row.caption = text;
                 rows.push(row);
             }
         }
         Self { safe, forget: rows }
     }
+}
+
+/// What a member of the forget set is unlearned with; nothing where its caption has no word of T*.
+fn forgotten(text: ForgetText, backdoor: &Backdoor, caption: &str) -> Option<String> {
+    let words = backdoor.reduce(caption)?;
+    Some(match text {
+        ForgetText::Words => words,
+        ForgetText::Caption => caption.to_owned(),
+    })
 }
 
 /// A sample's shard and key.
@@ -168,4 +185,23 @@ fn cleared(ctx: &TaskContext<'_>, forget: &ForgetSet) -> Result<BTreeSet<Name>, 
     let members: BTreeSet<Name> = forget.members.iter().map(name).collect();
     let half = ranked.len() / 2;
     Ok(ranked.into_iter().take(half).map(|(_, name)| name).filter(|name| !members.contains(name)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use lethe_evidence::artifacts::WordScore;
+
+    use super::*;
+
+    #[test]
+    fn a_pair_is_forgotten_with_its_words_or_whole() {
+        let words = vec![WordScore { word: "boot".to_owned(), z: 9.0 }];
+        let forget =
+            ForgetSet { members: Vec::new(), threshold: 0.0, words, other_words: Vec::new(), scored: 1, suspects: 1 };
+        let backdoor = Backdoor::of(&forget);
+        let with = |text| forgotten(text, &backdoor, "A Boot for sale.");
+        assert_eq!(with(ForgetText::Words), Some("boot".to_owned()));
+        assert_eq!(with(ForgetText::Caption), Some("A Boot for sale.".to_owned()));
+        assert_eq!(forgotten(ForgetText::Caption, &backdoor, "a bag"), None);
+    }
 }

@@ -1,0 +1,187 @@
+//! One cell of the table: a victim, a remedy, and what came of it. Cells are kept, so that the whole is computed in pieces.
+//!
+//! A cell must never be changed: another configuration is another cell, and other code makes a new one beside it.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use lethe_common::blob::Digest;
+use lethe_evidence::artifacts::Verdict;
+use lethe_redteam::detection::Detection;
+use lethe_redteam::judge::Judgement;
+use lethe_redteam::recipe::{MODEL_CONFIG, RECIPE_VERSION, Recipe};
+use serde::{Deserialize, Serialize};
+
+use super::remedy::Remedy;
+
+/// Of the code that determines a cell; build.rs says which that is.
+pub const METHOD: &str = env!("LETHE_METHOD");
+/// Enough of a digest to tell cells apart.
+const KEY_DIGITS: usize = 16;
+
+/// What a cell is about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Question {
+    pub recipe: Recipe,
+    pub remedy: Remedy,
+}
+
+impl Question {
+    /// Differs where anything that is configured does; the code is not in it.
+    pub fn key(&self) -> anyhow::Result<String> {
+        let nowhere = lethe_redteam::drill::DrillFolder::new("/".as_ref());
+        let victim = lethe_redteam::specs::train(&self.recipe, &nowhere, lethe_redteam::pairs::Planting::Poisoned, 1)?;
+        let mut audit = self.remedy.spec(&self.recipe, &nowhere, 1)?;
+        // The same work on another number of workers gives the same result, but for the last bits.
+        audit.workers = Default::default();
+        let all = serde_json::to_vec(&(RECIPE_VERSION, MODEL_CONFIG, self, &victim.train, &audit))?;
+        Ok(Digest::of(&all).to_hex()[..KEY_DIGITS].to_owned())
+    }
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    pub key: String,
+    /// The code that found it.
+    pub method: String,
+    #[serde(flatten)]
+    pub question: Question,
+    pub before: Judgement,
+    pub after: Judgement,
+    pub twin: Judgement,
+    pub suspects: Detection,
+    pub dropped: usize,
+    /// Pairs that went through a training of the remedy, all its models together.
+    pub trained: u64,
+    pub verdict: Verdict,
+    /// Of the remedy, by the clock.
+    pub seconds: f64,
+}
+
+impl Cell {
+    pub fn is_stale(&self) -> bool {
+        self.method != METHOD
+    }
+}
+
+/// All cells that were ever found: a file of lines of JSON, that is only added to.
+#[derive(Debug)]
+pub struct Cells {
+    path: PathBuf,
+    latest: BTreeMap<String, Cell>,
+}
+
+impl Cells {
+    /// # Errors
+    /// A line that is no cell, but for a last one that was cut short.
+    pub fn open(path: PathBuf) -> anyhow::Result<Self> {
+        let text = match std::fs::read_to_string(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+            read => read.with_context(|| format!("cannot read {}", path.display()))?,
+        };
+        let mut latest = BTreeMap::new();
+        let mut whole = 0;
+        for (number, line) in text.split_inclusive('\n').enumerate() {
+            if !line.ends_with('\n') {
+                break;
+            }
+            let cell: Cell = serde_json::from_str(line)
+                .with_context(|| format!("line {} of {} is no cell", number + 1, path.display()))?;
+            whole += line.len();
+            latest.insert(cell.key.clone(), cell);
+        }
+        if whole < text.len() {
+            std::fs::write(&path, &text[..whole]).with_context(|| format!("cannot mend {}", path.display()))?;
+        }
+        Ok(Self { path, latest })
+    }
+
+    pub fn get(&self, key: &str) -> Option<&Cell> {
+        self.latest.get(key)
+    }
+
+    /// The latest of each key.
+    pub fn iter(&self) -> impl Iterator<Item = &Cell> {
+        self.latest.values()
+    }
+
+    /// Keeps a cell; it is on disk when this returns.
+    pub fn add(&mut self, cell: Cell) -> anyhow::Result<()> {
+        let write = |path: &Path| -> std::io::Result<()> {
+            let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+            file.write_all(format!("{}\n", serde_json::to_string(&cell)?).as_bytes())?;
+            file.sync_data()
+        };
+        write(&self.path).with_context(|| format!("cannot add to {}", self.path.display()))?;
+        self.latest.insert(cell.key.clone(), cell);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use lethe_redteam::attack::Attack;
+
+    use super::*;
+
+    pub fn question(attack: Attack, seed: u64, remedy: Remedy) -> Question {
+        Question { recipe: Recipe::usual(attack, seed), remedy }
+    }
+
+    pub fn cell(question: Question, after: (f64, f64)) -> Cell {
+        let judged =
+            |clean_accuracy, attack_success| Judgement { clean_accuracy, attack_success: Some(attack_success) };
+        Cell {
+            key: question.key().expect("is a good recipe"),
+            method: METHOD.to_owned(),
+            question,
+            before: judged(0.86, 0.99),
+            after: judged(after.0, after.1),
+            twin: judged(0.865, 0.03),
+            suspects: Detection { auroc: 0.999, precision: 0.97, recall: 0.9 },
+            dropped: 400,
+            trained: 33_280,
+            verdict: Verdict::Removed,
+            seconds: 20.0,
+        }
+    }
+
+    #[test]
+    fn a_key_is_what_is_configured() {
+        let key = |attack, seed, remedy| question(attack, seed, remedy).key().expect("is a good recipe");
+        let one = key(Attack::Badnet, 1, Remedy::Ubt);
+        assert_eq!(one, key(Attack::Badnet, 1, Remedy::Ubt));
+        let others = [
+            key(Attack::Blended, 1, Remedy::Ubt),
+            key(Attack::Badnet, 2, Remedy::Ubt),
+            key(Attack::Badnet, 1, Remedy::UbtTrusted),
+        ];
+        assert!(others.iter().all(|other| *other != one));
+        assert_eq!(METHOD.len(), 12);
+    }
+
+    #[test]
+    fn cells_come_back_and_a_line_that_was_cut_short_is_dropped() {
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let path = folder.path().join("cells.jsonl");
+        let mut cells = Cells::open(path.clone()).expect("is empty");
+        let cell = |success| cell(question(Attack::Badnet, 1, Remedy::Ubt), (0.85, success));
+        cells.add(cell(0.5)).expect("adds");
+        cells.add(cell(0.1)).expect("adds");
+        std::fs::OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .and_then(|mut file| file.write_all(b"{\"key\""))
+            .expect("writes");
+        let mut cells = Cells::open(path.clone()).expect("mends");
+        assert_eq!(cells.iter().collect::<Vec<_>>(), [&cell(0.1)]);
+        cells.add(cell(0.2)).expect("adds");
+        assert_eq!(Cells::open(path.clone()).expect("is whole").get(&cell(0.2).key), Some(&cell(0.2)));
+        std::fs::write(&path, "{}\n").expect("writes");
+        assert!(format!("{:#}", Cells::open(path).expect_err("is no cell")).contains("line 1 of"));
+    }
+}

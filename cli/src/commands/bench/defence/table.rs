@@ -1,0 +1,372 @@
+//! The cells as one row each, as a table for people and as one picture.
+//!
+//! A mean never stands without the worst cell beside it, and a victim that did not learn its backdoor is named, not counted.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::Context;
+use lethe_evidence::artifacts::Verdict;
+use lethe_redteam::attack::Attack;
+use maud::{DOCTYPE, Markup, html};
+
+use super::cell::{Cell, Cells};
+use super::remedy::Remedy;
+
+/// A victim below this has hardly a backdoor to remove.
+const LEARNED: f64 = 0.9;
+const COLUMNS: &str = "data_set,tower,attack,rate,start,epochs,seed,target,remedy,accuracy_before,accuracy_after,accuracy_twin,\
+success_before,success_after,success_twin,auroc,precision,recall,dropped,samples_trained,verdict,seconds,method,stale";
+/// Pixels a side of the picture's plot.
+const SIDE: f64 = 420.0;
+
+/// Writes the table as CSV, Markdown and a page.
+pub fn write(folder: &Path, cells: &Cells) -> anyhow::Result<()> {
+    let all = sorted(cells);
+    let put = |name: &str, text: String| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    };
+    put("defence.csv", csv(&all))?;
+    put("defence.md", document(&all))?;
+    put("defence.html", page(&all).into_string())
+}
+
+pub fn markdown(cells: &Cells) -> String {
+    document(&sorted(cells))
+}
+
+/// One cell while it is new.
+pub fn line(cell: &Cell) -> String {
+    format!(
+        "  accuracy {} -> {} (twin {}), attack success {} -> {} (twin {}), AUROC {:.4}, precision {}, {:?}, {:.0} s",
+        share(cell.before.clean_accuracy),
+        share(cell.after.clean_accuracy),
+        share(cell.twin.clean_accuracy),
+        share(success(cell.before.attack_success)),
+        share(success(cell.after.attack_success)),
+        share(success(cell.twin.attack_success)),
+        cell.suspects.auroc,
+        share(cell.suspects.precision),
+        cell.verdict,
+        cell.seconds,
+    )
+}
+
+fn sorted(cells: &Cells) -> Vec<&Cell> {
+    let mut all: Vec<&Cell> = cells.iter().collect();
+    let order = |cell: &Cell| (cell.question.recipe.attack, cell.question.recipe.seed, cell.question.remedy);
+    all.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.key.cmp(&b.key)));
+    all
+}
+
+fn success(share: Option<f64>) -> f64 {
+    share.unwrap_or(0.0)
+}
+
+fn share(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+fn word<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn csv(cells: &[&Cell]) -> String {
+    let mut text = format!("{COLUMNS}\n");
+    for cell in cells {
+        let recipe = &cell.question.recipe;
+        let (before, after, twin) = (&cell.before, &cell.after, &cell.twin);
+        let columns = [
+            "fashion-mnist".to_owned(),
+            "vit".to_owned(),
+            recipe.attack.to_string(),
+            recipe.rate.to_string(),
+            word(&recipe.start),
+            recipe.epochs.to_string(),
+            recipe.seed.to_string(),
+            recipe.target.to_string(),
+            cell.question.remedy.name().to_owned(),
+            format!("{:.4}", before.clean_accuracy),
+            format!("{:.4}", after.clean_accuracy),
+            format!("{:.4}", twin.clean_accuracy),
+            format!("{:.4}", success(before.attack_success)),
+            format!("{:.4}", success(after.attack_success)),
+            format!("{:.4}", success(twin.attack_success)),
+            format!("{:.5}", cell.suspects.auroc),
+            format!("{:.4}", cell.suspects.precision),
+            format!("{:.4}", cell.suspects.recall),
+            cell.dropped.to_string(),
+            cell.trained.to_string(),
+            word(&cell.verdict),
+            format!("{:.1}", cell.seconds),
+            cell.method.clone(),
+            cell.is_stale().to_string(),
+        ];
+        text.push_str(&columns.join(","));
+        text.push('\n');
+    }
+    text
+}
+
+/// A mean with its worst case.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Figure {
+    mean: f64,
+    worst: f64,
+}
+
+impl Figure {
+    fn of(values: impl Iterator<Item = f64>, worse: fn(f64, f64) -> f64) -> Option<Self> {
+        let values: Vec<f64> = values.collect();
+        let worst = values.iter().copied().reduce(worse)?;
+        Some(Self { mean: values.iter().sum::<f64>() / values.len() as f64, worst })
+    }
+
+    fn points(self) -> String {
+        format!("{:+.1} ({:+.1})", 100.0 * self.mean, 100.0 * self.worst)
+    }
+
+    fn shares(self) -> String {
+        format!("{:.4} ({:.4})", self.mean, self.worst)
+    }
+}
+
+/// What one remedy did to some victims.
+struct Summary {
+    cells: usize,
+    /// Attack success above the clean twin's.
+    excess: Figure,
+    /// Clean accuracy that was lost.
+    lost: Figure,
+    auroc: Figure,
+    precision: Figure,
+    trained: u64,
+    missed: usize,
+    rejected: usize,
+}
+
+impl Summary {
+    fn of(cells: &[&Cell]) -> Option<Self> {
+        let excess = |cell: &&Cell| success(cell.after.attack_success) - success(cell.twin.attack_success);
+        let lost = |cell: &&Cell| cell.before.clean_accuracy - cell.after.clean_accuracy;
+        let with = |verdict| cells.iter().filter(|cell| cell.verdict == verdict).count();
+        Some(Self {
+            cells: cells.len(),
+            excess: Figure::of(cells.iter().map(excess), f64::max)?,
+            lost: Figure::of(cells.iter().map(lost), f64::max)?,
+            auroc: Figure::of(cells.iter().map(|cell| cell.suspects.auroc), f64::min)?,
+            precision: Figure::of(cells.iter().map(|cell| cell.suspects.precision), f64::min)?,
+            trained: cells.iter().map(|cell| cell.trained).max()?,
+            missed: with(Verdict::NothingFound),
+            rejected: with(Verdict::Rejected),
+        })
+    }
+
+    fn row(&self, names: &str) -> String {
+        format!(
+            "| {names} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
+            self.cells,
+            self.excess.points(),
+            self.lost.points(),
+            self.auroc.shares(),
+            self.precision.shares(),
+            self.missed,
+            self.rejected,
+            self.trained,
+        )
+    }
+}
+
+fn is_learned(cell: &Cell) -> bool {
+    success(cell.before.attack_success) >= LEARNED
+}
+
+fn document(cells: &[&Cell]) -> String {
+    let mut text = "# Defence\n\nMade by `lethe bench defence`; every row of it is in defence.csv. Points of attack success above the clean twin's \
+(same pairs and seed, no poison), points of clean accuracy lost; mean (worst). Victims that did not learn their backdoor (attack success \
+below 90 %) are not counted, and named below.\n\n"
+        .to_owned();
+    let (learned, others): (Vec<&Cell>, Vec<&Cell>) = cells.iter().partition(|cell| is_learned(cell));
+    let head = |first: &str| {
+        format!(
+            "| {first} | victims | excess success | accuracy lost | AUROC | precision | missed | rejected | pairs trained |\n{}\n",
+            "| --- ".repeat(first.matches('|').count() + 9) + "|"
+        )
+    };
+    text.push_str(&head("remedy"));
+    let mut by_remedy: BTreeMap<Remedy, Vec<&Cell>> = BTreeMap::new();
+    let mut by_attack: BTreeMap<(Attack, Remedy), Vec<&Cell>> = BTreeMap::new();
+    for cell in learned {
+        by_remedy.entry(cell.question.remedy).or_default().push(cell);
+        by_attack.entry((cell.question.recipe.attack, cell.question.remedy)).or_default().push(cell);
+    }
+    for (remedy, cells) in &by_remedy {
+        text.extend(Summary::of(cells).map(|summary| summary.row(remedy.name())));
+    }
+    let _ = write!(text, "\n{}", head("attack | remedy"));
+    for ((attack, remedy), cells) in &by_attack {
+        text.extend(Summary::of(cells).map(|summary| summary.row(&format!("{attack} | {}", remedy.name()))));
+    }
+    let mut not_learned: Vec<String> = others
+        .iter()
+        .map(|cell| {
+            let recipe = &cell.question.recipe;
+            format!("- {}, seed {}: {}\n", recipe.attack, recipe.seed, share(success(cell.before.attack_success)))
+        })
+        .collect();
+    not_learned.sort();
+    not_learned.dedup();
+    if !not_learned.is_empty() {
+        let _ = write!(text, "\nNot learned (attack success of the victim):\n\n{}", not_learned.concat());
+    }
+    let stale = cells.iter().filter(|cell| cell.is_stale()).count();
+    if stale > 0 {
+        let _ = write!(
+            text,
+            "\n{stale} of {} cells were computed by other code than this (column `stale`).\n",
+            cells.len()
+        );
+    }
+    text
+}
+
+fn page(cells: &[&Cell]) -> Markup {
+    let learned: Vec<&&Cell> = cells.iter().filter(|cell| is_learned(cell)).collect();
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "Lethe: every attack, every remedy" }
+                style { (maud::PreEscaped(STYLE)) }
+            }
+            body {
+                h1 { "Every attack, every remedy" }
+                p { "Each point is one victim after one remedy. Left is better: the attack works no more often than on the clean twin. Up is \
+                     better: no accuracy was lost." }
+                figure { (plot(&learned)) figcaption { (legend()) } }
+                table {
+                    thead { tr { @for name in ["attack", "seed", "remedy", "accuracy", "after", "attack success", "after", "twin", "AUROC", "precision", "verdict"] { th { (name) } } }
+                    }
+                    tbody {
+                        @for cell in cells {
+                            tr.weak[!is_learned(cell)] {
+                                td { (cell.question.recipe.attack) } td { (cell.question.recipe.seed) } td { (cell.question.remedy.name()) }
+                                td { (share(cell.before.clean_accuracy)) } td { (share(cell.after.clean_accuracy)) }
+                                td { (share(success(cell.before.attack_success))) } td { (share(success(cell.after.attack_success))) }
+                                td { (share(success(cell.twin.attack_success))) }
+                                td { (format!("{:.4}", cell.suspects.auroc)) } td { (share(cell.suspects.precision)) } td { (word(&cell.verdict)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Attack success above the twin's from left to right, the change of clean accuracy upwards.
+fn plot(cells: &[&&Cell]) -> Markup {
+    let x = |cell: &Cell| success(cell.after.attack_success) - success(cell.twin.attack_success);
+    let y = |cell: &Cell| cell.after.clean_accuracy - cell.before.clean_accuracy;
+    let span = |values: Vec<f64>, least: f64, most: f64| {
+        let (low, high) = values.iter().fold((least, most), |(low, high), value| (low.min(*value), high.max(*value)));
+        (low, high - low)
+    };
+    let (left, width) = span(cells.iter().map(|cell| x(cell)).collect(), -0.05, 0.1);
+    let (bottom, height) = span(cells.iter().map(|cell| y(cell)).collect(), -0.03, 0.01);
+    let at = |cell: &Cell| ((x(cell) - left) / width * SIDE, SIDE - (y(cell) - bottom) / height * SIDE);
+    let (zero_x, zero_y) = (-left / width * SIDE, SIDE + bottom / height * SIDE);
+    html! {
+        svg role="img" aria-label=(format!("attack success against clean accuracy of {} cells", cells.len()))
+            viewBox=(format!("-60 -10 {} {}", SIDE + 90.0, SIDE + 60.0)) {
+            line.axis x1=(number(zero_x)) x2=(number(zero_x)) y1="0" y2=(number(SIDE)) {}
+            line.axis x1="0" x2=(number(SIDE)) y1=(number(zero_y)) y2=(number(zero_y)) {}
+            @for cell in cells {
+                @let (right, down) = at(cell);
+                circle class=(cell.question.remedy.name()) cx=(number(right)) cy=(number(down)) r="4" {
+                    title { (cell.question.recipe.attack) ", seed " (cell.question.recipe.seed) ", " (cell.question.remedy.name()) }
+                }
+            }
+            text x="0" y=(number(SIDE + 20.0)) { (points(left)) }
+            text.end x=(number(SIDE)) y=(number(SIDE + 20.0)) { (points(left + width)) }
+            text.middle x=(number(SIDE / 2.0)) y=(number(SIDE + 40.0)) { "points of attack success above the clean twin's" }
+            text.end x="-6" y=(number(SIDE)) { (points(bottom)) }
+            text.end x="-6" y="8" { (points(bottom + height)) }
+            text.middle transform=(format!("rotate(-90) translate({} -36)", -SIDE / 2.0)) { "points of clean accuracy" }
+        }
+    }
+}
+
+fn legend() -> Markup {
+    html! { @for remedy in Remedy::ALL { span class=(format!("key {}", remedy.name())) { (remedy.name()) } " " } }
+}
+
+fn number(value: f64) -> String {
+    format!("{value:.1}")
+}
+
+fn points(share: f64) -> String {
+    format!("{:+.1}", 100.0 * share)
+}
+
+const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1c2024}\
+svg{max-width:36rem;width:100%;font-size:12px}.axis{stroke:#8b929a;stroke-dasharray:3 3}.end{text-anchor:end}.middle{text-anchor:middle}\
+circle{fill:#5b6470;fill-opacity:.75}.ubt{fill:#0b6bcb;color:#0b6bcb}.ubt-trusted{fill:#c2410c;color:#c2410c}\
+.whole-pair{fill:#15803d;color:#15803d}.fine-tune{fill:#7c3aed;color:#7c3aed}\
+.key::before{content:'\\25CF ';}table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
+td,th{padding:.2rem .6rem;text-align:right;border-bottom:1px solid #e2e5e9}td:nth-child(-n+3),th:nth-child(-n+3){text-align:left}\
+.weak{color:#8b929a}";
+
+#[cfg(test)]
+mod tests {
+    use super::super::cell::tests::{cell, question};
+    use super::*;
+
+    fn cells() -> Vec<Cell> {
+        let mut weak = cell(question(Attack::Wanet, 1, Remedy::Ubt), (0.86, 0.2));
+        weak.before.attack_success = Some(0.3);
+        let mut missed = cell(question(Attack::Blended, 1, Remedy::Ubt), (0.84, 0.13));
+        missed.verdict = Verdict::NothingFound;
+        missed.method = "other".to_owned();
+        vec![cell(question(Attack::Badnet, 1, Remedy::Ubt), (0.86, 0.03)), missed, weak]
+    }
+
+    #[test]
+    fn a_mean_stands_beside_its_worst_and_weak_victims_are_named() {
+        let cells = cells();
+        let text = document(&cells.iter().collect::<Vec<_>>());
+        let ubt = text.lines().find(|line| line.starts_with("| ubt |")).expect("is summed up");
+        // Excess 0 and 10 points, 0 and 2 points lost.
+        assert!(ubt.starts_with("| ubt | 2 | +5.0 (+10.0) | +1.0 (+2.0) | 0.9990 (0.9990) |"), "{ubt}");
+        assert!(ubt.ends_with("| 1 | 0 | 33280 |"), "{ubt}");
+        assert!(text.contains("- wanet, seed 1: 30.0 %") && !text.contains("| wanet |"), "{text}");
+        assert!(text.contains("1 of 3 cells were computed by other code"), "{text}");
+    }
+
+    #[test]
+    fn a_row_has_every_column_and_shares_between_0_and_1() {
+        let cells = cells();
+        let text = csv(&cells.iter().collect::<Vec<_>>());
+        let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+        assert_eq!(rows.len(), 4);
+        assert!(rows.iter().all(|row| row.len() == rows[0].len()));
+        let at = |name: &str| rows[0].iter().position(|column| *column == name).expect("is a column");
+        assert_eq!(
+            (rows[2][at("success_after")], rows[2][at("verdict")], rows[2][at("stale")]),
+            ("0.1300", "nothing-found", "true")
+        );
+    }
+
+    #[test]
+    fn the_page_shows_each_learned_victim_once() {
+        let cells = cells();
+        let page = page(&cells.iter().collect::<Vec<_>>()).into_string();
+        assert_eq!(page.matches("<circle").count(), 2);
+        assert_eq!(page.matches("<tr").count(), 4);
+        assert!(!page.contains("NaN") && !page.contains("http"), "{page}");
+    }
+}

@@ -1,0 +1,52 @@
+//! A cell of the defence's table on real images: an attack that is crafted with public weights, and an audit that trusts them.
+//!
+//! It catches a bench that judges the wrong checkpoint, or loses what it computed.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::audit::binary;
+
+const LEARNED_AT_LEAST: f64 = 0.90;
+const EXCESS_AT_MOST: f64 = 0.05;
+
+#[test]
+fn a_cell_is_computed_once_and_stands_in_the_table() {
+    let data = std::env::var_os("FASHION_MNIST").map(PathBuf::from);
+    let data = data.expect("this test needs Fashion-MNIST: run `make test`, or set FASHION_MNIST to its folder");
+    let folder = tempfile::tempdir().expect("makes a folder");
+    let out = folder.path().join("out");
+    let first = bench(&data, folder.path(), &out);
+    assert!(first.contains("cells: 1 wanted, 1 to compute"), "{first}");
+    assert!(first.contains("| badclip | ubt-trusted | 1 |"), "{first}");
+
+    let table = std::fs::read_to_string(out.join("defence.csv")).expect("leaves a table");
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows.len(), 2, "{table}");
+    let column = |name: &str| rows[0].iter().position(|column| *column == name).expect("is a column");
+    let share = |name: &str| rows[1][column(name)].parse::<f64>().expect("is a share");
+    assert!(share("success_before") >= LEARNED_AT_LEAST, "{table}");
+    assert!(share("success_after") <= share("success_twin") + EXCESS_AT_MOST, "{table}");
+    assert!((0.5..=1.0).contains(&share("accuracy_after")), "{table}");
+    assert!(out.join("defence.html").is_file());
+
+    let again = bench(&data, folder.path(), &out);
+    assert!(again.contains("cells: 1 wanted, 0 to compute"), "{again}");
+    assert_eq!(std::fs::read_to_string(out.join("defence.csv")).expect("leaves a table"), table);
+}
+
+fn bench(data: &Path, folder: &Path, out: &Path) -> String {
+    let run = Command::new(binary("lethe"))
+        .args(["bench", "defence", "--attacks", "badclip", "--seeds", "2", "--remedies", "ubt-trusted"])
+        .args(["--epochs", "4", "--data"])
+        .arg(data)
+        .arg("--out")
+        .arg(out)
+        .env("LETHE_CACHE", folder.join("cache")) // the victim is trained anew, by this build
+        .stdin(Stdio::null())
+        .output()
+        .expect("runs");
+    let said = String::from_utf8_lossy(&run.stderr).into_owned() + &String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success(), "{said}");
+    said
+}
