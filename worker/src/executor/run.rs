@@ -16,6 +16,7 @@ use lethe_common::spec::Spec;
 use lethe_model::tch::Device;
 
 use super::ahead::Ahead;
+use super::give_back;
 use super::link::Link;
 use super::listen::Assignment;
 use super::rendezvous::{AgentStore, meet};
@@ -114,7 +115,11 @@ impl Runner {
         };
         ctx.stop_if_cancelled()?;
         match work {
-            Work::Map { program } => (self.programs.map)(program, &ctx),
+            Work::Map { program } => {
+                let ended = (self.programs.map)(program, &ctx);
+                give_back();
+                ended
+            }
             Work::Gang { program, place, checkpoint } => {
                 let store = AgentStore {
                     link: self.link.clone(),
