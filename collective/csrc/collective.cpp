@@ -79,13 +79,17 @@ class Gloo final : public c10d::ProcessGroupGloo {
     const int rank = getRank(), world_size = getSize();
     outputs[0][rank].copy_(inputs[0]);
     std::vector<c10::intrusive_ptr<c10d::Work>> parts;
-    if (inputs[0].numel() > 0) {
-      for (int away = 1; away < world_size; away++) {
+    try {
+      for (int away = 1; away < world_size && inputs[0].numel() > 0; away++) {
         const int next = (rank + away) % world_size, previous = (rank + world_size - away) % world_size;
         std::vector<at::Tensor> received{outputs[0][previous]};
         parts.push_back(recv(received, previous, kGatherTag));
         parts.push_back(send(inputs, next, kGatherTag));
       }
+    } catch (...) {
+      // A peer is known to be lost already: what was posted to the others must not keep them waiting.
+      abort();
+      throw;
     }
     return c10::make_intrusive<All>(std::move(parts));
   }

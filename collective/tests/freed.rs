@@ -31,7 +31,9 @@ fn a_gathering_that_lost_a_peer_writes_to_no_freed_memory() {
     same.env(WATCHED, (VALUES * size_of::<f32>()).to_string()).env("LD_PRELOAD", &watch);
     let ended = same.output().expect("starts");
     std::fs::remove_file(watch).expect("removes the object");
-    assert!(ended.status.success(), "{}{}", ended.status, String::from_utf8_lossy(&ended.stderr));
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success() && said.contains("freed memory is watched"), "{}: {said}", ended.status);
+    assert!(String::from_utf8_lossy(&ended.stdout).contains("1 passed"), "the test did not run itself");
 }
 
 /// One of three leaves once all are connected, and the others gather.

@@ -1,6 +1,6 @@
 //! The attacks by name, and what each of them plants: stamps, whom they turn into what, and which pairs carry them.
 //!
-//! METHOD.md has the table. An attack must never see the pairs that the judge keeps for itself.
+//! docs/attacks.md has the table. An attack must never see the pairs that the judge keeps for itself.
 
 use std::fmt;
 use std::str::FromStr;

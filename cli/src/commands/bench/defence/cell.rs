@@ -89,13 +89,15 @@ impl Cells {
             if !line.ends_with('\n') {
                 break;
             }
-            let cell: Cell = serde_json::from_str(line)
-                .with_context(|| format!("line {} of {} is no cell", number + 1, path.display()))?;
+            let cell: Cell = serde_json::from_str(line).with_context(|| {
+                format!("line {} of {} is no cell of this version; move the file away", number + 1, path.display())
+            })?;
             whole += line.len();
             latest.insert(cell.key.clone(), cell);
         }
         if whole < text.len() {
-            std::fs::write(&path, &text[..whole]).with_context(|| format!("cannot mend {}", path.display()))?;
+            let cut = OpenOptions::new().write(true).open(&path).and_then(|file| file.set_len(whole as u64));
+            cut.with_context(|| format!("cannot mend {}", path.display()))?;
         }
         Ok(Self { path, latest })
     }

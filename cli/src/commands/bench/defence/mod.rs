@@ -7,6 +7,7 @@ mod remedy;
 mod table;
 mod victim;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,7 @@ pub fn run(options: &Defence) -> anyhow::Result<Ending> {
     let mut cells = Cells::open(options.out.join(CELLS))?;
     let test = Fashion::read(&options.data, Part::Test)?;
     let wanted = questions(options);
+    let keys: BTreeSet<String> = wanted.iter().map(Question::key).collect::<Result<_, _>>()?;
     let due = due(&wanted, &cells, options.again)?;
     eprintln!("cells: {} wanted, {} to compute; code {METHOD}", wanted.len(), due.len());
     let began = Instant::now();
@@ -46,10 +48,10 @@ pub fn run(options: &Defence) -> anyhow::Result<Ending> {
         let Some(cell) = answer(question, options, &test)? else { return Ok(Ending::Interrupted) };
         eprintln!("{}", table::line(&cell));
         cells.add(cell)?;
-        table::write(&options.out, &cells)?;
+        table::write(&options.out, &cells, &keys)?;
     }
-    table::write(&options.out, &cells)?;
-    print!("{}", table::markdown(&cells));
+    table::write(&options.out, &cells, &keys)?;
+    print!("{}", table::markdown(&cells, &keys));
     Ok(Ending::Accepted)
 }
 

@@ -17,19 +17,16 @@ pub enum Remedy {
     UbtTrusted,
     /// The same suspects, unlearned with their whole captions
     WholePair,
-    /// Fine-tuning on what the audit holds for safe, for as many steps as unlearning takes
-    FineTune,
 }
 
 impl Remedy {
-    pub const ALL: [Self; 4] = [Self::Ubt, Self::UbtTrusted, Self::WholePair, Self::FineTune];
+    pub const ALL: [Self; 3] = [Self::Ubt, Self::UbtTrusted, Self::WholePair];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Ubt => "ubt",
             Self::UbtTrusted => "ubt-trusted",
             Self::WholePair => "whole-pair",
-            Self::FineTune => "fine-tune",
         }
     }
 
@@ -42,12 +39,10 @@ impl Remedy {
     /// A recipe that cannot be planted.
     pub fn spec(self, recipe: &Recipe, folder: &DrillFolder, workers: u32) -> Result<Spec, RedteamError> {
         let mut spec = specs::audit(recipe, folder, workers)?;
-        let unlearn = &mut spec.unlearn;
         match self {
             Self::Ubt => {}
             Self::UbtTrusted => spec.model.trusted = Some(folder.public()),
-            Self::WholePair => unlearn.text = ForgetText::Caption,
-            Self::FineTune => (unlearn.anchor_weight, unlearn.forget_weight) = (0.0, 0.0),
+            Self::WholePair => spec.unlearn.text = ForgetText::Caption,
         }
         Ok(spec)
     }

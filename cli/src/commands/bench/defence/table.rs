@@ -2,7 +2,7 @@
 //!
 //! A mean never stands without the worst cell beside it, and a victim that did not learn its backdoor is named, not counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -21,9 +21,9 @@ success_before,success_after,success_twin,auroc,precision,recall,dropped,samples
 /// Pixels a side of the picture's plot.
 const SIDE: f64 = 420.0;
 
-/// Writes the table as CSV, Markdown and a page.
-pub fn write(folder: &Path, cells: &Cells) -> anyhow::Result<()> {
-    let all = sorted(cells);
+/// Writes the table as CSV, Markdown and a page, of the cells that are asked for: others may be of another configuration.
+pub fn write(folder: &Path, cells: &Cells, wanted: &BTreeSet<String>) -> anyhow::Result<()> {
+    let all = sorted(cells, wanted);
     let put = |name: &str, text: String| {
         let path = folder.join(name);
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
@@ -33,8 +33,8 @@ pub fn write(folder: &Path, cells: &Cells) -> anyhow::Result<()> {
     put("defence.html", page(&all).into_string())
 }
 
-pub fn markdown(cells: &Cells) -> String {
-    document(&sorted(cells))
+pub fn markdown(cells: &Cells, wanted: &BTreeSet<String>) -> String {
+    document(&sorted(cells, wanted))
 }
 
 /// One cell while it is new.
@@ -54,8 +54,8 @@ pub fn line(cell: &Cell) -> String {
     )
 }
 
-fn sorted(cells: &Cells) -> Vec<&Cell> {
-    let mut all: Vec<&Cell> = cells.iter().collect();
+fn sorted<'a>(cells: &'a Cells, wanted: &BTreeSet<String>) -> Vec<&'a Cell> {
+    let mut all: Vec<&Cell> = cells.iter().filter(|cell| wanted.contains(&cell.key)).collect();
     let order = |cell: &Cell| (cell.question.recipe.attack, cell.question.recipe.seed, cell.question.remedy);
     all.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.key.cmp(&b.key)));
     all
@@ -141,7 +141,8 @@ struct Summary {
     /// Clean accuracy that was lost.
     lost: Figure,
     auroc: Figure,
-    precision: Figure,
+    /// Of those that dropped anything.
+    precision: Option<Figure>,
     trained: u64,
     missed: usize,
     rejected: usize,
@@ -157,7 +158,10 @@ impl Summary {
             excess: Figure::of(cells.iter().map(excess), f64::max)?,
             lost: Figure::of(cells.iter().map(lost), f64::max)?,
             auroc: Figure::of(cells.iter().map(|cell| cell.suspects.auroc), f64::min)?,
-            precision: Figure::of(cells.iter().map(|cell| cell.suspects.precision), f64::min)?,
+            precision: Figure::of(
+                cells.iter().filter(|cell| cell.dropped > 0).map(|cell| cell.suspects.precision),
+                f64::min,
+            ),
             trained: cells.iter().map(|cell| cell.trained).max()?,
             missed: with(Verdict::NothingFound),
             rejected: with(Verdict::Rejected),
@@ -171,7 +175,7 @@ impl Summary {
             self.excess.points(),
             self.lost.points(),
             self.auroc.shares(),
-            self.precision.shares(),
+            self.precision.map_or_else(|| "-".to_owned(), Figure::shares),
             self.missed,
             self.rejected,
             self.trained,
@@ -316,7 +320,7 @@ fn points(share: f64) -> String {
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1c2024}\
 svg{max-width:36rem;width:100%;font-size:12px}.axis{stroke:#8b929a;stroke-dasharray:3 3}.end{text-anchor:end}.middle{text-anchor:middle}\
 circle{fill:#5b6470;fill-opacity:.75}.ubt{fill:#0b6bcb;color:#0b6bcb}.ubt-trusted{fill:#c2410c;color:#c2410c}\
-.whole-pair{fill:#15803d;color:#15803d}.fine-tune{fill:#7c3aed;color:#7c3aed}\
+.whole-pair{fill:#15803d;color:#15803d}\
 .key::before{content:'\\25CF ';}table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
 td,th{padding:.2rem .6rem;text-align:right;border-bottom:1px solid #e2e5e9}td:nth-child(-n+3),th:nth-child(-n+3){text-align:left}\
 .weak{color:#8b929a}";

@@ -36,13 +36,13 @@ impl Victim {
         let root = cache::drill(recipe, workers)?;
         let drilling = Drilling { recipe: recipe.clone(), folder: folder(&root)?, workers };
         let shared = Shared::of(recipe, workers)?;
-        // A victim of other code may have other pairs or another training.
+        // A victim of other code, or of code that nobody knows, may have other pairs or another training.
         let made_by = root.join("made-by.txt");
-        if std::fs::read_to_string(&made_by).is_ok_and(|found| found != METHOD) {
+        if std::fs::read_to_string(&made_by).ok().as_deref() != Some(METHOD) {
             std::fs::remove_dir_all(&root).with_context(|| format!("cannot remove {}", root.display()))?;
             folder(&root)?;
+            std::fs::write(&made_by, METHOD).with_context(|| format!("cannot write {}", made_by.display()))?;
         }
-        std::fs::write(&made_by, METHOD).with_context(|| format!("cannot write {}", made_by.display()))?;
         let (public, twin) = (drilling.folder.public(), drilling.folder.twin());
         if needs_public || recipe.needs_public() {
             shared.lend("public", &public)?;
@@ -81,9 +81,7 @@ impl Shared {
     fn of(recipe: &Recipe, workers: u32) -> anyhow::Result<Self> {
         let Recipe { attack: _, target: _, rate: _, seed, pairs, start, epochs } = recipe;
         let name = Digest::of(&serde_json::to_vec(&(METHOD, seed, pairs, start, epochs, workers))?).to_hex();
-        let root = cache::folder()?.join("drills/shared").join(&name[..16]);
-        std::fs::create_dir_all(&root).with_context(|| format!("cannot make the folder {}", root.display()))?;
-        Ok(Self(root))
+        Ok(Self(cache::folder()?.join("drills/shared").join(&name[..16])))
     }
 
     fn path(&self, role: &str) -> PathBuf {
@@ -95,6 +93,7 @@ impl Shared {
     }
 
     fn keep(&self, role: &str, from: &Path) -> anyhow::Result<()> {
+        std::fs::create_dir_all(&self.0).with_context(|| format!("cannot make the folder {}", self.0.display()))?;
         link(from, &self.path(role))
     }
 }
