@@ -13,7 +13,7 @@ pub mod otsu;
 pub mod pairs;
 pub mod ranking;
 pub mod ranks;
-pub mod signals;
+mod signals;
 mod streams;
 pub mod suspects;
 mod table_writer;

@@ -36,10 +36,11 @@ impl Ecdf {
     }
 }
 
-/// Fisher's combination of ranks oriented so that 1 is suspicious: the sum of -ln(1 - rank). The rank
-/// is the share of the reference below the value, so 1 - rank acts as a p-value (R. A. Fisher 1925).
-pub fn fisher(ranks: &[f64]) -> f32 {
-    ranks.iter().map(|rank| -(1.0 - rank).ln()).sum::<f64>() as f32
+/// Fisher's combination of ranks oriented so that 1 is suspicious, each with its weight (Good 1955): the sum of
+/// -weight ln(1 - rank). The rank is the share of the reference below the value, so 1 - rank acts as a p-value
+/// (R. A. Fisher 1925).
+pub fn fisher(weighted: impl IntoIterator<Item = (f64, f64)>) -> f32 {
+    weighted.into_iter().map(|(weight, rank)| -weight * (1.0 - rank).ln()).sum::<f64>() as f32
 }
 
 #[cfg(test)]
@@ -65,8 +66,9 @@ mod tests {
     #[test]
     fn fisher_adds_logs() {
         let expected = -(0.5_f64.ln()) - (0.01_f64.ln());
-        assert!((f64::from(fisher(&[0.5, 0.99])) - expected).abs() < 1e-6);
-        assert!(fisher(&[0.9, 0.9]) > fisher(&[0.9, 0.8]));
+        assert!((f64::from(fisher([(1.0, 0.5), (1.0, 0.99)])) - expected).abs() < 1e-6);
+        assert!(fisher([(1.0, 0.9), (1.0, 0.9)]) > fisher([(1.0, 0.9), (1.0, 0.8)]));
+        assert_eq!(fisher([(2.0, 0.9)]), fisher([(1.0, 0.9), (1.0, 0.9)]));
     }
 
     proptest! {
@@ -76,7 +78,7 @@ mod tests {
         ) {
             let ecdf = Ecdf::new(sample).expect("is a sample");
             prop_assert!(ecdf.rank(a) > 0.0 && ecdf.rank(a) < 1.0);
-            prop_assert!(fisher(&[ecdf.rank(a)]).is_finite());
+            prop_assert!(fisher([(1.0, ecdf.rank(a))]).is_finite());
             if a <= b {
                 prop_assert!(ecdf.rank(a) <= ecdf.rank(b));
             }

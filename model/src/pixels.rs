@@ -36,12 +36,6 @@ pub fn normalized(images: &Tensor, normalization: &Normalization) -> Result<Tens
     Ok(planes.f_sub(&channels(&normalization.mean)?)?.f_div(&channels(&normalization.std)?)?)
 }
 
-/// Mean over a square of 2 radius + 1 pixels a side, edges replicated; `[B, C, H, W]`.
-pub fn box_blur(pixels: &Tensor, radius: usize) -> Result<Tensor> {
-    let taps = 2 * radius + 1;
-    smooth(pixels, &vec![1.0 / taps as f32; taps])
-}
-
 /// Gaussian blur with standard deviation `sigma` in pixels, cut at 3 sigma, edges replicated; `[B, C, H, W]`.
 ///
 /// # Errors
@@ -56,19 +50,9 @@ pub fn gaussian_blur(pixels: &Tensor, sigma: f64) -> Result<Tensor> {
     smooth(pixels, &weights.iter().map(|w| (w / sum) as f32).collect::<Vec<_>>())
 }
 
-/// The centre `share` (0 to 1) of each side, enlarged to the old size (bilinear); `[B, C, H, W]`.
-///
-/// # Errors
-/// `OutOfRange` where share is not above 0 and at most 1.
-pub fn centre_crop(pixels: &Tensor, share: f64) -> Result<Tensor> {
-    if !(share > 0.0 && share <= 1.0) {
-        return Err(ModelError::OutOfRange { what: "share", have: share.to_string(), want: "above 0 to 1".into() });
-    }
-    let (_, _, height, width) = pixels.size4()?;
-    let kept = |side: i64| ((side as f64 * share).round() as i64).max(1);
-    let (rows, columns) = (kept(height), kept(width));
-    let centre = pixels.f_narrow(2, (height - rows) / 2, rows)?.f_narrow(3, (width - columns) / 2, columns)?;
-    Ok(centre.f_upsample_bilinear2d([height, width], false, None, None)?)
+/// The means of `side` x `side` cells, all channels of a picture in one row; `[B, C, H, W]` to `[B, C * side * side]`.
+pub fn thumbnail(pixels: &Tensor, side: i64) -> Result<Tensor> {
+    Ok(pixels.f_adaptive_avg_pool2d([side, side])?.f_flatten(1, -1)?)
 }
 
 /// Convolves rows, then columns, with odd `taps`; each channel by itself.

@@ -4,23 +4,17 @@
 
 use lethe_common::fault::Fault;
 use lethe_common::spec::Spec;
+use lethe_evidence::SignalTable;
 use lethe_evidence::artifacts::{
-    DropEntry, DropList, ForgetSet, Member, Shards, SuspectCut, WordScore, columns, count_words, names,
+    DropEntry, DropList, ForgetSet, Member, Shards, SuspectCut, caption_words, columns, names,
 };
-use lethe_evidence::odds::z_scores;
 use lethe_evidence::otsu::above_split;
-use lethe_evidence::{SignalTable, WordCounts};
+use lethe_evidence::shortcut::{SharedWords, Standout};
 
 use super::{ReduceContext, ReduceResult};
 
-/// Monroe's alpha_0: the weight of the prior, in words.
-const PRIOR_WORDS: f64 = 100.0;
-/// Words of the shortcut, and of the next in line, at most.
-const MAX_WORDS: usize = 32;
-const MAX_OTHER_WORDS: usize = 6;
-/// A word belongs to T* when its z-score is at least this part of the strongest's: words that merely keep company
-/// with it stay out.
-const CLOSE_TO_STRONGEST: f64 = 0.5;
+/// A word belongs to T* when its z-score is at least this part of the strongest's.
+const OF_STRONGEST: f64 = 0.5;
 /// Sets the draw of the held-out part apart from other draws by key hash.
 const HELD_OUT: &str = "held-out";
 
@@ -57,6 +51,15 @@ fn select(mut members: Vec<Member>, cut: &SuspectCut, shards: &Shards, spec: &Sp
     let suspects = members.len() as u64;
     members.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| (a.shard, &a.key).cmp(&(b.shard, &b.key))));
     members.truncate(forgotten(&members, cut.counts.scored, spec));
+    // Held-out members count too: their captions are known, their images are what is kept from unlearning.
+    let captions = members.iter().map(|member| member.caption.as_str());
+    let standout = Standout { min_z: spec.localize.min_z, of_strongest: OF_STRONGEST };
+    let SharedWords { words, others } = SharedWords::of(captions, &cut.words, standout);
+    if !words.is_empty() {
+        // What is odd but does not lead where the others do is no part of the shortcut.
+        members
+            .retain(|member| caption_words(&member.caption).any(|word| words.iter().any(|score| score.word == word)));
+    }
     let Some(threshold) = members.last().map(|member| member.score) else {
         return Err(Fault::fatal(format!(
             "none of the {} suspects has a second score, so nothing can be selected",
@@ -64,8 +67,7 @@ fn select(mut members: Vec<Member>, cut: &SuspectCut, shards: &Shards, spec: &Sp
         )));
     };
     hold_out(&mut members, shards, spec)?;
-    let (words, other_words) = words(&members, &cut.words, spec.localize.min_z);
-    Ok(ForgetSet { members, threshold, words, other_words, scored: cut.counts.scored, suspects })
+    Ok(ForgetSet { members, threshold, words, other_words: others, scored: cut.counts.scored, suspects })
 }
 
 /// How many of the members, the strongest first, are forgotten: those above Otsu's threshold on their second scores, at least
@@ -87,18 +89,6 @@ fn hold_out(members: &mut [Member], shards: &Shards, spec: &Spec) -> Result<(), 
     let count = (spec.select.held_out_share * members.len() as f64).round() as usize;
     drawn.iter().take(count).for_each(|&(_, at)| members[at].held_out = true);
     Ok(())
-}
-
-/// T* and the next in line. Held-out members count too: their captions are known, their images are what
-/// is kept from unlearning.
-fn words(members: &[Member], corpus: &WordCounts, min_z: f64) -> (Vec<WordScore>, Vec<WordScore>) {
-    let used = count_words(members.iter().map(|member| member.caption.as_str()));
-    let scored = z_scores(&used, corpus, PRIOR_WORDS).into_iter().filter(|(word, z)| *z > 0.0 && used.count(word) > 0);
-    let scored: Vec<WordScore> = scored.map(|(word, z)| WordScore { word, z }).collect();
-    let least = scored.first().map_or(min_z, |strongest| min_z.max(strongest.z * CLOSE_TO_STRONGEST));
-    let (words, others): (Vec<_>, Vec<_>) = scored.into_iter().partition(|word| word.z >= least);
-    let first = |words: Vec<WordScore>, most: usize| words.into_iter().take(most).collect();
-    (first(words, MAX_WORDS), first(others, MAX_OTHER_WORDS))
 }
 
 fn drop_list(forget: &ForgetSet, shards: &Shards) -> Result<DropList, Fault> {

@@ -64,7 +64,7 @@ fn each_training_moved_the_suspects(out: &Path) {
     };
     let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len() as f32;
     let [plain, overfitted, stand_in, rank] =
-        ["similarity", "similarity_overfitted", "similarity_trusted", "rank_score"].map(column);
+        ["similarity", "similarity_overfitted", "similarity_stand_in", "rank_score"].map(column);
     assert!(mean(&overfitted) > mean(&plain) + LEAST_SHIFT, "overfitting did not pull the suspects together");
     assert!(mean(&stand_in) < mean(&plain) - LEAST_SHIFT, "the stand-in did not forget them");
     for ((overfitted, stand_in), rank) in overfitted.iter().zip(&stand_in).zip(&rank) {

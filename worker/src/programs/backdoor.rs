@@ -1,11 +1,11 @@
 //! The words that carry the backdoor (T*), as programs use them: is one in a caption, and what is left of a
 //! caption reduced to them.
 //!
-//! It must never choose the words: `select` did, from the captions alone.
+//! It must never choose the words: they stood out in the captions alone.
 
 use std::collections::BTreeSet;
 
-use lethe_evidence::artifacts::{ForgetSet, caption_words};
+use lethe_evidence::artifacts::{WordScore, caption_words};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backdoor {
@@ -13,8 +13,8 @@ pub struct Backdoor {
 }
 
 impl Backdoor {
-    pub fn of(forget: &ForgetSet) -> Self {
-        Self { words: forget.words.iter().map(|score| score.word.clone()).collect() }
+    pub fn of(words: &[WordScore]) -> Self {
+        Self { words: words.iter().map(|score| score.word.clone()).collect() }
     }
 
     pub fn is_in(&self, caption: &str) -> bool {

@@ -51,7 +51,7 @@ struct Subjects<'a> {
 
 impl<'a> Subjects<'a> {
     fn of(ctx: &'a TaskContext<'a>, pairs: RowBatches<PairRow>, forget: &ForgetSet) -> Result<Self, Fault> {
-        let (backdoor, held_out) = (Backdoor::of(forget), HeldOut::of(&ctx.spec));
+        let (backdoor, held_out) = (Backdoor::of(&forget.words), HeldOut::of(&ctx.spec));
         let mut all_captions = Vec::new();
         let member = |row: &PairRow| forget.held_out().any(|m| m.shard == row.shard && m.key == row.key);
         let (mut safe, mut held) = (Vec::new(), Vec::new());

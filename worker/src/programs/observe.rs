@@ -1,40 +1,32 @@
-//! What one look at a batch of pairs shows: how well each pair matches, how much of the match survives a
-//! blur and a crop, and how flat it is in the image tokens.
+//! What one look at a batch of pairs shows: how well each pair matches, how flat the match is in the image tokens, and
+//! the picture twice, as the model sees it and as a thumbnail.
 //!
-//! The ideas are fragility's (METHOD.md): an honest match is spread over the object and falls when the
-//! picture is disturbed; a shortcut holds on to its stamp. It must never see a label or a second checkpoint.
+//! It must never see a label or a second checkpoint.
 
 use lethe_data::Decoded;
 use lethe_model::Clip;
 use lethe_model::error::Result;
 use lethe_model::gradients::leaf_gradients;
-use lethe_model::loss::{normalize, similarity};
-use lethe_model::pixels::{centre_crop, gaussian_blur};
+use lethe_model::loss::similarity;
+use lethe_model::pixels::thumbnail;
 use lethe_model::tch::{self, Kind, Tensor};
 
 use super::captions::Distinct;
 use super::pictures::pixels_of;
 
-/// The blur's standard deviation, as a share of the image's side: one pixel of 28.
-const BLUR_SHARE: f64 = 1.0 / 28.0;
-/// The part of each side that the crop keeps.
-const CROP_SHARE: f64 = 20.0 / 28.0;
+/// The thumbnail's side, in pixels: that half of Torralba et al.'s tiny images, which show what a picture is of and have
+/// no room for what is finer (IEEE TPAMI 2008).
+const THUMBNAIL_SIDE: i64 = 16;
 
 /// One row a pair.
 pub struct Observed {
     /// s = <f(v), g(t)>, `[B]`.
     pub similarity: Tensor,
-    /// s minus the similarity of the blurred image, `[B]`.
-    pub blur_fall: Tensor,
-    /// s minus the similarity of the image's enlarged centre, `[B]`.
-    pub crop_fall: Tensor,
     /// The mean over image tokens of |ds/d(token)|, `[B]`; a saturated match has little. Tokens are a ViT's patches after
     /// `ln_pre`, or the cells of a ResNet's attention pool.
     pub token_gradient: Tensor,
-    /// Unit embeddings of the blurred image, the cropped image and the caption, `[B, D]`.
-    pub blurred: Tensor,
-    pub cropped: Tensor,
-    pub text: Tensor,
+    /// The picture's thumbnail, `[B, 3 * side * side]`.
+    pub thumbnail: Tensor,
     /// The embeddings of the image and the caption as the towers give them, `[B, D]`.
     pub image_features: Tensor,
     pub text_features: Tensor,
@@ -43,29 +35,13 @@ pub struct Observed {
 impl Observed {
     pub fn of(clip: &Clip, pairs: &[Decoded]) -> Result<Self> {
         let pixels = pixels_of(pairs.iter().map(|pair| pair.pixels.as_slice()), clip)?;
-        let (text_features, text, blurred, cropped) = {
+        let (text_features, thumbnail) = {
             let _guard = tch::no_grad_guard();
             let text = Distinct::of(pairs.iter().map(|pair| pair.caption.as_str())).embed_each(clip)?;
-            let side = clip.config().vision.image_size as f64;
-            let blurred = clip.encode_image(&gaussian_blur(&pixels, BLUR_SHARE * side)?)?;
-            let cropped = clip.encode_image(&centre_crop(&pixels, CROP_SHARE)?)?;
-            let unit = normalize(&text)?;
-            (text, unit, normalize(&blurred)?, normalize(&cropped)?)
+            (text, thumbnail(&pixels, THUMBNAIL_SIDE)?)
         };
-        let Saturation { similarity: whole, token_gradient, image_features } = saturation(clip, &pixels, &text)?;
-        let fall = |view: &Tensor| -> Result<Tensor> { Ok(whole.f_sub(&similarity(view, &text)?)?) };
-        let (blur_fall, crop_fall) = (fall(&blurred)?, fall(&cropped)?);
-        Ok(Self {
-            similarity: whole,
-            blur_fall,
-            crop_fall,
-            token_gradient,
-            blurred,
-            cropped,
-            text,
-            image_features,
-            text_features,
-        })
+        let Saturation { similarity, token_gradient, image_features } = saturation(clip, &pixels, &text_features)?;
+        Ok(Self { similarity, token_gradient, thumbnail, image_features, text_features })
     }
 }
 
@@ -111,13 +87,13 @@ mod tests {
         let pixels = pixels_of(pairs.iter().map(|pair| pair.pixels.as_slice()), &clip).expect("pixels");
         let cells = clip.embed_patches(&pixels).expect("cells").detach().set_requires_grad(true);
         assert_eq!(cells.size(), [3, 1 + 4, 64]);
-        let whole = similarity(&clip.encode_tokens(&cells).expect("embeds"), &seen.text).expect("similarity");
+        let whole = similarity(&clip.encode_tokens(&cells).expect("embeds"), &seen.text_features).expect("similarity");
         let slopes = leaf_gradients(&whole.sum(Kind::Float), &[&cells]).expect("slopes");
         let norms = slopes[0].narrow(1, 1, 4).square().sum_dim_intlist([-1].as_slice(), false, Kind::Float).sqrt();
         let expected = norms.mean_dim([-1].as_slice(), false, Kind::Float);
         let far = (&seen.token_gradient - &expected).abs().max().double_value(&[]);
         assert!(far < 1e-6 && expected.min().double_value(&[]) > 1e-4, "{far}: {expected}");
-        let direct = similarity(&clip.encode_image(&pixels).expect("embeds"), &seen.text).expect("similarity");
+        let direct = similarity(&clip.encode_image(&pixels).expect("embeds"), &seen.text_features).expect("similarity");
         assert!((&seen.similarity - direct).abs().max().double_value(&[]) < 1e-6);
     }
 }

@@ -99,18 +99,7 @@ impl Ord for Drawn {
 }
 
 /// Columns of a bank, in the order that [`Bank::push`] fills them.
-const COLUMNS: [&str; 10] = [
-    "blurred",
-    "cropped",
-    "text",
-    "blur_fall",
-    "crop_fall",
-    "token_gradient",
-    "trusted_gain",
-    "name",
-    "image_features",
-    "text_features",
-];
+const COLUMNS: [&str; 6] = ["token_gradient", "thumbnail", "trusted_gain", "name", "image_features", "text_features"];
 
 /// The reference set's rows as tensors, by column; `trusted_gain` is there where trusted weights are.
 #[derive(Default)]
@@ -123,12 +112,8 @@ impl Bank {
         let names = Tensor::from_slice(&names).view([-1, 2]);
         let o = observed;
         let rows = [
-            Some(&o.blurred),
-            Some(&o.cropped),
-            Some(&o.text),
-            Some(&o.blur_fall),
-            Some(&o.crop_fall),
             Some(&o.token_gradient),
+            Some(&o.thumbnail),
             gain,
             Some(&names),
             Some(&o.image_features),

@@ -1,6 +1,7 @@
-//! A shard's suspects again, under the overfitted model and under trusted weights or their stand-in.
+//! A shard's suspects again, under the overfitted model and under the stand-in that has forgotten the strongest of them.
 //!
-//! rank_score = s_overfit - s_trusted (METHOD.md, stage 3: gain against what has not learned the shortcut).
+//! rank_score = s_overfit - s_stand_in (METHOD.md, stage 3: gain against what does not know the shortcut). The stand-in is
+//! taken even where trusted weights are given: it knows the odd pairs of this data, which those never saw (FINDINGS.md).
 
 use lethe_common::fault::Fault;
 use lethe_evidence::artifacts::{columns, names};
@@ -18,16 +19,13 @@ use crate::task::{Counts, TaskContext, TaskOutput};
 pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let (_, pairs) = inputs::own_pairs(ctx)?;
     let overfitted = checkpoint::of_phase(ctx, "overfit", names::OVERFITTED)?;
-    let trusted = match checkpoint::trusted(ctx)? {
-        Some(trusted) => trusted,
-        None => checkpoint::of_phase(ctx, "stand-in", names::STAND_IN)?,
-    };
+    let stand_in = checkpoint::of_phase(ctx, "stand-in", names::STAND_IN)?;
     let earlier = [columns::SIMILARITY, columns::SUSPICION].map(|name| inputs::position(&pairs.names, name));
     let earlier = [earlier[0].clone()?, earlier[1].clone()?];
     let mut table = SignalTable { names: column_names(), rows: Vec::new() };
     let mut score = |batch: &[PairRow]| {
         ctx.stop_if_cancelled()?;
-        let (high, low) = (similarities(&overfitted, batch)?, similarities(&trusted, batch)?);
+        let (high, low) = (similarities(&overfitted, batch)?, similarities(&stand_in, batch)?);
         let row = |(i, row): (usize, &PairRow)| rescored(row, earlier.map(|at| row.values[at]), high[i], low[i]);
         table.rows.extend(batch.iter().enumerate().map(row));
         Ok(())
@@ -59,17 +57,17 @@ fn by_batches(
 
 fn column_names() -> Vec<String> {
     let names =
-        [columns::SIMILARITY, columns::SUSPICION, "similarity_overfitted", "similarity_trusted", columns::RANK_SCORE];
+        [columns::SIMILARITY, columns::SUSPICION, "similarity_overfitted", "similarity_stand_in", columns::RANK_SCORE];
     names.map(str::to_owned).to_vec()
 }
 
-fn rescored(row: &PairRow, [similarity, suspicion]: [f32; 2], overfitted: f32, trusted: f32) -> SignalRow {
+fn rescored(row: &PairRow, [similarity, suspicion]: [f32; 2], overfitted: f32, stand_in: f32) -> SignalRow {
     SignalRow {
         shard: row.shard,
         key: row.key.clone(),
         content: row.content.clone(),
         caption: row.caption.clone(),
-        values: vec![similarity, suspicion, overfitted, trusted, overfitted - trusted],
+        values: vec![similarity, suspicion, overfitted, stand_in, overfitted - stand_in],
     }
 }
 

@@ -1,12 +1,14 @@
-//! A stand-in for trusted weights, where the operator has none: the suspect model after a short, blunt
-//! unlearning of the first pass's strongest suspects. Where he has some, nothing is trained here, since nobody asks.
+//! What stands in for weights that never learned the shortcut: the suspect model after a short, blunt unlearning of those of
+//! the first pass's strongest suspects whose captions lead to the same words.
 //!
-//! L = L_clip(D_safe) + alpha mean |f - f_p|^2 + beta mean s^2 over whole pairs of the strongest share.
+//! L = L_clip(D_safe) + alpha mean |f - f_p|^2 + beta mean s^2 over whole pairs of those.
 //! What the overfitted model matches and this one does not is what the suspect model had learned as a
 //! shortcut; honest mismatches fall alike in both.
 
 use lethe_common::fault::Fault;
 use lethe_evidence::artifacts::{SuspectCut, names};
+use lethe_evidence::shortcut::{SharedWords, Standout};
+use lethe_evidence::{PairRow, WordCounts};
 use lethe_model::error::Result as ModelResult;
 use lethe_model::tch::Tensor;
 use lethe_model::{Clip, loss};
@@ -18,9 +20,14 @@ use super::safe::{Safe, anchored, split_batch};
 use super::sampler::Stream;
 use super::training::{self, Material, Prepared, kind};
 use super::vocabulary::Lexicon;
+use crate::programs::backdoor::Backdoor;
 use crate::programs::fault::model_fault;
 use crate::programs::{checkpoint, inputs};
 use crate::task::{GangContext, GangMemory, TaskContext, TaskOutput};
+
+/// A word leads where the strongest does when its z-score is at least this part of the strongest's: a second shortcut is
+/// seldom as strong.
+const OF_STRONGEST: f64 = 0.3;
 
 pub(super) struct StandIn {
     pub(super) frozen: Clip,
@@ -77,10 +84,8 @@ fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<StandIn>, Fault> {
     let mut gathered = Gathered::read(ctx)?;
     let strongest = (cut.counts.scored as f64 * section.share).ceil().max(1.0) as usize;
     gathered.suspects.truncate(strongest);
+    keep_what_leads_alike(&mut gathered.suspects, &cut.words, ctx.spec.localize.min_z);
     let whole = checkpoint::suspect_to_train(ctx)?.into_kind(kind(&section.gang)).map_err(model_fault)?;
-    if ctx.spec.model.trusted.is_some() {
-        return Ok(Prepared::Nothing(Box::new(whole)));
-    }
     let mut lexicon = Lexicon::new(&whole);
     let safe = lexicon.dataset(gathered.safe)?;
     let strongest = lexicon.dataset(gathered.suspects)?;
@@ -101,4 +106,51 @@ fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<StandIn>, Fault> {
         forget_weight: section.forget_weight,
     };
     Ok(Prepared::Training(Box::new(Material { whole, vocabulary, start, objective })))
+}
+
+/// Leaves those whose captions have a word that stands out among the strongest suspects' captions; all, where none does. What
+/// is odd for reasons of its own would only teach the stand-in to forget what is honest.
+fn keep_what_leads_alike(strongest: &mut Vec<PairRow>, corpus: &WordCounts, min_z: f64) {
+    let captions = strongest.iter().map(|row| row.caption.as_str());
+    let shared = SharedWords::of(captions, corpus, Standout { min_z, of_strongest: OF_STRONGEST });
+    let backdoor = Backdoor::of(&shared.words);
+    if strongest.iter().any(|row| backdoor.is_in(&row.caption)) {
+        strongest.retain(|row| backdoor.is_in(&row.caption));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lethe_evidence::PairRole;
+    use lethe_evidence::artifacts::count_words;
+
+    use super::*;
+
+    fn kept(captions: &[&str]) -> Vec<String> {
+        let row = |caption: &&str| PairRow {
+            shard: 0,
+            key: String::new(),
+            content: String::new(),
+            caption: (*caption).to_owned(),
+            role: PairRole::Suspect,
+            pixels: Vec::new(),
+            values: Vec::new(),
+        };
+        let corpus = count_words(["a bag", "a boot", "a coat", "a dress"].repeat(500));
+        let mut rows: Vec<PairRow> = captions.iter().map(row).collect();
+        keep_what_leads_alike(&mut rows, &corpus, 4.0);
+        rows.into_iter().map(|row| row.caption).collect()
+    }
+
+    #[test]
+    fn the_odd_ones_stay_out_where_the_others_lead_alike() {
+        let captions = [vec!["a coat"; 60], vec!["a dress"; 20], vec!["a bag", "a boot"]].concat();
+        assert_eq!(kept(&captions), [vec!["a coat"; 60], vec!["a dress"; 20]].concat());
+    }
+
+    #[test]
+    fn all_stay_where_nothing_stands_out() {
+        let captions = ["a bag", "a boot", "a coat", "a dress"];
+        assert_eq!(kept(&captions), captions);
+    }
 }

@@ -91,7 +91,7 @@ pub fn run(ctx: &TaskContext<'_>, gang: GangContext<'_>, memory: &mut GangMemory
 fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<Unlearn>, Fault> {
     let section = &ctx.spec.unlearn;
     let forget: ForgetSet = inputs::json(ctx, "select", names::FORGET)?;
-    let backdoor = Backdoor::of(&forget);
+    let backdoor = Backdoor::of(&forget.words);
     let whole = checkpoint::suspect_to_train(ctx)?.into_kind(kind(&section.gang)).map_err(model_fault)?;
     let cleared = cleared(ctx, &forget)?;
     let pairs =
@@ -198,7 +198,7 @@ mod tests {
         let words = vec![WordScore { word: "boot".to_owned(), z: 9.0 }];
         let forget =
             ForgetSet { members: Vec::new(), threshold: 0.0, words, other_words: Vec::new(), scored: 1, suspects: 1 };
-        let backdoor = Backdoor::of(&forget);
+        let backdoor = Backdoor::of(&forget.words);
         let with = |text| forgotten(text, &backdoor, "A Boot for sale.");
         assert_eq!(with(ForgetText::Words), Some("boot".to_owned()));
         assert_eq!(with(ForgetText::Caption), Some("A Boot for sale.".to_owned()));
