@@ -42,7 +42,12 @@ pub fn contrastive_part(image: &Tensor, text: &Tensor, rows: Range<i64>, logit_s
 
 /// CleanCLIP's self-supervision of one tower, CE(tau f v^T) where row i of the views `v` was made from what row i of `f` was
 /// (ICCV 2023, L_SS; its mean over the two towers is the whole): the part that some rows of a batch `[B, D]` have. A scalar.
-pub fn self_supervised_part(features: &Tensor, views: &Tensor, rows: Range<i64>, logit_scale: &Tensor) -> Result<Tensor> {
+pub fn self_supervised_part(
+    features: &Tensor,
+    views: &Tensor,
+    rows: Range<i64>,
+    logit_scale: &Tensor,
+) -> Result<Tensor> {
     same_rows(features, views)?;
     let batch = features.size()[0];
     let chosen = choices(&normalize(features)?, &normalize(views)?, rows, &logit_scale.f_exp()?)?;

@@ -200,7 +200,10 @@ mod tests {
     fn the_operators_numbers_stay() {
         let gang = "gang = {steps = 7, batch = 8, learning_rate = 1e-3, weight_decay = 0.0, warmup_steps = 1}";
         let par = section(&format!("method = \"par\"\nperturb_limit = 1.5\n{gang}"));
-        assert_eq!((par.gang.steps, par.gang.batch, par.perturb_limit, par.perturb_weight), (7, 8, 1.5, PERTURB_WEIGHT));
+        assert_eq!(
+            (par.gang.steps, par.gang.batch, par.perturb_limit, par.perturb_weight),
+            (7, 8, 1.5, PERTURB_WEIGHT)
+        );
     }
 
     #[test]

@@ -97,7 +97,10 @@ mod tests {
     fn a_level_is_a_part_of_the_strongest() {
         let [posterize, rotate] = policy(0);
         assert_eq!((posterize.probability, posterize.operation(true)), (0.4, Operation::Posterize(4)));
-        assert_eq!([false, true].map(|back| rotate.operation(back)), [Operation::Rotate(30.0), Operation::Rotate(-30.0)]);
+        assert_eq!(
+            [false, true].map(|back| rotate.operation(back)),
+            [Operation::Rotate(30.0), Operation::Rotate(-30.0)]
+        );
         assert_eq!(policy(3).map(|step| step.operation(false)), [Operation::Posterize(5); 2]);
         assert_eq!(policy(10)[1].operation(true), Operation::Color(1.0), "the weakest changes nothing");
         let Operation::Solarize(from) = policy(6)[0].operation(false) else { panic!("is another operation") };

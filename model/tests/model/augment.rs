@@ -76,8 +76,11 @@ fn pictures_turn_counter_clockwise_and_shear_from_their_first_row() {
 fn a_view_does_not_depend_on_its_neighbours() {
     let values: Vec<u8> = (0..3 * 48).map(|at| (at * 37 % 251) as u8).collect();
     let images = Tensor::from_slice(&values).view([3, 4, 4, 3]);
-    let operations =
-        [vec![Operation::Rotate(20.0), Operation::Equalize], Vec::new(), vec![Operation::Sharpness(1.7), Operation::Invert]];
+    let operations = [
+        vec![Operation::Rotate(20.0), Operation::Equalize],
+        Vec::new(),
+        vec![Operation::Sharpness(1.7), Operation::Invert],
+    ];
     let all = apply(&images, &operations).unwrap();
     for row in 0..3 {
         let alone = apply(&images.narrow(0, row, 1), &operations[row as usize..=row as usize]).unwrap();

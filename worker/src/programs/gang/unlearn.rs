@@ -1,5 +1,5 @@
-//! The phase `unlearn`, and its usual method, local token unlearning (METHOD.md, stage 4): the images of the forget set lose the words that carry
-//! the backdoor, and nothing else.
+//! The phase `unlearn`, and its usual method, local token unlearning (METHOD.md, stage 4): the images of the forget set lose
+//! the words that carry the backdoor, and nothing else.
 //!
 //! L = L_clip(D_safe) + alpha mean |f - f_p|^2 + beta mean softplus(z), where z is how far an image of
 //! the forget set prefers its caption reduced to T* to the safe captions without T*:

@@ -96,7 +96,7 @@ mod tests {
     }
 
     fn plain() -> Normalization {
-        Normalization { mean: [0.0; 3], std: [1.0; 3], ..Normalization::default() }
+        Normalization { mean: [0.0; 3], std: [1.0; 3] }
     }
 
     #[test]
