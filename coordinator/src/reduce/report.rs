@@ -154,7 +154,7 @@ async fn pack(ctx: &ReduceContext, evidence: &Evidence, report: &Report) -> Resu
     package.put_created("scores.parquet").await?;
     package.put_file("clean.json", model_config(ctx)).await?;
     let dropped = match report.found {
-        Found::Shortcut => lines(drop).into(),
+        Found::Shortcut => Bytes::from(lines(drop)),
         Found::Nothing => Bytes::new(),
     };
     package.put("drop-list.txt", dropped).await?;

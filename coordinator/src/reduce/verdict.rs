@@ -100,9 +100,8 @@ fn no_shortcut(sums: &Evaluation, limits: &EvaluateSection) -> Option<String> {
 
 fn too_much_left(sums: &Evaluation, limits: &EvaluateSection) -> Option<String> {
     let (after, most) = (attracted(sums.attracted_after, sums), limits.max_residual_attraction);
-    (after > most).then(|| {
-        format!("Residual attraction is {after:.3}; the limit is {most} (evaluate.max_residual_attraction).")
-    })
+    (after > most)
+        .then(|| format!("Residual attraction is {after:.3}; the limit is {most} (evaluate.max_residual_attraction)."))
 }
 
 fn too_much_lost(sums: &Evaluation, limits: &EvaluateSection) -> Option<String> {
@@ -121,12 +120,14 @@ fn unmeasured_attraction(sums: &Evaluation) -> Option<String> {
 
 fn unmeasured_retrieval(sums: &Evaluation) -> Option<String> {
     match () {
-        () if sums.safe_pairs == 0 => {
-            Some("No safe pair was held out, so retrieval is unknown: raise suspect.max_safe or evaluate.held_out_share.".to_owned())
-        }
-        () if sums.retrieval_hits_before == 0 => {
-            Some(format!("The given checkpoint finds no caption of {} held-out safe images: is it trained?", sums.safe_pairs))
-        }
+        () if sums.safe_pairs == 0 => Some(
+            "No safe pair was held out, so retrieval is unknown: raise suspect.max_safe or evaluate.held_out_share."
+                .to_owned(),
+        ),
+        () if sums.retrieval_hits_before == 0 => Some(format!(
+            "The given checkpoint finds no caption of {} held-out safe images: is it trained?",
+            sums.safe_pairs
+        )),
         () => None,
     }
 }

@@ -2,8 +2,8 @@ use lethe_common::blob::Digest;
 use lethe_common::pin::Pin;
 use lethe_common::spec::{Pictures, Spec};
 use lethe_evidence::artifacts::{
-    BadSample, BadSamples, Found, HandedBack, Histogram, Interval, PhaseSeconds, Picture, SampleCounts, ShadedWord, ShardEntry, TokenGrid,
-    Verdict, WordScore,
+    BadSample, BadSamples, Found, HandedBack, Histogram, Interval, PhaseSeconds, Picture, SampleCounts, ShadedWord,
+    ShardEntry, TokenGrid, Verdict, WordScore,
 };
 
 use super::*;

@@ -73,7 +73,7 @@ fn equalize_channel(plane: &Tensor) -> Result<Tensor> {
     let below = counts.f_cumsum(0, Kind::Int64)?.f_sub(&counts)?;
     let table = below.f_add_scalar(step / 2)?.f_div_scalar_mode(step, "floor")?.f_clamp(0_i64, 255_i64)?;
     let equal = table.f_index_select(0, &values.f_reshape([-1])?)?;
-    Ok(equal.f_reshape(plane.size())?.f_to_kind(Kind::Float)?)
+    Ok(equal.f_reshape(plane.size().as_slice())?.f_to_kind(Kind::Float)?)
 }
 
 /// `[1, S, S]`, with the weights of ITU-R 601.

@@ -38,6 +38,6 @@ fn moved(planes: &Tensor, map: &Map) -> Result<Tensor> {
     let last = (side - 1) as f64;
     let place = row.f_clamp(0.0, last)?.f_mul_scalar(side as f64)?.f_add(&column.f_clamp(0.0, last)?)?;
     let place = place.f_to_kind(Kind::Int64)?.f_reshape([-1])?;
-    let taken = planes.f_reshape([-1, side * side])?.f_index_select(1, &place)?.f_reshape(planes.size())?;
+    let taken = planes.f_reshape([-1, side * side])?.f_index_select(1, &place)?.f_reshape(planes.size().as_slice())?;
     Ok(taken.f_mul(&is_inside.f_to_kind(Kind::Float)?)?)
 }

@@ -71,7 +71,7 @@ impl Objective for CleanClip {
     }
 }
 
-pub fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<CleanClip>, Fault> {
+pub(super) fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<CleanClip>, Fault> {
     let section = &ctx.spec.unlearn;
     let (whole, safe) = fine_tune::start(ctx)?;
     let views = eda::views(safe.iter().map(|row| row.caption.as_str()), fine_tune::text_draws(ctx));

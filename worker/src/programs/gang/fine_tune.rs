@@ -36,7 +36,7 @@ pub fn text_draws(ctx: &TaskContext<'_>) -> Stream {
 }
 
 /// L_clip over D_safe is the loss of a plain training, from the suspect model.
-pub fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<Train>, Fault> {
+pub(super) fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<Train>, Fault> {
     let (whole, safe) = start(ctx)?;
     let mut lexicon = Lexicon::new(&whole);
     let data = lexicon.dataset(safe)?;

@@ -72,7 +72,7 @@ impl Objective for Par {
     }
 }
 
-pub fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<Par>, Fault> {
+pub(super) fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<Par>, Fault> {
     let section = &ctx.spec.unlearn;
     let (whole, safe) = fine_tune::start(ctx)?;
     let mut lexicon = Lexicon::new(&whole);

@@ -59,7 +59,7 @@ pub fn perturbed(images: &Tensor, rows: Rows<'_>, draws: Stream, normalization: 
             false => noise.extend(std::iter::repeat_n(0.0_f32, length)),
         }
     }
-    let noise = Tensor::f_from_slice(&noise)?.f_reshape(images.size())?.f_to_device(images.device())?;
+    let noise = Tensor::f_from_slice(&noise)?.f_reshape(images.size().as_slice())?.f_to_device(images.device())?;
     augment::erased(&normalized(&augment::noisy(images, &noise)?, normalization)?, &squares)
 }
 

@@ -152,8 +152,8 @@ fn checkpoint(result: &Path) -> anyhow::Result<PathBuf> {
 mod tests {
     use lethe_redteam::attack::Attack;
 
+    use super::cell::tests::question;
     use super::*;
-    use cell::tests::question;
 
     #[test]
     fn failed_cells_are_told_with_their_errors_at_the_end() {
