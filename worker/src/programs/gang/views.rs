@@ -91,7 +91,7 @@ mod tests {
     const SIDE: i64 = 20;
 
     fn pictures(rows: i64) -> Tensor {
-        let values = Tensor::arange(rows * SIDE * SIDE * 3, (Kind::Int64, Device::Cpu)) * 31 % 101 + 60;
+        let values = (Tensor::arange(rows * SIDE * SIDE * 3, (Kind::Int64, Device::Cpu)) * 31).remainder(101) + 60;
         values.view([rows, SIDE, SIDE, 3]).to_kind(Kind::Uint8)
     }
 
