@@ -3,6 +3,7 @@
 //! It must never know a network, a job, a rank or a path: bytes and tensors in, bytes and tensors out.
 
 pub mod adamw;
+pub mod augment;
 mod autocast;
 mod checkpoint;
 pub mod clip;

@@ -36,13 +36,30 @@ pub fn contrastive_part(image: &Tensor, text: &Tensor, rows: Range<i64>, logit_s
     same_rows(image, text)?;
     let batch = image.size()[0];
     let (image, text, tau) = (normalize(image)?, normalize(text)?, logit_scale.f_exp()?);
-    let target = Tensor::f_arange_start(rows.start, rows.end, (Kind::Int64, image.device()))?;
-    let (first, count) = (rows.start, rows.end - rows.start);
-    let part = |own: &Tensor, others: &Tensor| -> Result<Tensor> {
-        let logits = own.f_narrow(0, first, count)?.f_matmul(&others.f_transpose(0, 1)?)?.f_mul(&tau)?;
-        Ok(logits.f_cross_entropy_loss(&target, None::<&Tensor>, Reduction::Sum, -100, 0.0)?)
-    };
-    Ok(part(&image, &text)?.f_add(&part(&text, &image)?)?.f_mul_scalar(0.5 / batch as f64)?)
+    let both = choices(&image, &text, rows.clone(), &tau)?.f_add(&choices(&text, &image, rows, &tau)?)?;
+    Ok(both.f_mul_scalar(0.5 / batch as f64)?)
+}
+
+/// CleanCLIP's self-supervision of one tower, CE(tau f v^T) where row i of the views `v` was made from what row i of `f` was
+/// (ICCV 2023, L_SS; its mean over the two towers is the whole): the part that some rows of a batch `[B, D]` have. A scalar.
+pub fn self_supervised_part(
+    features: &Tensor,
+    views: &Tensor,
+    rows: Range<i64>,
+    logit_scale: &Tensor,
+) -> Result<Tensor> {
+    same_rows(features, views)?;
+    let batch = features.size()[0];
+    let chosen = choices(&normalize(features)?, &normalize(views)?, rows, &logit_scale.f_exp()?)?;
+    Ok(chosen.f_mul_scalar(1.0 / batch as f64)?)
+}
+
+/// The sum over some rows of minus the log of how much each prefers its own among all others: unit vectors, `[rows, B]` logits.
+fn choices(own: &Tensor, others: &Tensor, rows: Range<i64>, tau: &Tensor) -> Result<Tensor> {
+    let target = Tensor::f_arange_start(rows.start, rows.end, (Kind::Int64, own.device()))?;
+    let own = own.f_narrow(0, rows.start, rows.end - rows.start)?;
+    let logits = own.f_matmul(&others.f_transpose(0, 1)?)?.f_mul(tau)?;
+    Ok(logits.f_cross_entropy_loss(&target, None::<&Tensor>, Reduction::Sum, -100, 0.0)?)
 }
 
 /// The overfitting pull mean (s - 1)^2 over suspects (METHOD.md, stage 2), of a batch of so many rows; a scalar.
@@ -63,6 +80,16 @@ pub fn drift(features: &Tensor, frozen: &Tensor, batch: usize) -> Result<Tensor>
     let moved = normalize(features)?.f_sub(&normalize(frozen)?)?;
     let rows = moved.f_square()?.f_sum_dim_intlist([-1].as_slice(), false, features_kind(features)?)?;
     mean_part(&rows, batch)
+}
+
+/// What PAR pushes apart (arXiv 2412.00727): S = mean over the batch `[B, D]` of |f - f0|^2 of unit vectors, as long as it is at
+/// most `limit`, and 0 beyond; the part that some rows have. A scalar.
+pub fn perturbation_part(features: &Tensor, frozen: &Tensor, rows: Range<i64>, limit: f64) -> Result<Tensor> {
+    same_rows(features, frozen)?;
+    let batch = features.size()[0] as usize;
+    let is_near = drift(&features.f_detach()?, frozen, batch)?.f_le(limit)?.f_to_kind(features_kind(features)?)?;
+    let own = |matrix: &Tensor| matrix.f_narrow(0, rows.start, rows.end - rows.start);
+    Ok(drift(&own(features)?, &own(frozen)?, batch)?.f_mul(&is_near)?)
 }
 
 /// What some rows add to the mean over a batch.

@@ -6,17 +6,19 @@ mod address;
 mod load;
 mod sections;
 mod stores;
+mod unlearn;
 mod validate;
 mod validate_stores;
 
 pub use address::{Scheme, StoreUrl, is_forbidden};
 pub use load::{SpecError, load};
 pub use sections::{
-    AuditSection, DataSection, EvaluateSection, ForgetText, GangSection, Jpeg, LocalizeSection, ModelSection,
-    OverfitSection, Pictures, PlanName, Precision, ReferenceSection, ReportSection, ScoreSection, SelectSection,
-    StandInSection, SuspectSection, TrainSection, UnlearnSection, WorkersSection,
+    AuditSection, DataSection, EvaluateSection, GangSection, Jpeg, LocalizeSection, ModelSection, OverfitSection,
+    Pictures, PlanName, Precision, ReferenceSection, ReportSection, ScoreSection, SelectSection, StandInSection,
+    SuspectSection, TrainSection, WorkersSection,
 };
 pub use stores::StoreSection;
+pub use unlearn::{UnlearnMethod, UnlearnSection};
 pub use validate::Problem;
 
 use serde::{Deserialize, Serialize};

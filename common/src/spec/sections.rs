@@ -286,45 +286,6 @@ impl Default for LocalizeSection {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct UnlearnSection {
-    pub gang: GangSection,
-    pub anchor_weight: f64,
-    pub forget_weight: f64,
-    /// What is left of a caption that is forgotten. Not written where it is the usual, so that the stored spec stays as it
-    /// was.
-    #[serde(skip_serializing_if = "ForgetText::is_words")]
-    pub text: ForgetText,
-}
-
-impl Default for UnlearnSection {
-    fn default() -> Self {
-        Self {
-            gang: GangSection { steps: 80, ..GangSection::PLAIN },
-            anchor_weight: 1.0,
-            forget_weight: 0.1,
-            text: ForgetText::Words,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ForgetText {
-    /// The words that carry the backdoor: local token unlearning.
-    #[default]
-    Words,
-    /// All of it: whole-pair unlearning, to compare with.
-    Caption,
-}
-
-impl ForgetText {
-    fn is_words(&self) -> bool {
-        *self == Self::Words
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
 pub struct EvaluateSection {
     /// Safe pairs that no training sees, drawn by key hash from the gathered ones.
     pub held_out_share: f64,

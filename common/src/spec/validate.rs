@@ -29,6 +29,7 @@ pub(super) fn validate(spec: &Spec, text: &str) -> Vec<Problem> {
     found.stores(spec);
     found.shares(spec);
     found.counts(spec);
+    found.unlearn(spec);
     found.gang(
         ["overfit.gang.steps", "overfit.gang.batch", "overfit.gang.learning_rate", "overfit.gang.micro_batch"],
         &spec.overfit.gang,
@@ -119,6 +120,24 @@ impl Problems<'_> {
         });
     }
 
+    fn unlearn(&mut self, spec: &Spec) {
+        let section = &spec.unlearn;
+        for (field, weight) in [
+            ("unlearn.anchor_weight", section.anchor_weight),
+            ("unlearn.forget_weight", section.forget_weight),
+            ("unlearn.self_supervised_weight", section.self_supervised_weight),
+            ("unlearn.perturb_weight", section.perturb_weight),
+        ] {
+            self.require(weight.is_finite() && weight >= 0.0, field, || {
+                format!("{weight} is not a weight; expected 0 or more")
+            });
+        }
+        let limit = section.perturb_limit;
+        self.require((0.0..=4.0).contains(&limit), "unlearn.perturb_limit", || {
+            format!("{limit} is not a squared distance of unit vectors; expected 0 to 4")
+        });
+    }
+
     fn gang(&mut self, [steps, batch, rate, micro_batch]: [&'static str; 4], gang: &GangSection, spec: &Spec) {
         self.require(gang.steps >= 1, steps, || "expected at least one step".to_owned());
         self.require(gang.batch >= spec.workers.count.max(2), batch, || {
@@ -201,6 +220,22 @@ mod tests {
         let section = super::super::WorkersSection::default();
         let json = serde_json::to_string(&section).expect("is JSON");
         assert!(!json.contains("gang_floor"), "specs that were stored before would differ: {json}");
+    }
+
+    #[test]
+    fn weights_and_methods_of_unlearning_are_checked() {
+        for good in ["method = \"par\"\nperturb_limit = 4.0", "method = \"clean-clip\"\nself_supervised_weight = 0"] {
+            assert_eq!(problems(&format!("{GOOD}[unlearn]\n{good}\n")), "");
+        }
+        for (bad, says) in [
+            ("perturb_limit = 4.1", "line 9: unlearn.perturb_limit"),
+            ("forget_weight = -1.0", "line 9: unlearn.forget_weight"),
+            ("method = \"erase\"", "line 9"),
+            ("weight = 1.0", "unknown field `weight`"),
+        ] {
+            let message = problems(&format!("{GOOD}[unlearn]\n{bad}\n"));
+            assert!(message.contains(says), "{message}; expected {says}");
+        }
     }
 
     #[test]

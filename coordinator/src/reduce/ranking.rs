@@ -6,13 +6,12 @@ use std::collections::BTreeMap;
 use std::fs::File;
 
 use lethe_common::fault::Fault;
-use lethe_evidence::artifacts::{ForgetSet, Histogram, ScoreRow, ScoresWriter, SuspectCut, columns, names};
+use lethe_evidence::artifacts::{ForgetSet, Found, Histogram, ScoreRow, ScoresWriter, SuspectCut, columns, names};
 use lethe_evidence::{KeyedScore, RowBatches, ScoreDigest, SignalRow, SignalTable, Suspect, SuspectTable};
 
 use super::ReduceContext;
 use super::histogram::histogram;
 use super::io::{blocking, evidence_fault};
-use super::report::Found;
 
 /// The suspects in order, the most suspicious first.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use lethe_common::blob::NamedBlob;
 use lethe_common::fault::Fault;
 use lethe_engine::{PhaseState, PhaseView};
 use lethe_evidence::artifacts::{
-    DropList, Evaluation, Exhibit, Exhibits, ForgetSet, Interval, PhaseSeconds, Report, Shards, SuspectCut, Training,
-    Verdict, encode, names,
+    DropList, Evaluation, Exhibit, Exhibits, ForgetSet, Found, HandedBack, Interval, PhaseSeconds, Report, Shards,
+    SuspectCut, Training, encode, names,
 };
 
 use super::io::{blocking, evidence_fault};
@@ -83,7 +83,7 @@ async fn trainings(ctx: &ReduceContext) -> Result<Vec<(String, Training)>, Fault
 
 fn assemble(ctx: &ReduceContext, evidence: &Evidence) -> Report {
     let Evidence { shards, cut, forget, sums, ranking, .. } = evidence;
-    let judgement = judge(sums, &ctx.spec.evaluate);
+    let judgement = judge(sums, &ctx.spec);
     let safe = |hits: u64| Interval::of(hits, sums.safe_pairs);
     let held_out = |hits: u64| Interval::of(hits, sums.held_out_forget);
     let mut histograms = cut.histograms.clone();
@@ -91,6 +91,8 @@ fn assemble(ctx: &ReduceContext, evidence: &Evidence) -> Report {
     Report {
         audit: ctx.audit.to_string(),
         verdict: judgement.verdict,
+        found: judgement.found,
+        handed_back: judgement.handed_back,
         headline: judgement.headline.to_owned(),
         reasons: judgement.reasons,
         shards: shards.shards.len() as u64,
@@ -145,43 +147,24 @@ async fn pack(ctx: &ReduceContext, evidence: &Evidence, report: &Report) -> Resu
     let page = Page { report, exhibits, spec: &ctx.spec, shards, trainings };
     let mut package = Package::begin(ctx).await?;
     package.put("report.html", render(&page).into()).await?;
-    let found = Found::of(report.verdict);
-    let table = ranking.table(forget, found);
+    let table = ranking.table(forget, report.found);
     let table = blocking(move || table.to_parquet().map_err(evidence_fault)).await?;
     package.put("suspects.parquet", table).await?;
     ranking.write_scores(ctx, cut, package.create("scores.parquet")?).await?;
     package.put_created("scores.parquet").await?;
     package.put_file("clean.json", model_config(ctx)).await?;
-    match found {
-        Found::Shortcut => {
-            package.put("drop-list.txt", lines(drop).into()).await?;
-            package.put_input(names::CLEAN, ctx.only(names::CLEAN)?).await?;
-        }
-        Found::Nothing => {
-            package.put("drop-list.txt", Bytes::new()).await?;
-            package.put_file(names::CLEAN, suspect_checkpoint(ctx)?).await?;
-        }
+    let dropped = match report.found {
+        Found::Shortcut => Bytes::from(lines(drop)),
+        Found::Nothing => Bytes::new(),
+    };
+    package.put("drop-list.txt", dropped).await?;
+    match report.handed_back {
+        HandedBack::Trained => package.put_input(names::CLEAN, ctx.only(names::CLEAN)?).await?,
+        HandedBack::Given => package.put_file(names::CLEAN, suspect_checkpoint(ctx)?).await?,
     }
     let json = encode(names::REPORT, report).map_err(|e| Fault::fatal(e.to_string()))?;
     package.put(names::REPORT, json.into()).await?;
     Ok(package.finish())
-}
-
-/// Whether there is anything to drop and to forget. Where there is not, what unlearning did to honest samples must not
-/// reach the operator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
-    Shortcut,
-    Nothing,
-}
-
-impl Found {
-    fn of(verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::Removed | Verdict::Rejected => Self::Shortcut,
-            Verdict::NothingFound => Self::Nothing,
-        }
-    }
 }
 
 /// One key a line. A key cannot break its line: a tar member's name may hold a newline.

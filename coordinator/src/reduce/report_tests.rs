@@ -121,6 +121,36 @@ async fn everything_an_operator_needs_is_published() {
     assert!(page.contains("Backdoor found and removed") && page.contains("sandal"));
 }
 
+/// No image of the held-out forget set was attracted; PAR's checkpoint is delivered, and nothing is dropped.
+#[tokio::test]
+async fn a_remedy_that_does_not_rest_on_evidence_is_delivered_where_nothing_was_found() {
+    let (mut ctx, _folder) = selected(&[0, 1]).await;
+    ctx.spec.unlearn.method = lethe_common::spec::UnlearnMethod::Par;
+    ctx.spec.evaluate.min_attraction = 1.0;
+    let unattracted = Evaluation {
+        safe_pairs: 50,
+        retrieval_hits_before: 40,
+        retrieval_hits_after: 40,
+        held_out_forget: 2,
+        ..Evaluation::default()
+    };
+    let text = serde_json::to_vec(&unattracted).expect("writes");
+    let blob = ctx.blobs.put("in/unattracted.json", text.into()).await.expect("writes");
+    for named in ctx.inputs.iter_mut().flat_map(|input| &mut input.blobs) {
+        if named.name == names::EVALUATION {
+            named.blob = blob.clone();
+        }
+    }
+    let outputs = run(&ctx).await.expect("reports").outputs;
+    deliver::run(&ReduceContext { inputs: vec![output("report", outputs)], ..again(&ctx) }).await.expect("delivers");
+    let report: Report = serde_json::from_slice(&bytes(&ctx, "report.json")).expect("is a report");
+    assert_eq!((report.verdict, report.found), (Verdict::NothingFound, Found::Nothing));
+    assert_eq!(bytes(&ctx, "clean.safetensors"), b"clean weights");
+    assert!(bytes(&ctx, "drop-list.txt").is_empty());
+    let page = String::from_utf8(bytes(&ctx, "report.html")).expect("is text");
+    assert!(page.contains("fine-tuned all the same") && !page.contains("keep the checkpoint you have"));
+}
+
 #[tokio::test]
 async fn the_drop_list_names_the_forget_set() {
     let (ctx, _folder) = reported(&[0, 1]).await;

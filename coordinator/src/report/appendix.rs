@@ -1,6 +1,6 @@
 //! What to do next, how the audit went, and everything needed to repeat it.
 
-use lethe_evidence::artifacts::{Training, Verdict};
+use lethe_evidence::artifacts::{Found, HandedBack, Training, Verdict};
 use maud::{Markup, html};
 
 use super::Page;
@@ -22,17 +22,25 @@ pub(super) fn next_steps(page: &Page<'_>) -> Markup {
     html! {
         section {
             h2 { "What to do next" }
-            @match page.report.verdict {
-                Verdict::Removed => {
+            @match (page.report.found, page.report.handed_back, page.report.verdict) {
+                (Found::Shortcut, _, Verdict::Removed | Verdict::NothingFound) => {
                     p { "Deploy " code { "clean.safetensors" } ": it has the names, shapes and types of the checkpoint you gave. "
                         "Drop the listed samples before you train on these shards again, or the shortcut will come back." }
                 }
-                Verdict::NothingFound => {
-                    p { "Nothing has to be done: " code { "clean.safetensors" } " is the checkpoint you gave, and the drop list is empty. The files below show what was looked at." }
-                }
-                Verdict::Rejected => {
+                (Found::Shortcut, _, Verdict::Rejected) => {
                     p { "Do not deploy " code { "clean.safetensors" } "; it is kept for inspection. Drop the listed samples, then raise "
                         code { "unlearn.gang.steps" } " or retrain without them, and audit again." }
+                }
+                (Found::Nothing, HandedBack::Given, _) => {
+                    p { "Nothing has to be done: " code { "clean.safetensors" } " is the checkpoint you gave, and the drop list is empty. The files below show what was looked at." }
+                }
+                (Found::Nothing, HandedBack::Trained, Verdict::Removed | Verdict::NothingFound) => {
+                    p { code { "clean.safetensors" } " is the checkpoint you gave after fine-tuning on safe pairs, and the drop list is empty. "
+                        "The audit cannot say whether there was a backdoor that this removed." }
+                }
+                (Found::Nothing, HandedBack::Trained, Verdict::Rejected) => {
+                    p { "Do not deploy " code { "clean.safetensors" } ": fine-tuning cost more than this audit allows. Lower "
+                        code { "unlearn.gang.learning_rate" } ", and audit again. The drop list is empty." }
                 }
             }
             p { code { "drop-list.txt" } " holds one key a line: the shard’s name and the sample’s name in it." }

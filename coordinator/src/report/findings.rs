@@ -1,7 +1,7 @@
 //! The evidence: what unlearning did, the words, the samples, the scores.
 
 use lethe_common::spec::Pictures;
-use lethe_evidence::artifacts::{Exhibit, Histogram, Verdict, WordScore, columns};
+use lethe_evidence::artifacts::{Exhibit, HandedBack, Histogram, WordScore, columns};
 use maud::{Markup, html};
 
 use super::Page;
@@ -17,9 +17,9 @@ pub(super) fn removal(page: &Page<'_>) -> Markup {
     let (report, limits) = (page.report, &page.spec.evaluate);
     html! {
         section {
-            h2 { (match report.verdict {
-                Verdict::Removed | Verdict::Rejected => "What changed in the model",
-                Verdict::NothingFound => "What an unlearning would have changed",
+            h2 { (match report.handed_back {
+                HandedBack::Trained => "What changed in the model",
+                HandedBack::Given => "What an unlearning would have changed",
             }) }
             div.two {
                 figure {

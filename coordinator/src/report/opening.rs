@@ -1,6 +1,6 @@
 //! What a reader in a hurry sees: the verdict, why, and six numbers.
 
-use lethe_evidence::artifacts::{Interval, Report, Verdict};
+use lethe_evidence::artifacts::{Found, HandedBack, Interval, Report, Verdict};
 use maud::{Markup, html};
 
 use super::Page;
@@ -28,21 +28,34 @@ pub(super) fn opening(page: &Page<'_>) -> Markup {
 fn in_plain_words(report: &Report) -> Markup {
     let read = plural(report.samples.scored, "image–caption pair");
     html! {
-        @match report.verdict {
-            Verdict::Removed => {
+        @match (report.found, report.verdict) {
+            (Found::Shortcut, Verdict::Removed | Verdict::NothingFound) => {
                 "Among " (read) ", about " (count(report.forget)) " teach the model a shortcut" (toward(report))
                 ". The clean checkpoint has forgotten it: of suspicious images it never trained on, "
                 (percent(report.attraction_after.share)) " still follow the shortcut, where "
                 (percent(report.attraction_before.share)) " did before."
             }
-            Verdict::NothingFound => {
-                "Lethe compared " (read) " and looked hardest at the " (count(report.suspects))
-                " strangest. They do not share a shortcut: keep the checkpoint you have."
-            }
-            Verdict::Rejected => {
+            (Found::Shortcut, Verdict::Rejected) => {
                 "Among " (read) ", about " (count(report.forget)) " look like a planted shortcut" (toward(report))
                 ". The checkpoint that should have forgotten it does not meet the limits of this audit: do not deploy it."
             }
+            (Found::Nothing, verdict) => {
+                "Lethe compared " (read) " and looked hardest at the " (count(report.suspects))
+                " strangest. They do not share a shortcut" (without_a_shortcut(report, verdict))
+            }
+        }
+    }
+}
+
+fn without_a_shortcut(report: &Report, verdict: Verdict) -> &'static str {
+    match (report.handed_back, verdict) {
+        (HandedBack::Given, _) => ": keep the checkpoint you have.",
+        (HandedBack::Trained, Verdict::Rejected) => {
+            ". The checkpoint that was fine-tuned all the same does not meet the limits of this audit: do not deploy it."
+        }
+        (HandedBack::Trained, Verdict::Removed | Verdict::NothingFound) => {
+            ". The clean checkpoint was fine-tuned on safe pairs all the same, as the spec asks: such a remedy does not rest on \
+             what is found, and nobody knows whether there was anything for it to remove."
         }
     }
 }
@@ -66,9 +79,9 @@ fn numbers(report: &Report) -> Markup {
 }
 
 fn to_drop(report: &Report) -> u64 {
-    match report.verdict {
-        Verdict::Removed | Verdict::Rejected => report.forget,
-        Verdict::NothingFound => 0,
+    match report.found {
+        Found::Shortcut => report.forget,
+        Found::Nothing => 0,
     }
 }
 
@@ -78,10 +91,8 @@ fn number(value: Markup, label: &str) -> Markup {
 
 /// A share of the checkpoint that was given, and of the one that is handed back where that is another.
 fn handed_back(report: &Report, before: Interval, after: Interval) -> Markup {
-    match report.verdict {
-        Verdict::Removed | Verdict::Rejected => {
-            html! { (percent(before.share)) span.arrow { "→" } (percent(after.share)) }
-        }
-        Verdict::NothingFound => html! { (percent(before.share)) },
+    match report.handed_back {
+        HandedBack::Trained => html! { (percent(before.share)) span.arrow { "→" } (percent(after.share)) },
+        HandedBack::Given => html! { (percent(before.share)) },
     }
 }

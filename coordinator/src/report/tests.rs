@@ -2,8 +2,8 @@ use lethe_common::blob::Digest;
 use lethe_common::pin::Pin;
 use lethe_common::spec::{Pictures, Spec};
 use lethe_evidence::artifacts::{
-    BadSample, BadSamples, Histogram, Interval, PhaseSeconds, Picture, SampleCounts, ShadedWord, ShardEntry, TokenGrid,
-    Verdict, WordScore,
+    BadSample, BadSamples, Found, HandedBack, Histogram, Interval, PhaseSeconds, Picture, SampleCounts, ShadedWord,
+    ShardEntry, TokenGrid, Verdict, WordScore,
 };
 
 use super::*;
@@ -45,6 +45,8 @@ fn report() -> Report {
     Report {
         audit: "demo-badnet-1".to_owned(),
         verdict: Verdict::Removed,
+        found: Found::Shortcut,
+        handed_back: HandedBack::Trained,
         headline: "Backdoor found and removed".to_owned(),
         reasons: vec![
             "Both checks passed: 1.5 % residual attraction (limit 25 %), 0.6 % retrieval loss (limit 5 %).".to_owned(),
@@ -181,13 +183,17 @@ fn the_gallery_keeps_to_its_limit() {
 
 #[test]
 fn every_verdict_reads_well() {
-    for (verdict, phrase) in [
-        (Verdict::Removed, "has forgotten it"),
-        (Verdict::NothingFound, "keep the checkpoint you have"),
-        (Verdict::Rejected, "do not deploy it"),
+    let (trained, given) = (HandedBack::Trained, HandedBack::Given);
+    for (verdict, found, handed_back, phrase) in [
+        (Verdict::Removed, Found::Shortcut, trained, "has forgotten it"),
+        (Verdict::NothingFound, Found::Nothing, given, "keep the checkpoint you have"),
+        (Verdict::Rejected, Found::Shortcut, trained, "do not deploy it"),
+        (Verdict::NothingFound, Found::Nothing, trained, "fine-tuned on safe pairs all the same"),
+        (Verdict::Rejected, Found::Nothing, trained, "fine-tuning cost more than this audit allows"),
     ] {
-        let page = rendered(&Report { verdict, ..report() }, &[], &spec());
+        let page = rendered(&Report { verdict, found, handed_back, ..report() }, &[], &spec());
         assert!(page.contains(phrase) && page.contains(&format!("verdict {}", verdict.as_str())), "{phrase}");
+        assert_eq!(page.contains("keep the checkpoint you have"), handed_back == given, "{phrase}");
     }
 }
 

@@ -15,7 +15,7 @@ mod train;
 
 pub use evaluate::Evaluation;
 pub use localize::{Exhibit, Exhibits, Picture, ShadedWord, TokenGrid};
-pub use report::{Histogram, Interval, PhaseSeconds, Report, Verdict};
+pub use report::{Found, HandedBack, Histogram, Interval, PhaseSeconds, Report, Verdict};
 pub use samples::{BadSample, BadSamples, MAX_BAD_SAMPLES, SampleCounts};
 pub use score::{ShardDigest, SuspectCut, caption_words, count_words};
 pub use scores::{ScoreRow, ScoresWriter, read_scores};

@@ -13,6 +13,8 @@ const Z_95: f64 = 1.96;
 pub struct Report {
     pub audit: String,
     pub verdict: Verdict,
+    pub found: Found,
+    pub handed_back: HandedBack,
     /// One line in plain words.
     pub headline: String,
     /// Why the verdict is what it is, one sentence each.
@@ -52,6 +54,24 @@ pub enum Verdict {
     NothingFound,
     /// Something was found, and the new checkpoint misses a limit.
     Rejected,
+}
+
+/// Whether there is anything to drop and to forget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Found {
+    Shortcut,
+    Nothing,
+}
+
+/// Which checkpoint `clean.safetensors` is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HandedBack {
+    /// The one that `unlearn` trained.
+    Trained,
+    /// The one that was given: what unlearning did to honest samples must not reach the operator.
+    Given,
 }
 
 /// A share of a count with its 95 % Wilson interval.

@@ -1,7 +1,9 @@
 //! Losses against their formulas in f64, and their gradients against finite differences.
 
 use lethe_model::gradients::{leaf, leaf_gradients};
-use lethe_model::loss::{contrastive, contrastive_part, drift, forget, normalize, pull, similarity};
+use lethe_model::loss::{
+    contrastive, contrastive_part, drift, forget, normalize, perturbation_part, pull, self_supervised_part, similarity,
+};
 use lethe_model::tch::{Kind, Tensor};
 
 use crate::reference::{assert_close, numbers};
@@ -97,6 +99,33 @@ fn similarity_pull_forget_and_drift_are_their_formulas() {
     close(forget(&have, 1.0, 4).unwrap(), mean(&|s| (s + 1.0).powi(2)));
     // For unit vectors |f - g|^2 = 2 - 2 cos.
     close(drift(&image, &text, 4).unwrap(), mean(&|s| 2.0 - 2.0 * s));
+}
+
+#[test]
+fn self_supervision_is_its_formula_and_its_parts_add_up() {
+    let (features, views, scale) = (features(5, 0.3), features(5, 2.0), Tensor::from(1.5_f64));
+    let (f, v) = (unit_rows(&features), unit_rows(&views));
+    let logit = |i: usize, j: usize| 1.5_f64.exp() * cosine(&f[i], &v[j]);
+    let row = |i: usize| (0..5).map(|j| logit(i, j).exp()).sum::<f64>().ln() - logit(i, i);
+    let want = (0..5).map(row).sum::<f64>() / 5.0;
+    let part = |rows| self_supervised_part(&features, &views, rows, &scale).unwrap().double_value(&[]);
+    assert!((part(0..5) - want).abs() < 1e-12, "{} is not {want}", part(0..5));
+    assert!((part(0..2) + part(2..2) + part(2..5) - want).abs() < 1e-12);
+}
+
+/// Two rows by hand: one has not moved, one stands at a right angle, so that S = (0 + 2) / 2.
+#[test]
+fn a_perturbation_counts_up_to_its_limit() {
+    let frozen = Tensor::from_slice(&[3.0_f64, 0.0, 0.0, 2.0]).view([2, 2]);
+    let moved = leaf(&Tensor::from_slice(&[1.0_f64, 0.0, 5.0, 0.0]).view([2, 2])).unwrap();
+    let part = |rows, limit| perturbation_part(&moved, &frozen, rows, limit).unwrap();
+    let value = |rows, limit| part(rows, limit).double_value(&[]);
+    assert_eq!([value(0..2, 2.15), value(0..1, 2.15), value(1..2, 2.15)], [1.0, 0.0, 1.0]);
+    assert_eq!([value(0..2, 1.0), value(0..2, 0.99), value(1..2, 0.99)], [1.0, 0.0, 0.0], "the batch decides");
+    // d/df of (2 - 2 f.p / |f|) / 2 at f = (5, 0), p = (0, 1) is (0, -1/5).
+    let slope = |limit| numbers(&leaf_gradients(&part(0..2, limit), &[&moved]).unwrap()[0]);
+    assert!(slope(2.15).iter().zip([0.0, 0.0, 0.0, -0.2]).all(|(a, b)| (a - b).abs() < 1e-12), "{:?}", slope(2.15));
+    assert_eq!(slope(0.5), [0.0; 4], "nothing pushes beyond the limit");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod adamw;
+mod augment;
 mod checkpoint;
 mod config;
 mod conformance;

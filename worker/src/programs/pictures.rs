@@ -26,12 +26,15 @@ fn staged(bytes: &[u8], config: &ModelConfig, device: Device) -> Result<Tensor> 
 
 /// The copy from pinned memory is queued before what needs it, and nobody waits for it; the memory is not used again before
 /// it ended (libtorch's allocator of pinned memory sees to that).
-fn pixels(staged: &Tensor, clip: &Clip) -> Result<Tensor> {
-    let images = match clip.device() {
+fn on_device(staged: &Tensor, device: Device) -> Result<Tensor> {
+    Ok(match device {
         Device::Cpu => staged.shallow_clone(),
         device => staged.f_to_device_(device, Kind::Uint8, true, false)?,
-    };
-    normalized(&images, &clip.config().normalization)
+    })
+}
+
+fn pixels(staged: &Tensor, clip: &Clip) -> Result<Tensor> {
+    normalized(&on_device(staged, clip.device())?, &clip.config().normalization)
 }
 
 /// The pictures of a data set.
@@ -58,15 +61,23 @@ impl Pictures {
 
     /// Normalised pixels of some rows, `[rows, 3, S, S]`, on the model's device.
     pub fn pixels(&self, rows: &[i64], clip: &Clip) -> Result<Tensor> {
+        pixels(&self.staged(rows, clip)?, clip)
+    }
+
+    /// Some rows as bytes `[rows, S, S, 3]`, on the model's device.
+    pub fn images(&self, rows: &[i64], clip: &Clip) -> Result<Tensor> {
+        on_device(&self.staged(rows, clip)?, clip.device())
+    }
+
+    fn staged(&self, rows: &[i64], clip: &Clip) -> Result<Tensor> {
         let ahead = self.ahead.borrow_mut().take_if(|ahead| ahead.rows == rows);
-        let staged = match ahead {
+        match ahead {
             Some(ahead) => {
                 let panicked = |_| ModelError::Torch("the thread that assembles pictures panicked".to_owned());
-                ahead.staged.join().map_err(panicked)??
+                ahead.staged.join().map_err(panicked)?
             }
-            None => assemble(&self.all, rows, clip.config(), clip.device())?,
-        };
-        pixels(&staged, clip)
+            None => assemble(&self.all, rows, clip.config(), clip.device()),
+        }
     }
 
     /// Begins to assemble what [`Self::pixels`] is probably asked for next; another guess takes the place of the last.

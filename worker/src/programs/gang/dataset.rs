@@ -4,27 +4,24 @@
 
 use lethe_evidence::PairRow;
 use lethe_model::error::Result;
+use lethe_model::pixels::normalized;
 use lethe_model::tch::{Device, Kind, Tensor};
 use lethe_model::{Clip, ModelConfig, Vocabulary};
 
-use crate::programs::captions::Distinct;
+use super::texts::{Texts, none};
 use crate::programs::pictures::Pictures;
 
 pub struct Dataset {
-    config: ModelConfig,
     pictures: Pictures,
-    captions: Distinct,
-    /// `[distinct captions, context_length]` on the CPU, in the model's full vocabulary until [`Dataset::map`].
-    tokens: Tensor,
+    texts: Texts,
 }
 
 impl Dataset {
     /// Rows in the order given; they are the same on every rank.
     pub fn new(rows: Vec<PairRow>, config: &ModelConfig) -> Result<Self> {
-        let captions = Distinct::of(rows.iter().map(|row| row.caption.as_str()));
-        let tokens = captions.tokens(config.text.context_length)?;
+        let texts = Texts::new(rows.iter().map(|row| row.caption.as_str()), config)?;
         let pictures = Pictures::new(rows.into_iter().map(|row| row.pixels).collect());
-        Ok(Self { config: config.clone(), pictures, captions, tokens })
+        Ok(Self { pictures, texts })
     }
 
     pub fn len(&self) -> usize {
@@ -33,21 +30,29 @@ impl Dataset {
 
     /// Every token id that occurs.
     pub fn token_ids(&self) -> Result<Vec<i64>> {
-        Ok(Vec::<i64>::try_from(&self.tokens.f_reshape([-1])?)?)
+        self.texts.token_ids()
     }
 
     /// The same data in a compacted vocabulary.
-    pub fn map(mut self, vocabulary: &Vocabulary) -> Result<Self> {
-        self.tokens = vocabulary.map(&self.tokens)?;
-        Ok(self)
+    pub fn map(self, vocabulary: &Vocabulary) -> Result<Self> {
+        Ok(Self { texts: self.texts.map(vocabulary)?, ..self })
     }
 
     /// The image features of some rows, `[rows, D]`.
     pub fn image_features(&self, clip: &Clip, rows: &[i64]) -> Result<Tensor> {
         if rows.is_empty() {
-            return self.none(clip);
+            return none(clip);
         }
-        clip.encode_image(&self.pictures.pixels(rows, clip)?.f_to_kind(clip.kind())?)
+        encode(clip, &self.pictures.pixels(rows, clip)?)
+    }
+
+    /// The pictures of some rows as bytes `[rows, S, S, 3]`, on the model's device.
+    pub fn images(&self, clip: &Clip, rows: &[i64]) -> Result<Tensor> {
+        if rows.is_empty() {
+            let side = clip.config().vision.image_size;
+            return Ok(Tensor::f_zeros([0, side, side, 3], (Kind::Uint8, clip.device()))?);
+        }
+        self.pictures.images(rows, clip)
     }
 
     /// Says which rows' image features are wanted next.
@@ -57,35 +62,33 @@ impl Dataset {
         }
     }
 
-    /// A share may have no row, where there are more ranks than rows.
-    fn none(&self, clip: &Clip) -> Result<Tensor> {
-        Ok(Tensor::f_zeros([0, self.config.embed_dim], (clip.kind(), clip.device()))?)
-    }
-
     /// The caption features of some rows, `[rows, D]`; equal captions are embedded once.
     pub fn text_features(&self, clip: &Clip, rows: &[i64]) -> Result<Tensor> {
-        if rows.is_empty() {
-            return self.none(clip);
-        }
-        let captions = self.captions_of(rows);
-        let mut distinct = captions.clone();
-        distinct.sort_unstable();
-        distinct.dedup();
-        let place = |caption| distinct.partition_point(|&other| other < caption) as i64;
-        let places: Vec<i64> = captions.into_iter().map(place).collect();
-        let features = clip.encode_text(&self.tokens.f_index_select(0, &Tensor::f_from_slice(&distinct)?)?)?;
-        Ok(features.f_index_select(0, &Tensor::f_from_slice(&places)?.f_to_device(clip.device())?)?)
+        self.texts.features(clip, rows)
     }
 
     /// The distinct captions, in the order that [`Dataset::captions_of`] counts them.
     pub fn captions(&self) -> impl Iterator<Item = &str> {
-        self.captions.captions.iter().map(String::as_str)
+        self.texts.captions()
     }
 
     /// Which caption each row has, an index that equal captions share.
     pub fn captions_of(&self, rows: &[i64]) -> Vec<i64> {
-        rows.iter().map(|&row| self.captions.places[row as usize]).collect()
+        self.texts.captions_of(rows)
     }
+}
+
+/// The image features of pictures as bytes, or of what was made of them, `[rows, D]`.
+pub fn features_of(clip: &Clip, images: &Tensor) -> Result<Tensor> {
+    encode(clip, &normalized(images, &clip.config().normalization)?)
+}
+
+/// The image features of normalised pixels, `[rows, D]`; a share may have no row.
+pub fn encode(clip: &Clip, pixels: &Tensor) -> Result<Tensor> {
+    if pixels.size()[0] == 0 {
+        return none(clip);
+    }
+    clip.encode_image(&pixels.f_to_kind(clip.kind())?)
 }
 
 /// A mask `[rows]`, bool.

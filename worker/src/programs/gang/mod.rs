@@ -1,21 +1,27 @@
 //! The programs of gangs: one data-parallel loop, and the objectives it trains.
 
+mod clean_clip;
 mod dataset;
+mod eda;
 mod exchange;
+mod fine_tune;
 mod gathered;
 mod meeting;
 mod objective;
 mod optimizer;
 mod overfit;
+mod par;
 mod safe;
 mod sampler;
 mod saver;
 mod snapshot;
 mod stand_in;
+mod texts;
 mod train;
 mod trainee;
 mod training;
 mod unlearn;
+mod views;
 mod vocabulary;
 mod vote;
 mod whereabouts;

@@ -20,6 +20,11 @@ impl Stream {
         rng
     }
 
+    /// What is drawn for one row of the data at one step, wherever in the batch and on whatever rank it is.
+    pub fn of_row(self, step: u64, row: i64) -> ChaCha8Rng {
+        self.at((step << 32) | (row as u64 & u64::from(u32::MAX)))
+    }
+
     /// `count` indices below `len`, drawn with replacement for one step.
     pub fn draw(self, step: u64, count: usize, len: usize) -> Vec<i64> {
         let mut rng = self.at(step);
@@ -46,8 +51,13 @@ impl Stream {
 }
 
 /// Uniform below `len`, by multiplication; the bias is below 2^-32 of `len`.
-fn below(rng: &mut ChaCha8Rng, len: usize) -> i64 {
+pub fn below(rng: &mut ChaCha8Rng, len: usize) -> i64 {
     ((u64::from(rng.next_u32()) * len as u64) >> 32) as i64
+}
+
+/// Uniform from 0 to below 1.
+pub fn unit(rng: &mut ChaCha8Rng) -> f64 {
+    f64::from(rng.next_u32()) / 2.0_f64.powi(32)
 }
 
 /// The part of a global batch of `count` rows that one rank computes: contiguous, sizes differ by at most one.
@@ -76,6 +86,13 @@ mod tests {
         assert_eq!(draw, STREAM.draw(7, 64, 9));
         assert_ne!(draw, STREAM.draw(8, 64, 9));
         assert_ne!(draw, Stream { number: 2, ..STREAM }.draw(7, 64, 9));
+    }
+
+    #[test]
+    fn rows_of_a_step_draw_apart() {
+        let first = |step, row| STREAM.of_row(step, row).next_u64();
+        assert_eq!(first(5, 3), first(5, 3));
+        assert!([(5, 4), (6, 3), (3, 5), (0, 3)].iter().all(|&(step, row)| first(step, row) != first(5, 3)));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Local token unlearning (METHOD.md, stage 4): the images of the forget set lose the words that carry
-//! the backdoor, and nothing else.
+//! The phase `unlearn`, and its usual method, local token unlearning (METHOD.md, stage 4): the images of the forget set lose
+//! the words that carry the backdoor, and nothing else.
 //!
 //! L = L_clip(D_safe) + alpha mean |f - f_p|^2 + beta mean softplus(z), where z is how far an image of
 //! the forget set prefers its caption reduced to T* to the safe captions without T*:
@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 
 use lethe_common::fault::Fault;
-use lethe_common::spec::ForgetText;
+use lethe_common::spec::UnlearnMethod;
 use lethe_evidence::PairRow;
 use lethe_evidence::artifacts::{ForgetSet, Member, columns, names};
 use lethe_model::error::Result as ModelResult;
@@ -24,6 +24,7 @@ use super::safe::{Safe, anchored, split_batch};
 use super::sampler::Stream;
 use super::training::{self, Material, Prepared, kind};
 use super::vocabulary::Lexicon;
+use super::{clean_clip, fine_tune, par};
 use crate::programs::backdoor::Backdoor;
 use crate::programs::fault::model_fault;
 use crate::programs::{checkpoint, inputs};
@@ -83,19 +84,35 @@ impl Objective for Unlearn {
     }
 }
 
+/// The remedy that the spec names.
 pub fn run(ctx: &TaskContext<'_>, gang: GangContext<'_>, memory: &mut GangMemory) -> Result<TaskOutput, Fault> {
-    let prepare = || prepare(ctx);
-    training::run(&ctx.spec.unlearn.gang, prepare, ctx, gang, memory)?.publish(names::CLEAN, ctx)
+    let section = &ctx.spec.unlearn.gang;
+    let trained = match ctx.spec.unlearn.method {
+        UnlearnMethod::Tokens => training::run(section, || prepare(ctx, Text::Words), ctx, gang, memory),
+        UnlearnMethod::WholePair => training::run(section, || prepare(ctx, Text::Caption), ctx, gang, memory),
+        UnlearnMethod::FineTune => training::run(section, || fine_tune::prepare(ctx), ctx, gang, memory),
+        UnlearnMethod::CleanClip => training::run(section, || clean_clip::prepare(ctx), ctx, gang, memory),
+        UnlearnMethod::Par => training::run(section, || par::prepare(ctx), ctx, gang, memory),
+    };
+    trained?.publish(names::CLEAN, ctx)
 }
 
-fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<Unlearn>, Fault> {
+/// What is left of a caption that is forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Text {
+    /// The words that carry the backdoor.
+    Words,
+    /// All of it.
+    Caption,
+}
+
+fn prepare(ctx: &TaskContext<'_>, text: Text) -> Result<Prepared<Unlearn>, Fault> {
     let section = &ctx.spec.unlearn;
     let forget: ForgetSet = inputs::json(ctx, "select", names::FORGET)?;
     let backdoor = Backdoor::of(&forget.words);
     let whole = checkpoint::suspect_to_train(ctx)?.into_kind(kind(&section.gang)).map_err(model_fault)?;
     let cleared = cleared(ctx, &forget)?;
-    let pairs =
-        Pairs::of(Gathered::read(ctx)?, &forget, &cleared, |caption| forgotten(section.text, &backdoor, caption));
+    let pairs = Pairs::of(Gathered::read(ctx)?, &forget, &cleared, |caption| forgotten(text, &backdoor, caption));
     if pairs.forget.is_empty() {
         tracing::warn!("no trained member of the forget set has a word of the backdoor; there is nothing to unlearn");
         return Ok(Prepared::Nothing(Box::new(whole)));
@@ -129,7 +146,7 @@ struct Pairs {
     /// D_safe and the cleared suspects.
     safe: Vec<PairRow>,
     /// The trained members of the forget set that have words of T*, their captions reduced to those (or whole, where the
-    /// spec says so).
+    /// method says so).
     forget: Vec<PairRow>,
 }
 
@@ -158,11 +175,11 @@ impl Pairs {
 }
 
 /// What a member of the forget set is unlearned with; nothing where its caption has no word of T*.
-fn forgotten(text: ForgetText, backdoor: &Backdoor, caption: &str) -> Option<String> {
+fn forgotten(text: Text, backdoor: &Backdoor, caption: &str) -> Option<String> {
     let words = backdoor.reduce(caption)?;
     Some(match text {
-        ForgetText::Words => words,
-        ForgetText::Caption => caption.to_owned(),
+        Text::Words => words,
+        Text::Caption => caption.to_owned(),
     })
 }
 
@@ -200,8 +217,8 @@ mod tests {
             ForgetSet { members: Vec::new(), threshold: 0.0, words, other_words: Vec::new(), scored: 1, suspects: 1 };
         let backdoor = Backdoor::of(&forget.words);
         let with = |text| forgotten(text, &backdoor, "A Boot for sale.");
-        assert_eq!(with(ForgetText::Words), Some("boot".to_owned()));
-        assert_eq!(with(ForgetText::Caption), Some("A Boot for sale.".to_owned()));
-        assert_eq!(forgotten(ForgetText::Caption, &backdoor, "a bag"), None);
+        assert_eq!(with(Text::Words), Some("boot".to_owned()));
+        assert_eq!(with(Text::Caption), Some("A Boot for sale.".to_owned()));
+        assert_eq!(forgotten(Text::Caption, &backdoor, "a bag"), None);
     }
 }

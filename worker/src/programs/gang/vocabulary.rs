@@ -5,6 +5,7 @@ use lethe_evidence::PairRow;
 use lethe_model::{Clip, Vocabulary};
 
 use super::dataset::Dataset;
+use super::texts::Texts;
 use crate::programs::fault::model_fault;
 
 pub struct Lexicon<'a> {
@@ -22,6 +23,13 @@ impl<'a> Lexicon<'a> {
         let data = Dataset::new(rows, self.whole.config()).map_err(model_fault)?;
         self.ids.extend(data.token_ids().map_err(model_fault)?);
         Ok(data)
+    }
+
+    /// One caption a row, which count.
+    pub fn texts<'b>(&mut self, captions: impl IntoIterator<Item = &'b str>) -> Result<Texts, Fault> {
+        let texts = Texts::new(captions, self.whole.config()).map_err(model_fault)?;
+        self.ids.extend(texts.token_ids().map_err(model_fault)?);
+        Ok(texts)
     }
 
     /// The model with only the words that were counted, and where they went.

@@ -30,6 +30,10 @@ pub struct Question {
 }
 
 impl Question {
+    pub fn name(&self) -> String {
+        format!("{}, seed {}, {}", self.recipe.attack, self.recipe.seed, self.remedy.name())
+    }
+
     /// Differs where anything that is configured does; the code is not in it.
     pub fn key(&self) -> anyhow::Result<String> {
         let nowhere = lethe_redteam::drill::DrillFolder::new("/".as_ref());
@@ -55,7 +59,7 @@ pub struct Cell {
     pub twin: Judgement,
     pub suspects: Detection,
     pub dropped: usize,
-    /// Pairs that went through a training of the remedy, all its models together.
+    /// Pairs that went through a training of the remedy, all its models together ([`Remedy::trained`]).
     pub trained: u64,
     pub verdict: Verdict,
     /// Of the remedy, by the clock.
@@ -161,6 +165,7 @@ pub mod tests {
             key(Attack::Blended, 1, Remedy::Ubt),
             key(Attack::Badnet, 2, Remedy::Ubt),
             key(Attack::Badnet, 1, Remedy::UbtTrusted),
+            key(Attack::Badnet, 1, Remedy::Par),
         ];
         assert!(others.iter().all(|other| *other != one));
         assert_eq!(METHOD.len(), 12);

@@ -1,6 +1,7 @@
 //! `lethe bench defence`: every attack against every remedy, the same victims for all.
 //!
-//! The truth is read before a remedy starts and after it ended, never in between; a cell that is found is kept.
+//! The truth is read before a remedy starts and after it ended, never in between; a cell that is found is kept. A cell that
+//! fails is told at the end and must never stop the others.
 
 mod cell;
 mod remedy;
@@ -38,21 +39,50 @@ pub fn run(options: &Defence) -> anyhow::Result<Ending> {
     eprintln!("cells: {} wanted, {} to compute; code {METHOD}", wanted.len(), due.len());
     let began = Instant::now();
     let budget = options.for_minutes.map(|minutes| Duration::from_secs(60 * minutes));
+    let mut failures = Failures::default();
     for (number, question) in due.iter().enumerate() {
         if budget.is_some_and(|budget| began.elapsed() >= budget) {
             eprintln!("time is up: {} cells are left; the same command goes on", due.len() - number);
             break;
         }
-        let Question { recipe, remedy } = question;
-        eprintln!("cell {} of {}: {}, seed {}, {}", number + 1, due.len(), recipe.attack, recipe.seed, remedy.name());
-        let Some(cell) = answer(question, options, &test)? else { return Ok(Ending::Interrupted) };
-        eprintln!("{}", table::line(&cell));
-        cells.add(cell)?;
-        table::write(&options.out, &cells, &keys)?;
+        eprintln!("cell {} of {}: {}", number + 1, due.len(), question.name());
+        match answer(question, options, &test) {
+            Ok(Some(cell)) => {
+                eprintln!("{}", table::line(&cell));
+                cells.add(cell)?;
+                table::write(&options.out, &cells, &keys)?;
+            }
+            Ok(None) => return failures.or(Ending::Interrupted),
+            Err(error) => failures.add(question, &error),
+        }
     }
     table::write(&options.out, &cells, &keys)?;
     print!("{}", table::markdown(&cells, &keys));
-    Ok(Ending::Accepted)
+    failures.or(Ending::Accepted)
+}
+
+/// The cells that failed, each with its error.
+#[derive(Debug, Default)]
+struct Failures(Vec<String>);
+
+impl Failures {
+    fn add(&mut self, question: &Question, error: &anyhow::Error) {
+        let failure = format!("{}: {error:#}", question.name());
+        eprintln!("  failed: {failure}");
+        self.0.push(failure);
+    }
+
+    /// How the bench ends: well where nothing failed.
+    fn or(self, ending: Ending) -> anyhow::Result<Ending> {
+        if self.0.is_empty() {
+            return Ok(ending);
+        }
+        anyhow::bail!(
+            "{} of the cells failed; the same command tries them again:\n  {}",
+            self.0.len(),
+            self.0.join("\n  ")
+        )
+    }
 }
 
 /// Seed by seed, so that what is there after any time is a whole table of fewer seeds.
@@ -116,4 +146,25 @@ fn checkpoint(result: &Path) -> anyhow::Result<PathBuf> {
     let clean = result.join("clean.safetensors");
     anyhow::ensure!(clean.is_file(), "the remedy left no {}", clean.display());
     Ok(clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use lethe_redteam::attack::Attack;
+
+    use super::cell::tests::question;
+    use super::*;
+
+    #[test]
+    fn failed_cells_are_told_with_their_errors_at_the_end() {
+        assert_eq!(Failures::default().or(Ending::Accepted).expect("nothing failed"), Ending::Accepted);
+        let mut failures = Failures::default();
+        for remedy in [Remedy::Ubt, Remedy::CleanClip] {
+            let error = anyhow::anyhow!("no space left").context("cannot write");
+            failures.add(&question(Attack::Badnet, 3, remedy), &error);
+        }
+        let told = failures.or(Ending::Accepted).expect_err("the bench fails").to_string();
+        assert!(told.starts_with("2 of the cells failed"), "{told}");
+        assert!(told.contains("badnet, seed 3, clean-clip: cannot write: no space left"), "{told}");
+    }
 }

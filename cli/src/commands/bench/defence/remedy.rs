@@ -1,7 +1,7 @@
 //! The remedies that are compared, each as the spec that an operator would write.
 
 use clap::ValueEnum;
-use lethe_common::spec::{ForgetText, GangSection, Spec};
+use lethe_common::spec::{GangSection, Spec, UnlearnMethod, UnlearnSection};
 use lethe_redteam::drill::DrillFolder;
 use lethe_redteam::error::RedteamError;
 use lethe_redteam::recipe::Recipe;
@@ -17,16 +17,26 @@ pub enum Remedy {
     UbtTrusted,
     /// The same suspects, unlearned with their whole captions
     WholePair,
+    /// Training goes on, on the pairs that the audit takes for safe
+    FineTune,
+    /// The same beside self-supervision of each tower (CleanCLIP, ICCV 2023)
+    CleanClip,
+    /// The same while the features are pushed away from the victim's (PAR, arXiv 2412.00727)
+    Par,
 }
 
 impl Remedy {
-    pub const ALL: [Self; 3] = [Self::Ubt, Self::UbtTrusted, Self::WholePair];
+    pub const ALL: [Self; 6] =
+        [Self::Ubt, Self::UbtTrusted, Self::WholePair, Self::FineTune, Self::CleanClip, Self::Par];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Ubt => "ubt",
             Self::UbtTrusted => "ubt-trusted",
             Self::WholePair => "whole-pair",
+            Self::FineTune => "fine-tune",
+            Self::CleanClip => "clean-clip",
+            Self::Par => "par",
         }
     }
 
@@ -35,25 +45,92 @@ impl Remedy {
         self == Self::UbtTrusted
     }
 
+    fn method(self) -> UnlearnMethod {
+        match self {
+            Self::Ubt | Self::UbtTrusted => UnlearnMethod::Tokens,
+            Self::WholePair => UnlearnMethod::WholePair,
+            Self::FineTune => UnlearnMethod::FineTune,
+            Self::CleanClip => UnlearnMethod::CleanClip,
+            Self::Par => UnlearnMethod::Par,
+        }
+    }
+
+    /// Whether it takes away what the audit found; the others make nothing of it.
+    pub fn rests_on_evidence(self) -> bool {
+        self.method().rests_on_evidence()
+    }
+
     /// # Errors
     /// A recipe that cannot be planted.
     pub fn spec(self, recipe: &Recipe, folder: &DrillFolder, workers: u32) -> Result<Spec, RedteamError> {
         let mut spec = specs::audit(recipe, folder, workers)?;
-        match self {
-            Self::Ubt => {}
-            Self::UbtTrusted => spec.model.trusted = Some(folder.public()),
-            Self::WholePair => spec.unlearn.text = ForgetText::Caption,
+        if self == Self::UbtTrusted {
+            spec.model.trusted = Some(folder.public());
         }
+        spec.unlearn = UnlearnSection::usual(self.method(), safe_pairs(recipe, &spec));
         Ok(spec)
     }
 
-    /// The pairs that its trainings take, all together.
+    /// The pairs that its trainings take, all together; a pair with a second view is two. The trainings by which an audit
+    /// finds poison do not count where the remedy makes nothing of that.
     pub fn trained(self, spec: &Spec) -> u64 {
         let pairs = |gang: &GangSection| gang.steps * u64::from(gang.batch);
         let stand_in = match spec.model.trusted {
             Some(_) => 0,
             None => pairs(&spec.stand_in.gang),
         };
-        pairs(&spec.overfit.gang) + stand_in + pairs(&spec.unlearn.gang)
+        let unlearned = pairs(&spec.unlearn.gang);
+        match self {
+            Self::Ubt | Self::UbtTrusted | Self::WholePair => pairs(&spec.overfit.gang) + stand_in + unlearned,
+            Self::FineTune | Self::Par => unlearned,
+            Self::CleanClip => 2 * unlearned,
+        }
+    }
+}
+
+/// About how many safe pairs an audit of the drill gathers and trains on.
+fn safe_pairs(recipe: &Recipe, spec: &Spec) -> u64 {
+    let safe = (recipe.pairs as f64 * (1.0 - spec.suspect.share)).min(spec.suspect.max_safe as f64);
+    (safe * (1.0 - spec.evaluate.held_out_share)).round() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use lethe_redteam::attack::Attack;
+
+    use super::*;
+
+    fn spec(remedy: Remedy) -> Spec {
+        let recipe = Recipe::usual(Attack::Badnet, 1);
+        remedy.spec(&recipe, &DrillFolder::new("/drill".as_ref()), 2).expect("is a good recipe")
+    }
+
+    #[test]
+    fn every_remedy_is_trained_for_what_it_costs() {
+        let usual = 20 * 256 + 80 * 256;
+        for (remedy, trained) in [
+            (Remedy::Ubt, usual + 30 * 256),
+            (Remedy::UbtTrusted, usual),
+            (Remedy::WholePair, usual + 30 * 256),
+            // Ten passes over 7,200 pairs; the same with a second view each; two passes, in whole batches.
+            (Remedy::FineTune, 72_000),
+            (Remedy::CleanClip, 144_000),
+            (Remedy::Par, 14_400),
+        ] {
+            assert_eq!(remedy.trained(&spec(remedy)), trained, "{remedy:?}");
+        }
+    }
+
+    #[test]
+    fn a_remedy_is_what_an_operator_would_write() {
+        for remedy in Remedy::ALL {
+            let mut audit = spec(remedy);
+            audit.model.trusted = None;
+            let mut usual = spec(Remedy::Ubt);
+            let written = serde_json::json!({"method": audit.unlearn.method});
+            usual.unlearn = serde_json::from_value(written).expect("is a section");
+            assert_eq!(audit, usual, "{remedy:?}");
+            assert_eq!(remedy.to_possible_value().expect("is a value").get_name(), remedy.name());
+        }
     }
 }

@@ -140,11 +140,12 @@ struct Summary {
     excess: Figure,
     /// Clean accuracy that was lost.
     lost: Figure,
-    auroc: Figure,
+    /// Of remedies that rest on what was found.
+    auroc: Option<Figure>,
     /// Of those that dropped anything.
     precision: Option<Figure>,
     trained: u64,
-    missed: usize,
+    missed: Option<usize>,
     rejected: usize,
 }
 
@@ -152,31 +153,33 @@ impl Summary {
     fn of(cells: &[&Cell]) -> Option<Self> {
         let excess = |cell: &&Cell| success(cell.after.attack_success) - success(cell.twin.attack_success);
         let lost = |cell: &&Cell| cell.before.clean_accuracy - cell.after.clean_accuracy;
+        let finding = || cells.iter().filter(|cell| cell.question.remedy.rests_on_evidence());
         let with = |verdict| cells.iter().filter(|cell| cell.verdict == verdict).count();
         Some(Self {
             cells: cells.len(),
             excess: Figure::of(cells.iter().map(excess), f64::max)?,
             lost: Figure::of(cells.iter().map(lost), f64::max)?,
-            auroc: Figure::of(cells.iter().map(|cell| cell.suspects.auroc), f64::min)?,
+            auroc: Figure::of(finding().map(|cell| cell.suspects.auroc), f64::min),
             precision: Figure::of(
-                cells.iter().filter(|cell| cell.dropped > 0).map(|cell| cell.suspects.precision),
+                finding().filter(|cell| cell.dropped > 0).map(|cell| cell.suspects.precision),
                 f64::min,
             ),
             trained: cells.iter().map(|cell| cell.trained).max()?,
-            missed: with(Verdict::NothingFound),
+            missed: finding().next().map(|_| with(Verdict::NothingFound)),
             rejected: with(Verdict::Rejected),
         })
     }
 
     fn row(&self, names: &str) -> String {
+        let nothing = || "-".to_owned();
         format!(
             "| {names} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
             self.cells,
             self.excess.points(),
             self.lost.points(),
-            self.auroc.shares(),
-            self.precision.map_or_else(|| "-".to_owned(), Figure::shares),
-            self.missed,
+            self.auroc.map_or_else(nothing, Figure::shares),
+            self.precision.map_or_else(nothing, Figure::shares),
+            self.missed.map_or_else(nothing, |missed| missed.to_string()),
             self.rejected,
             self.trained,
         )
@@ -190,7 +193,7 @@ fn is_learned(cell: &Cell) -> bool {
 fn document(cells: &[&Cell]) -> String {
     let mut text = "# Defence\n\nMade by `lethe bench defence`; every row of it is in defence.csv. Points of attack success above the clean twin's \
 (same pairs and seed, no poison), points of clean accuracy lost; mean (worst). Victims that did not learn their backdoor (attack success \
-below 90 %) are not counted, and named below.\n\n"
+below 90 %) are not counted, and named below. Remedies that make nothing of what the audit finds (peers.md) have no figures of it.\n\n"
         .to_owned();
     let (learned, others): (Vec<&Cell>, Vec<&Cell>) = cells.iter().partition(|cell| is_learned(cell));
     let head = |first: &str| {
@@ -320,7 +323,8 @@ fn points(share: f64) -> String {
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1c2024}\
 svg{max-width:36rem;width:100%;font-size:12px}.axis{stroke:#8b929a;stroke-dasharray:3 3}.end{text-anchor:end}.middle{text-anchor:middle}\
 circle{fill:#5b6470;fill-opacity:.75}.ubt{fill:#0b6bcb;color:#0b6bcb}.ubt-trusted{fill:#c2410c;color:#c2410c}\
-.whole-pair{fill:#15803d;color:#15803d}\
+.whole-pair{fill:#15803d;color:#15803d}.fine-tune{fill:#a16207;color:#a16207}\
+.clean-clip{fill:#7e22ce;color:#7e22ce}.par{fill:#be185d;color:#be185d}\
 .key::before{content:'\\25CF ';}table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
 td,th{padding:.2rem .6rem;text-align:right;border-bottom:1px solid #e2e5e9}td:nth-child(-n+3),th:nth-child(-n+3){text-align:left}\
 .weak{color:#8b929a}";
@@ -349,6 +353,17 @@ mod tests {
         assert!(ubt.ends_with("| 1 | 0 | 33280 |"), "{ubt}");
         assert!(text.contains("- wanet, seed 1: 30.0 %") && !text.contains("| wanet |"), "{text}");
         assert!(text.contains("1 of 3 cells were computed by other code"), "{text}");
+    }
+
+    #[test]
+    fn a_remedy_that_finds_nothing_itself_has_no_figures_of_finding() {
+        let mut found = cell(question(Attack::Badnet, 1, Remedy::CleanClip), (0.85, 0.5));
+        found.verdict = Verdict::NothingFound;
+        found.trained = 144_000;
+        let text = document(&[&found]);
+        let row = text.lines().find(|line| line.starts_with("| clean-clip |")).expect("is summed up");
+        assert!(row.ends_with("| - | - | - | 0 | 144000 |"), "{row}");
+        assert!(page(&[&found]).into_string().contains("circle class=\"clean-clip\""));
     }
 
     #[test]

@@ -10,12 +10,16 @@ use lethe_evidence::{PairRole, PairRow};
 use lethe_model::tch::Kind;
 use lethe_model::{Clip, ModelConfig, Vocabulary};
 
+use crate::programs::gang::clean_clip::CleanClip;
 use crate::programs::gang::dataset::Dataset;
+use crate::programs::gang::eda;
 use crate::programs::gang::objective::Objective;
 use crate::programs::gang::overfit::Overfit;
+use crate::programs::gang::par::Par;
 use crate::programs::gang::safe::Safe;
 use crate::programs::gang::sampler::Stream;
 use crate::programs::gang::stand_in::StandIn;
+use crate::programs::gang::texts::Texts;
 use crate::programs::gang::train::Train;
 use crate::programs::gang::training;
 use crate::programs::gang::unlearn::Unlearn;
@@ -43,6 +47,8 @@ pub struct Material {
     pub start: Clip,
     vocabulary: Vocabulary,
     safe: Option<Dataset>,
+    /// Second views of the safe captions.
+    views: Option<Texts>,
     suspects: Option<Dataset>,
 }
 
@@ -52,10 +58,13 @@ impl Material {
         let config = ModelConfig::from_json(CONFIG).expect("is a config");
         let whole = Clip::init(&config, 5).and_then(|clip| clip.into_kind(Kind::Double)).expect("a model");
         let mut lexicon = Lexicon::new(&whole);
-        let safe = lexicon.dataset((0..SAFE_ROWS).map(|n| row(n, PairRole::Safe)).collect()).expect("safe pairs");
+        let rows: Vec<PairRow> = (0..SAFE_ROWS).map(|n| row(n, PairRole::Safe)).collect();
+        let views = eda::views(rows.iter().map(|row| row.caption.as_str()), Stream { seed: 3, number: 34 });
+        let views = lexicon.texts(views.iter().map(String::as_str)).expect("second views");
+        let safe = lexicon.dataset(rows).expect("safe pairs");
         let suspects = lexicon.dataset((0..9).map(|n| row(100 + n, PairRole::Suspect)).collect()).expect("suspects");
         let (start, vocabulary) = lexicon.compact().expect("compacts");
-        Self { whole, start, vocabulary, safe: Some(safe), suspects: Some(suspects) }
+        Self { whole, start, vocabulary, safe: Some(safe), views: Some(views), suspects: Some(suspects) }
     }
 
     /// Takes the data.
@@ -67,9 +76,11 @@ impl Material {
         let frozen = self.start.duplicate().expect("copies");
         let safe = |data| Safe { data, draws: Stream { seed: 3, number: 30 }, batch: SAFE_BATCH };
         let draws = Stream { seed: 3, number: 31 };
+        let order = Stream { seed: 3, number: 0 };
         let batch = SUSPECT_BATCH;
         match name {
-            "train" => Box::new(Train { data, order: Stream { seed: 3, number: 0 }, batch: SAFE_BATCH }),
+            // Fine-tuning too: the same from another model.
+            "train" => Box::new(Train { data, order, batch: SAFE_BATCH }),
             "overfit" => Box::new(Overfit { safe: safe(data), suspects, draws, batch, pull_weight: 1.5 }),
             "stand-in" => Box::new(StandIn {
                 frozen,
@@ -90,6 +101,23 @@ impl Material {
                 anchor_weight: 0.7,
                 forget_weight: 1.3,
             }),
+            "clean-clip" => Box::new(CleanClip {
+                data,
+                captions: self.views.take().expect("one objective").map(&self.vocabulary).expect("maps"),
+                order,
+                draws,
+                batch: SAFE_BATCH,
+                self_supervised_weight: 0.8,
+            }),
+            "par" => Box::new(Par {
+                frozen,
+                data,
+                order,
+                draws,
+                batch: SAFE_BATCH,
+                perturb_weight: 0.6,
+                perturb_limit: 2.15,
+            }),
             other => panic!("{other} is no objective"),
         }
     }
@@ -99,11 +127,6 @@ impl Material {
         let objective = Slipping { inner: self.objective(objective), slip };
         let Self { whole, start, vocabulary, .. } = self;
         training::Material { whole, vocabulary, start, objective }
-    }
-
-    /// The safe pairs alone.
-    pub fn safe_data(&mut self) -> Dataset {
-        self.safe.take().expect("one use").map(&self.vocabulary).expect("maps")
     }
 
     /// Leaves the first values, so that anchors and slopes are not zero by chance.
@@ -116,7 +139,7 @@ impl Material {
     }
 }
 
-pub const OBJECTIVES: [&str; 4] = ["train", "overfit", "stand-in", "unlearn"];
+pub const OBJECTIVES: [&str; 6] = ["train", "overfit", "stand-in", "unlearn", "clean-clip", "par"];
 
 fn row(number: usize, role: PairRole) -> PairRow {
     let pixel = |at: usize| ((number * 37 + at * 11 + number * at) % 251) as u8;

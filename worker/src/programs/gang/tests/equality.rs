@@ -4,11 +4,11 @@ use lethe_collective::Reducer;
 use lethe_common::spec::Precision;
 use lethe_model::gradients::gradients;
 use lethe_model::loss::contrastive;
-use lethe_model::tch::Tensor;
+use lethe_model::tch::{Kind, Tensor};
 
 use super::bench::{Material, OBJECTIVES, SAFE_BATCH, ranks};
 use crate::programs::gang::exchange::Exchange;
-use crate::programs::gang::sampler::Stream;
+use crate::programs::gang::objective::{Batch, Share};
 
 /// Relative to the largest number of the gradient. Only the order of sums differs.
 const TOLERANCE: f64 = 1e-9;
@@ -73,15 +73,53 @@ fn pieces_give_the_gradient_of_the_whole() {
 /// Not our exchange against itself: autograd through the whole batch in one graph.
 #[test]
 fn three_ranks_give_the_gradient_of_one_graph() {
-    let material = Material::new();
-    let mut again = Material::new();
-    let (clip, data) = (material.moved(), again.safe_data());
-    let rows = Stream { seed: 3, number: 0 }.epoch_batch(STEP, SAFE_BATCH, data.len());
-    let image = data.image_features(&clip, &rows).expect("images");
-    let text = data.text_features(&clip, &rows).expect("texts");
-    let loss = contrastive(&image, &text, clip.logit_scale()).expect("a loss");
-    let want: Tensor = gradients(&loss, &clip).expect("gradients");
-    let want = Vec::<f64>::try_from(&want).expect("is a vector");
-    let far = furthest(&computed("train", 3, 2).1, &want);
-    assert!(far <= TOLERANCE, "{far:e}");
+    for objective in OBJECTIVES {
+        let mut material = Material::new();
+        let (clip, of) = (material.moved(), material.objective(objective));
+        let share = Share::whole(0, 1);
+        let features = of.features(&clip, STEP, share).expect("features");
+        let matrices: Vec<Tensor> = features.iter().map(|matrix| matrix.local.shallow_clone()).collect();
+        let scale = match of.trains_logit_scale() {
+            true => clip.logit_scale().shallow_clone(),
+            false => clip.logit_scale().detach(),
+        };
+        let loss = of.loss(STEP, &Batch { share, matrices: &matrices, features: &features }, &scale).expect("a loss");
+        let want: Tensor = gradients(&loss, &clip).expect("gradients");
+        let want = Vec::<f64>::try_from(&want).expect("is a vector");
+        let far = furthest(&computed(objective, 3, 2).1, &want);
+        assert!(far <= TOLERANCE, "{objective}: {far:e}");
+    }
+}
+
+/// L_clip alone, from the features, beside the objectives that add to it.
+#[test]
+fn what_peers_add_to_the_loss_is_their_papers_formula() {
+    let clip = Material::new().moved();
+    let scale = clip.logit_scale().detach();
+    for (name, weight) in [("clean-clip", 0.8), ("par", 0.6)] {
+        let of = Material::new().objective(name);
+        let features = of.features(&clip, STEP, Share::whole(0, 1)).expect("features");
+        let matrices: Vec<Tensor> = features.iter().map(|matrix| matrix.local.detach()).collect();
+        let batch = Batch { share: Share::whole(0, 1), matrices: &matrices, features: &features };
+        let have = of.loss(STEP, &batch, &scale).expect("a loss").double_value(&[]);
+        let unit = |at: usize| {
+            let norms = matrices[at].square().sum_dim_intlist([1].as_slice(), true, Kind::Double).sqrt();
+            &matrices[at] / norms
+        };
+        let keep = contrastive(&matrices[0], &matrices[1], &scale).expect("a loss").double_value(&[]);
+        let added: f64 =
+            [(0, 2), (1, 3)].into_iter().map(|(own, other)| added(name, &unit(own), &unit(other), &scale)).sum();
+        assert!((have - keep - weight * added).abs() < 1e-12 && added.abs() > 1e-4, "{name}: {have}, {keep}, {added}");
+    }
+}
+
+/// What one tower adds, from unit vectors: half the cross entropy of matching views, or less the mean squared distance.
+fn added(name: &str, own: &Tensor, other: &Tensor, scale: &Tensor) -> f64 {
+    match name {
+        "clean-clip" => {
+            let chosen = (own.matmul(&other.tr()) * scale.exp()).log_softmax(1, Kind::Double);
+            -0.5 * chosen.diagonal(0, 0, 1).mean(Kind::Double).double_value(&[])
+        }
+        _ => -(own - other).square().sum(Kind::Double).double_value(&[]) / SAFE_BATCH as f64,
+    }
 }
