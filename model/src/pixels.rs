@@ -55,6 +55,26 @@ pub fn thumbnail(pixels: &Tensor, side: i64) -> Result<Tensor> {
     Ok(pixels.f_adaptive_avg_pool2d([side, side])?.f_flatten(1, -1)?)
 }
 
+/// Four pictures of each pair: the donor's left, right, upper and lower half with the host's other half; `[B, C, H, W]` each
+/// to `[4 B, C, H, W]`.
+pub fn halves(donors: &Tensor, hosts: &Tensor) -> Result<Tensor> {
+    let half = |dim: i64, donor_first: bool| -> Result<Tensor> {
+        let side = donors.size()[dim as usize];
+        let (first, second) = if donor_first { (donors, hosts) } else { (hosts, donors) };
+        let parts = [first.f_narrow(dim, 0, side / 2)?, second.f_narrow(dim, side / 2, side - side / 2)?];
+        Ok(Tensor::f_cat(&parts, dim)?)
+    };
+    Ok(Tensor::f_cat(&[half(3, true)?, half(3, false)?, half(2, true)?, half(2, false)?], 0)?)
+}
+
+/// What a blur of `sigma` pixels leaves of the first, and what it takes from the second; `[B, C, H, W]` each.
+///
+/// # Errors
+/// As [`gaussian_blur`].
+pub fn coarse_with_fine(coarse: &Tensor, fine: &Tensor, sigma: f64) -> Result<Tensor> {
+    Ok(gaussian_blur(&coarse.f_sub(fine)?, sigma)?.f_add(fine)?)
+}
+
 /// Convolves rows, then columns, with odd `taps`; each channel by itself.
 fn smooth(pixels: &Tensor, taps: &[f32]) -> Result<Tensor> {
     let (batch, channels, height, width) = pixels.size4()?;

@@ -292,6 +292,10 @@ pub struct EvaluateSection {
     /// A shortcut is only believed where at least this share of the held-out forget set points at its words by the
     /// suspect model; honest mismatches do not (FINDINGS.md). Below it nothing is dropped and the model stays as it is.
     pub min_attraction: f64,
+    /// And only where a part of a held-out suspicious picture, put on a safe one, leads it to these words at least so much
+    /// oftener than a part of an honest picture with these words does: what is honest carries its own content over, a trigger
+    /// more than that. Below it nothing is dropped and the model stays as it is.
+    pub min_graft_excess: f64,
     /// The result is rejected when held-out retrieval falls by more than this.
     pub max_retrieval_loss: f64,
     /// The result is rejected when more of the held-out forget set than this still points at the backdoor.
@@ -300,7 +304,13 @@ pub struct EvaluateSection {
 
 impl Default for EvaluateSection {
     fn default() -> Self {
-        Self { held_out_share: 0.1, min_attraction: 0.75, max_retrieval_loss: 0.05, max_residual_attraction: 0.25 }
+        Self {
+            held_out_share: 0.1,
+            min_attraction: 0.75,
+            min_graft_excess: 0.05,
+            max_retrieval_loss: 0.05,
+            max_residual_attraction: 0.25,
+        }
     }
 }
 

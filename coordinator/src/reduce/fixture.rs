@@ -149,6 +149,7 @@ fn evaluation() -> Evaluation {
         held_out_forget: 2,
         attracted_before: 2,
         attracted_after: 0,
+        grafts: Default::default(),
     }
 }
 

@@ -103,6 +103,7 @@ fn assemble(ctx: &ReduceContext, evidence: &Evidence) -> Report {
         held_out: forget.held_out().count() as u64,
         attraction_before: held_out(sums.attracted_before),
         attraction_after: held_out(sums.attracted_after),
+        grafts: sums.grafts,
         retrieval_before: safe(sums.retrieval_hits_before),
         retrieval_after: safe(sums.retrieval_hits_after),
         retrieval_loss: retrieval_loss(sums),

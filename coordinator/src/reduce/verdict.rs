@@ -88,12 +88,18 @@ fn attracted(hits: u64, sums: &Evaluation) -> f64 {
 }
 
 fn no_shortcut(sums: &Evaluation, limits: &EvaluateSection) -> Option<String> {
-    let before = attracted(sums.attracted_before, sums);
-    (before < limits.min_attraction).then(|| {
+    let (before, least) = (attracted(sums.attracted_before, sums), limits.min_attraction);
+    if before < least {
+        return Some(format!(
+            "Only {before:.3} of the held-out suspicious images prefer the words that their captions share; {least} or more would \
+             be a shortcut (evaluate.min_attraction)."
+        ));
+    }
+    let (excess, least) = (sums.grafts.excess()?, limits.min_graft_excess);
+    (excess < least).then(|| {
         format!(
-            "Only {before:.3} of the held-out suspicious images prefer the words that their captions share; {} or more would \
-             be a shortcut (evaluate.min_attraction).",
-            limits.min_attraction
+            "Parts of suspicious pictures lead other pictures to these words no oftener than parts of honest pictures with the \
+             same words: the difference is {excess:+.3} at most; {least} or more would be a shortcut (evaluate.min_graft_excess)."
         )
     })
 }

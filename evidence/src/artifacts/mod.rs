@@ -13,7 +13,7 @@ mod select;
 mod shards;
 mod train;
 
-pub use evaluate::Evaluation;
+pub use evaluate::{Evaluation, Graft, Grafts};
 pub use localize::{Exhibit, Exhibits, Picture, ShadedWord, TokenGrid};
 pub use report::{Found, HandedBack, Histogram, Interval, PhaseSeconds, Report, Verdict};
 pub use samples::{BadSample, BadSamples, MAX_BAD_SAMPLES, SampleCounts};

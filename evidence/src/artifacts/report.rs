@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::evaluate::Grafts;
 use super::samples::{BadSamples, SampleCounts};
 use super::select::WordScore;
 use crate::ranking::wilson;
@@ -28,6 +29,8 @@ pub struct Report {
     /// The share of held-out members of the forget set whose image points at the backdoor's caption.
     pub attraction_before: Interval,
     pub attraction_after: Interval,
+    /// What parts of the held-out members do on safe pictures, beside parts of honest pictures with the same words.
+    pub grafts: Grafts,
     /// The share of held-out safe pairs whose own caption is in the tenth that their image prefers.
     pub retrieval_before: Interval,
     pub retrieval_after: Interval,

@@ -1,7 +1,7 @@
 //! Blurs and thumbnails against values worked out by hand.
 
 use lethe_model::Normalization;
-use lethe_model::pixels::{gaussian_blur, thumbnail, to_model_input};
+use lethe_model::pixels::{coarse_with_fine, gaussian_blur, halves, thumbnail, to_model_input};
 use lethe_model::tch::Tensor;
 
 use crate::reference::{assert_close, numbers};
@@ -35,6 +35,24 @@ fn a_thumbnail_has_the_means_of_its_cells() {
     // A side that is no multiple: cells share pixels.
     let row = Tensor::from_slice(&[0.0_f32, 3.0, 6.0, 0.0, 3.0, 6.0, 0.0, 3.0, 6.0]).view([1, 1, 3, 3]);
     assert_eq!(numbers(&thumbnail(&row, 2).unwrap()), [1.5, 4.5, 1.5, 4.5]);
+}
+
+#[test]
+fn halves_come_from_either_picture() {
+    let picture = |value: f32| Tensor::from_slice(&[value; 4]).view([1, 1, 2, 2]);
+    let made = numbers(&halves(&picture(1.0), &picture(0.0)).unwrap());
+    let want = [[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0], [1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]];
+    assert_eq!(made, want.concat());
+}
+
+#[test]
+fn a_picture_has_what_is_coarse_in_one_and_fine_in_the_other() {
+    let even = Tensor::full([1, 1, 9, 9], 0.5, (lethe_model::tch::Kind::Float, lethe_model::tch::Device::Cpu));
+    let point = point(9);
+    let fine = coarse_with_fine(&even, &point, 1.0).unwrap();
+    assert_close("fine", &fine, &(&point - gaussian_blur(&point, 1.0).unwrap() + 0.5), 1e-6);
+    let coarse = coarse_with_fine(&point, &even, 1.0).unwrap();
+    assert_close("coarse", &coarse, &gaussian_blur(&point, 1.0).unwrap(), 1e-6);
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn allocate_sparingly() {
         libc::mallopt(libc::M_ARENA_MAX, 2);
         libc::mallopt(libc::M_MMAP_THRESHOLD, 16 << 20);
         // It would stay at 128 KiB where the other is set, and smaller activations would be mapped anew at each step.
-        libc::mallopt(libc::M_TRIM_THRESHOLD, 32 << 20);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 4 << 20);
     }
 }
 

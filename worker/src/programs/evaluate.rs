@@ -2,11 +2,12 @@
 //! forget set.
 //!
 //! The defender does not know the trigger, but those suspects carry it: how many of them still prefer the
-//! backdoor's words estimates attack success (METHOD.md, stage 5).
+//! backdoor's words estimates attack success (METHOD.md, stage 5). Whether it is a backdoor at all, parts of them on other
+//! pictures say ([`super::grafts`]).
 
 use bytes::Bytes;
 use lethe_common::fault::Fault;
-use lethe_evidence::artifacts::{self, Evaluation, ForgetSet, names};
+use lethe_evidence::artifacts::{self, Evaluation, ForgetSet, Grafts, names};
 use lethe_evidence::{PairRole, PairRow, RowBatches};
 use lethe_model::Clip;
 use lethe_model::error::Result as ModelResult;
@@ -16,6 +17,7 @@ use lethe_model::tch::{self, Kind, Tensor};
 use super::backdoor::Backdoor;
 use super::captions::Distinct;
 use super::fault::{fatal, model_fault};
+use super::grafts::Donors;
 use super::held_out::HeldOut;
 use super::pictures::pixels_of;
 use super::rows::by_rows;
@@ -24,6 +26,8 @@ use crate::task::{Counts, TaskContext, TaskOutput};
 
 /// A pair is retrieved when its caption is among this share of the shard's captions that its image prefers.
 const RETRIEVED_SHARE: f64 = 0.1;
+/// Safe pairs of either kind that a shard keeps for grafting.
+const MOST_OF_A_SHARD: usize = 64;
 
 pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let _guard = tch::no_grad_guard();
@@ -43,6 +47,9 @@ struct Subjects<'a> {
     safe: Vec<PairRow>,
     /// Held-out members of the forget set.
     forget: Vec<PairRow>,
+    /// Other safe pairs, as many as grafting may take: with a word of the backdoor, and without.
+    honest: Vec<PairRow>,
+    hosts: Vec<PairRow>,
     /// The captions of all the shard's gathered pairs, which the images choose among.
     captions: Distinct,
     /// For each of those captions, whether it has a word of the backdoor.
@@ -54,20 +61,26 @@ impl<'a> Subjects<'a> {
         let (backdoor, held_out) = (Backdoor::of(&forget.words), HeldOut::of(&ctx.spec));
         let mut all_captions = Vec::new();
         let member = |row: &PairRow| forget.held_out().any(|m| m.shard == row.shard && m.key == row.key);
-        let (mut safe, mut held) = (Vec::new(), Vec::new());
+        let (mut safe, mut held, mut honest, mut hosts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for batch in pairs {
             for row in batch.map_err(fatal)? {
                 all_captions.push(row.caption.clone());
                 match row.role {
                     PairRole::Safe if held_out.contains(&row.content) => safe.push(row),
                     PairRole::Suspect if member(&row) => held.push(row),
-                    PairRole::Safe | PairRole::Suspect => {}
+                    PairRole::Suspect => {}
+                    PairRole::Safe => {
+                        let kept = if backdoor.is_in(&row.caption) { &mut honest } else { &mut hosts };
+                        if kept.len() < MOST_OF_A_SHARD {
+                            kept.push(row);
+                        }
+                    }
                 }
             }
         }
         let captions = Distinct::of(all_captions.iter().map(String::as_str));
         let carries = captions.captions.iter().map(|caption| backdoor.is_in(caption)).collect();
-        Ok(Self { ctx, safe, forget: held, captions, carries })
+        Ok(Self { ctx, safe, forget: held, honest, hosts, captions, carries })
     }
 
     fn evaluate(&self, before: &Clip, after: &Clip) -> ModelResult<Evaluation> {
@@ -91,9 +104,19 @@ impl<'a> Subjects<'a> {
         }
         if !self.forget.is_empty() {
             evaluation.attracted_before = self.attracted(&self.images(old.0, &self.forget)?, &old.1)?;
+            evaluation.grafts = self.grafts(old.0, &old.1)?;
             evaluation.attracted_after = self.attracted(&self.images(new.0, &self.forget)?, &new.1)?;
         }
         Ok(evaluation)
+    }
+
+    fn grafts(&self, clip: &Clip, captions: &Tensor) -> ModelResult<Grafts> {
+        let donors = Donors {
+            suspicious: self.forget.iter().collect(),
+            honest: self.honest.iter().collect(),
+            hosts: self.hosts.iter().collect(),
+        };
+        donors.grafts(clip, &|pictures| self.attracted(&clip.encode_image(pictures)?, captions))
     }
 
     fn images(&self, clip: &Clip, rows: &[PairRow]) -> ModelResult<Tensor> {

@@ -11,6 +11,7 @@ mod evaluate;
 mod fault;
 mod gang;
 mod gather;
+mod grafts;
 mod held_out;
 mod inputs;
 mod localize;
