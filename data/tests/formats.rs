@@ -202,7 +202,9 @@ mod filtered {
         };
         let (before, after) = (groups(&bytes), groups(&output));
         assert_eq!((before.len(), after.len(), before[1]), (4, 3, after[1]));
-        assert!(rows_of(&without("table", &output, &expected.into_iter().map(|row| row.0).collect::<Vec<_>>())).is_empty());
+        assert!(
+            rows_of(&without("table", &output, &expected.into_iter().map(|row| row.0).collect::<Vec<_>>())).is_empty()
+        );
     }
 
     fn written(rows: &[Row]) -> Vec<u8> {

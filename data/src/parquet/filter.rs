@@ -85,7 +85,8 @@ fn write(reader: &ParquetReader, left_out: &BTreeSet<u64>, output: &mut Watched<
                 columns.append_column(&Chunks(reader.origin.clone(), reader.ending.clone()), close).map_err(told)?;
                 continue;
             }
-            let mut column = columns.next_column().map_err(told)?.ok_or("a row group has more columns than the schema")?;
+            let mut column =
+                columns.next_column().map_err(told)?.ok_or("a row group has more columns than the schema")?;
             copy(reader, chunk, (&rows, left_out), &mut column)
                 .map_err(|reason| format!("row group {at} must be written again: {reason}"))?;
             column.close().map_err(told)?;
