@@ -104,7 +104,9 @@ impl Writer<'_> {
             Err(error) => return Err(error.into()),
         };
         let (ending, mut meeting) = (shard.ending(), Meeting::new(&job.listed));
-        shard.for_each(|outcome| drop(meeting.see(&outcome)));
+        for outcome in shard {
+            meeting.see(&outcome);
+        }
         ending.whole().map_err(|e| Failure::Shard(format!("shard {}: {e}", job.path)))?;
         Ok((meeting.account(), None))
     }
