@@ -59,7 +59,7 @@ fn a_stores_shards_come_as_the_audit_read_them() {
     assert!(audited.bytes("clean/a/0.tar") == tar(0, 30));
     assert_eq!(audited.samples("clean/b/0.tar").len(), 29);
     let error = scrub(&audited, &["--out", "more", "--shards", "s3://pairs/d/{a,b}/0.tar"]).error(2);
-    assert!(error.contains("s3://pairs"), "{error}");
+    assert!(error.contains("--spec"), "{error}");
     let missing = scrub(&audited, &["--out", "more"]).json();
     assert_eq!(missing["dropped"], 1);
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use anyhow::{Context, anyhow};
-use lethe_data::{Account, Limits, Meeting, Shard, content_hash};
+use lethe_data::{Account, DataError, Limits, Meeting, Shard, content_hash};
 use lethe_evidence::artifacts::{KeepRow, KeepWriter};
 
 use super::crew::{Crew, Done, Stop};
@@ -26,6 +26,8 @@ struct Listed {
     account: Account,
     missing: u64,
     bytes: u64,
+    /// No sample of the shard can be read.
+    unreadable: bool,
 }
 
 impl Done for Listed {
@@ -44,6 +46,7 @@ pub fn write(path: &Path, jobs: &[Job], (reader, crew): (&Reader, &Crew)) -> any
         |at| one(reader, (at, &jobs[at]), &list),
         |listed| {
             summary.listed(listed.account, (listed.missing, listed.bytes));
+            summary.unreadable_shards += u64::from(listed.unreadable);
             Ok(())
         },
     );
@@ -57,7 +60,15 @@ pub fn write(path: &Path, jobs: &[Job], (reader, crew): (&Reader, &Crew)) -> any
 fn one(reader: &Reader, (at, job): (usize, &Job), list: &Turnstile) -> anyhow::Result<Listed> {
     let told = |failure: Failure| anyhow!(failure.to_string());
     let opened = reader.open(job).map_err(told)?;
-    let shard = Shard::open(opened.origin, Limits::default())?;
+    let bytes = job.entry.size_bytes;
+    let shard = match Shard::open(opened.origin, Limits::default()) {
+        Ok(shard) => shard,
+        Err(DataError::Layout { .. } | DataError::Unknown { .. }) if job.listed.is_empty() => {
+            list.end(at)?;
+            return Ok(Listed { account: Account::default(), missing: 0, bytes, unreadable: true });
+        }
+        Err(error) => return Err(error.into()),
+    };
     let (ending, mut meeting) = (shard.ending(), Meeting::new(&job.listed));
     let mut rows = Vec::new();
     for outcome in shard {
@@ -70,11 +81,11 @@ fn one(reader: &Reader, (at, job): (usize, &Job), list: &Turnstile) -> anyhow::R
             list.append((at, job.name()), &mut rows)?;
         }
     }
-    ending.whole()?;
+    ending.whole().with_context(|| format!("shard {}", job.path))?;
     let missing = reader.judge(job, &meeting).map_err(told)?;
     list.append((at, job.name()), &mut rows)?;
     list.end(at)?;
-    Ok(Listed { account: meeting.account(), missing, bytes: job.entry.size_bytes })
+    Ok(Listed { account: meeting.account(), missing, bytes, unreadable: false })
 }
 
 /// Lets one shard after the other write.

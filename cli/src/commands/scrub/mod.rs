@@ -53,12 +53,18 @@ fn jobs(arguments: &Scrub, source: &Source, has_spec: bool) -> anyhow::Result<Ve
     if listed.is_empty() {
         eprintln!("the drop list is empty: every sample is kept");
     }
-    let paths = places::of(&shards, &arguments.shards, source)?;
-    if let Some(url) = paths.iter().find(|path| path.contains("://")).filter(|_| !has_spec) {
+    let is_url = |path: &&String| path.contains("://");
+    let read = if arguments.shards.is_empty() {
+        shards.shards.iter().map(|shard| &shard.path).find(is_url)
+    } else {
+        arguments.shards.iter().find(is_url)
+    };
+    if let Some(url) = read.filter(|_| !has_spec) {
         return Err(bad_input(format!(
             "{url} lies in a store; give the audit's spec with --spec, whose [data.stores] says how it is read"
         )));
     }
+    let paths = places::of(&shards, &arguments.shards, source)?;
     let job = |(entry, path): (lethe_evidence::artifacts::ShardEntry, String)| {
         let listed = listed.remove(&entry.id).unwrap_or_default();
         Job { entry, path, listed }

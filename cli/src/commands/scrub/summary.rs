@@ -28,7 +28,7 @@ pub struct Summary {
     pub account: Account,
     /// Of the drop list.
     pub missing: u64,
-    /// Of which no sample can be read; copied as they are.
+    /// Of which no sample can be read: copied as they are, and in no list.
     pub unreadable_shards: u64,
     /// Their pins cannot be compared with where they lie now.
     pub checked_by_size: u64,
