@@ -21,8 +21,6 @@ use crate::shard::stream;
 
 mod meeting;
 mod tap;
-#[cfg(test)]
-mod tests;
 
 pub use meeting::{Account, Listed, Meeting};
 use tap::Tap;
@@ -82,3 +80,6 @@ fn tar(
     reader.by_ref().for_each(drop);
     reader.into_reader().finish(origin.name())
 }
+
+#[cfg(test)]
+mod tests;
