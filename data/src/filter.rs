@@ -80,6 +80,3 @@ fn tar(
     reader.by_ref().for_each(drop);
     reader.into_reader().finish(origin.name())
 }
-
-#[cfg(test)]
-mod tests;
