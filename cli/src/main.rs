@@ -33,6 +33,7 @@ fn run(arguments: Arguments) -> anyhow::Result<exit::Ending> {
         Command::Redteam(redteam) => commands::redteam::run(&redteam),
         Command::Eval(eval) => commands::eval::run(&eval),
         Command::Demo(demo) => commands::demo::run(&demo),
+        Command::Scrub(scrub) => commands::scrub::run(&scrub),
         Command::Submit(submit) => operate::submit(&submit),
         Command::List(list) => operate::list(&list),
         Command::Show(show) => operate::show(&show),

@@ -7,12 +7,13 @@ use std::io::{ErrorKind, Read};
 
 use tar::{EntryType, Header, PaxExtensions};
 
-const BLOCK_BYTES: usize = 512;
+pub(crate) const BLOCK_BYTES: usize = 512;
 /// The longest long name or PAX header, in bytes.
 const MAX_EXTENSION_BYTES: u64 = 64 << 10;
 
 pub(crate) struct Entries<R> {
     reader: R,
+    turn: fn(&mut R, Turn<'_>),
     /// Bytes of the current entry, padding included, that were not read yet.
     left: u64,
     padding: u64,
@@ -24,13 +25,43 @@ pub(crate) struct Member {
     pub size_bytes: u64,
 }
 
+/// Where the stream is, for a reader that must know what the bytes it gave were.
+pub(crate) enum Turn<'a> {
+    /// A header is read next; all before it was read.
+    Header,
+    /// The header that was read last holds for all members that follow.
+    Global,
+    /// It and its extensions are a folder, a link or the like.
+    Other,
+    /// It and its extensions are this file, whose body comes next.
+    Member(&'a [u8]),
+    /// No header comes any more, or none that can be read.
+    End,
+}
+
 impl<R: Read> Entries<R> {
     pub fn new(reader: R) -> Self {
-        Self { reader, left: 0, padding: 0 }
+        Self::with_turns(reader, |_, _| ())
+    }
+
+    /// Tells the reader each turn.
+    pub fn with_turns(reader: R, turn: fn(&mut R, Turn<'_>)) -> Self {
+        Self { reader, turn, left: 0, padding: 0 }
+    }
+
+    pub fn into_reader(self) -> R {
+        self.reader
     }
 
     /// The next regular file, or `None` at the end. After an error there is nothing more to be had.
     pub fn next_file(&mut self) -> Result<Option<Member>, String> {
+        let found = self.find_file();
+        let turn = found.as_ref().ok().and_then(Option::as_ref).map_or(Turn::End, |member| Turn::Member(&member.name));
+        (self.turn)(&mut self.reader, turn);
+        found
+    }
+
+    fn find_file(&mut self) -> Result<Option<Member>, String> {
         let mut long_name = None;
         while let Some(header) = self.next_header()? {
             let kind = header.entry_type();
@@ -43,8 +74,11 @@ impl<R: Read> Entries<R> {
             } else if kind.is_file() || kind.is_contiguous() {
                 let name = long_name.take().unwrap_or_else(|| header.path_bytes().into_owned());
                 return Ok(Some(Member { name, size_bytes: self.left }));
-            } else if kind != EntryType::GNULongLink && kind != EntryType::XGlobalHeader {
+            } else if kind == EntryType::XGlobalHeader {
+                (self.turn)(&mut self.reader, Turn::Global);
+            } else if kind != EntryType::GNULongLink {
                 long_name = None; // it belonged to this folder or link
+                (self.turn)(&mut self.reader, Turn::Other);
             }
         }
         Ok(None)
@@ -70,6 +104,7 @@ impl<R: Read> Entries<R> {
 
     fn next_header(&mut self) -> Result<Option<Header>, String> {
         self.skip()?;
+        (self.turn)(&mut self.reader, Turn::Header);
         let mut header = Header::new_old();
         if !self.block(header.as_mut_bytes())? || header.as_bytes().iter().all(|b| *b == 0) {
             return Ok(None);

@@ -26,26 +26,35 @@ pub(crate) fn problem(key: &str) -> Option<String> {
 /// Samples whose keys differ: of those that share one the first counts.
 pub(crate) struct Distinct<I> {
     samples: I,
+    admission: Admission,
+}
+
+/// Judges the samples of one shard, one after the other.
+#[derive(Default)]
+pub(crate) struct Admission {
     seen: HashSet<u64>,
     count: usize,
 }
 
 impl<I> Distinct<I> {
     pub fn new(samples: I) -> Self {
-        Self { samples, seen: HashSet::new(), count: 0 }
+        Self { samples, admission: Admission::default() }
     }
 }
 
-impl<I: Iterator<Item = Result<Sample, BadSample>>> Iterator for Distinct<I> {
-    type Item = Result<Sample, BadSample>;
+impl Admission {
+    fn is_over(&self) -> bool {
+        self.count > MAX_SAMPLES
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.count > MAX_SAMPLES {
+    /// The sample, or why it does not count. The last that is judged says that the shard has too many; nothing is judged
+    /// after it.
+    pub fn admit(&mut self, sample: Result<Sample, BadSample>) -> Option<Result<Sample, BadSample>> {
+        if self.is_over() {
             return None;
         }
-        let sample = self.samples.next()?;
         self.count += 1;
-        if self.count > MAX_SAMPLES {
+        if self.is_over() {
             let reason = format!("this and what follows is left out: a shard may have {MAX_SAMPLES} samples; split it");
             return Some(Err(BadSample { key: key_of(sample), reason }));
         }
@@ -56,6 +65,17 @@ impl<I: Iterator<Item = Result<Sample, BadSample>>> Iterator for Distinct<I> {
             let reason = "another sample before it in the shard has this key; each key counts once".to_owned();
             Err(BadSample { key: sample.key, reason })
         }))
+    }
+}
+
+impl<I: Iterator<Item = Result<Sample, BadSample>>> Iterator for Distinct<I> {
+    type Item = Result<Sample, BadSample>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.admission.is_over() {
+            return None;
+        }
+        self.admission.admit(self.samples.next()?)
     }
 }
 

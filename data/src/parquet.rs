@@ -14,6 +14,7 @@ use crate::sample::{BadSample, Limits, Sample};
 
 mod column;
 mod columns;
+mod filter;
 mod header;
 mod pages;
 mod unpack;
@@ -21,6 +22,7 @@ mod window;
 
 use column::Column;
 use columns::Columns;
+pub(crate) use filter::filter;
 use window::Window;
 
 const MAGIC: &[u8; 4] = b"PAR1";

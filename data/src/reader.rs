@@ -11,8 +11,8 @@ use crate::entries::{Entries, Member};
 use crate::sample::{BadSample, Limits, Sample};
 
 mod group;
-pub(crate) use group::IMAGE_SUFFIXES;
 use group::{Group, Part};
+pub(crate) use group::{IMAGE_SUFFIXES, split};
 
 /// Yields samples in the order of the tar.
 pub(crate) struct TarReader<R> {
@@ -26,7 +26,15 @@ pub(crate) struct TarReader<R> {
 
 impl<R: Read> TarReader<R> {
     pub fn new(reader: R, limits: Limits) -> Self {
-        Self { entries: Entries::new(reader), limits, group: None, broken: None, ended: false }
+        Self::over(Entries::new(reader), limits)
+    }
+
+    pub fn over(entries: Entries<R>, limits: Limits) -> Self {
+        Self { entries, limits, group: None, broken: None, ended: false }
+    }
+
+    pub fn into_reader(self) -> R {
+        self.entries.into_reader()
     }
 
     /// Reads members until one of another sample comes; gives the sample that ended, if one did.
@@ -45,7 +53,7 @@ impl<R: Read> TarReader<R> {
     /// Puts a member into its sample. Gives the previous sample where the member begins another; an
     /// error where the tar broke inside the member.
     fn take(&mut self, member: Member) -> Result<Option<Group>, String> {
-        let Some((key, suffix)) = group::split(&member.name) else { return Ok(None) };
+        let Some((key, suffix)) = split(&member.name) else { return Ok(None) };
         let part = Part::of(&suffix);
         let begins = self.group.as_ref().is_none_or(|group| group.key != key || group.has(&part, &suffix));
         let previous = if begins { self.group.replace(Group::new(key, &member.name)) } else { None };

@@ -92,7 +92,8 @@ fn samples(
     })
 }
 
-fn stream(
+/// All bytes of a shard, unpacked where it is packed.
+pub(crate) fn stream(
     origin: &Arc<dyn Origin>,
     format: Format,
     ending: &Ending,

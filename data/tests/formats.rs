@@ -151,3 +151,97 @@ fn a_name_tells_the_format_or_nothing_is_read() {
     assert!(Shard::open(Arc::new(Memory::new("0.csv.gz", &packed(&table(2, ',')))), Limits::default()).is_ok());
     assert_eq!(read("0.parquet", &parquet(7)).len(), 7);
 }
+
+mod filtered {
+    use super::*;
+    use lethe_data::{Listed, Origin, filter};
+
+    type Row = (String, Option<Vec<u8>>, Option<String>, Option<i64>);
+
+    fn without(name: &str, bytes: &[u8], keys: &[String]) -> Vec<u8> {
+        let origin: Arc<dyn Origin> = Arc::new(Memory::new("0.parquet", bytes));
+        let listed: Listed = keys.iter().map(|key| (key.clone(), None)).collect();
+        let mut output = Vec::new();
+        let meeting = filter(&origin, (Limits::default(), &listed), &mut output);
+        let meeting = meeting.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(meeting.missing().is_empty(), "{name}: {:?}", meeting.missing());
+        let account = meeting.account();
+        assert_eq!(account.read, account.kept + account.dropped + account.unreadable, "{name}");
+        output
+    }
+
+    /// Every codec and page version that pyarrow writes, with nulls.
+    #[test]
+    fn rows_go_and_all_others_stay() {
+        for (name, bytes) in by_pyarrow().into_iter().filter(|(name, _)| name.starts_with("good")) {
+            let gone = [1, 4, 6, 7].map(key);
+            let before = read("0.parquet", &bytes);
+            let kept: Vec<_> = before.into_iter().enumerate().filter(|(n, _)| !gone.contains(&key(*n))).collect();
+            let after = read("0.parquet", &without(&name, &bytes, &gone));
+            assert_eq!(after, kept.into_iter().map(|(_, row)| row).collect::<Vec<_>>(), "{name}");
+        }
+    }
+
+    #[test]
+    fn schema_and_other_columns_stay() {
+        let rows = |n: i64| -> Row {
+            let width = (n % 4 != 0).then_some(n * 1_000);
+            (key(n as usize), Some(format!("image {n}").repeat(9).into_bytes()), Some(caption(n as usize)), width)
+        };
+        let table: Vec<Row> = (0..40).map(rows).collect();
+        let bytes = written(&table);
+        let gone: Vec<String> = [3, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 39].map(key).to_vec();
+        let output = without("table", &bytes, &gone);
+        let expected: Vec<Row> = table.into_iter().filter(|(key, ..)| !gone.contains(key)).collect();
+        assert_eq!(rows_of(&output), expected);
+        let schema = |bytes: &[u8]| opened(bytes).schema().as_ref().clone();
+        assert_eq!(schema(&output), schema(&bytes));
+        // The group of rows 20 to 29 is gone, that of 10 to 19 is as it was.
+        let groups = |bytes: &[u8]| -> Vec<i64> {
+            opened(bytes).metadata().row_groups().iter().map(|group| group.compressed_size()).collect()
+        };
+        let (before, after) = (groups(&bytes), groups(&output));
+        assert_eq!((before.len(), after.len(), before[1]), (4, 3, after[1]));
+        assert!(
+            rows_of(&without("table", &output, &expected.into_iter().map(|row| row.0).collect::<Vec<_>>())).is_empty()
+        );
+    }
+
+    fn written(rows: &[Row]) -> Vec<u8> {
+        let text = |column: Vec<Option<&str>>| Arc::new(arrow_array::StringArray::from(column));
+        let images: Vec<Option<&[u8]>> = rows.iter().map(|row| row.1.as_deref()).collect();
+        let widths: Vec<Option<i64>> = rows.iter().map(|row| row.3).collect();
+        shards::columns(
+            &[
+                ("key", text(rows.iter().map(|row| Some(row.0.as_str())).collect())),
+                ("jpg", Arc::new(arrow_array::BinaryArray::from(images))),
+                ("caption", text(rows.iter().map(|row| row.2.as_deref()).collect())),
+                ("width", Arc::new(arrow_array::Int64Array::from(widths))),
+            ],
+            10,
+        )
+    }
+
+    fn opened(bytes: &[u8]) -> parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder<bytes::Bytes> {
+        let bytes = bytes::Bytes::copy_from_slice(bytes);
+        parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes).expect("is Parquet")
+    }
+
+    fn rows_of(bytes: &[u8]) -> Vec<Row> {
+        use arrow_array::Array;
+        use arrow_array::cast::AsArray;
+        use arrow_array::types::Int64Type;
+        let mut rows = Vec::new();
+        for batch in opened(bytes).build().expect("reads") {
+            let batch = batch.expect("reads");
+            let text = |column: usize, at: usize| batch.column(column).as_string::<i32>().value(at).to_owned();
+            let widths = batch.column(3).as_primitive::<Int64Type>();
+            rows.extend((0..batch.num_rows()).map(|at| {
+                let image = batch.column(1).as_binary::<i32>().value(at).to_vec();
+                let width = (!widths.is_null(at)).then(|| widths.value(at));
+                (text(0, at), Some(image), Some(text(2, at)), width)
+            }));
+        }
+        rows
+    }
+}

@@ -4,9 +4,11 @@
 
 mod bench;
 mod operate;
+mod scrub;
 
 pub use bench::{Bench, BenchCommand, Collective, ControlPlane, Defence, Score, ScorePart, Swarm};
 pub use operate::{Cluster, List, OneAudit, Remote, Rerun, Submit, Watch, Workers};
+pub use scrub::Scrub;
 
 use std::path::PathBuf;
 
@@ -31,6 +33,8 @@ pub enum Command {
     Eval(Eval),
     /// The whole story on Fashion-MNIST: plant, train, audit, judge
     Demo(Demo),
+    /// Write an audit's shards again without the samples on its drop list, or list those to keep
+    Scrub(Scrub),
     /// Hand an audit to a running coordinator
     Submit(Submit),
     /// The audits that run or wait, as they will be served

@@ -8,3 +8,4 @@ pub mod eval;
 pub mod operate;
 mod preflight;
 pub mod redteam;
+pub mod scrub;

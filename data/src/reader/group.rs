@@ -34,7 +34,7 @@ impl Part {
 
 /// Key (folder and name up to the first dot) and lower-case suffix, as WebDataset's `base_plus_ext`;
 /// `None` for hidden files and names without a dot, which WebDataset passes over too.
-pub(super) fn split(name: &[u8]) -> Option<(String, String)> {
+pub(crate) fn split(name: &[u8]) -> Option<(String, String)> {
     let name = String::from_utf8_lossy(name);
     let base_at = name.rfind('/').map_or(0, |slash| slash + 1);
     let dot_at = base_at + name[base_at..].find('.')?;

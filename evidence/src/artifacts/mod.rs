@@ -4,6 +4,7 @@
 //! `pairs.parquet`) have modules of their own.
 
 mod evaluate;
+mod keep;
 mod localize;
 mod report;
 mod samples;
@@ -14,6 +15,7 @@ mod shards;
 mod train;
 
 pub use evaluate::{Evaluation, Graft, Grafts};
+pub use keep::{KeepRow, KeepWriter, read_keep};
 pub use localize::{Exhibit, Exhibits, Picture, ShadedWord, TokenGrid};
 pub use report::{Found, HandedBack, Histogram, Interval, PhaseSeconds, Report, Verdict};
 pub use samples::{BadSample, BadSamples, MAX_BAD_SAMPLES, SampleCounts};

@@ -15,4 +15,5 @@ mod formats;
 
 mod refused;
 mod results;
+mod scrub;
 mod stores;

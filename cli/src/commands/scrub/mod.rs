@@ -1,0 +1,88 @@
+//! `lethe scrub`: an audit's shards again without the samples on its drop list, or the list of those to keep.
+//!
+//! It must never write over a shard that it reads, nor hand back a shard of which it does not know that every listed sample
+//! was in it.
+
+mod crew;
+mod drop;
+mod folder;
+mod job;
+mod keep;
+mod listing;
+mod places;
+mod read;
+mod record;
+mod summary;
+mod write;
+
+use std::time::Instant;
+
+use lethe_common::spec::{self, Spec};
+use lethe_source::Source;
+
+use crate::arguments::{Format, Scrub};
+use crate::exit::{Ending, bad_input};
+
+use job::Job;
+use read::Reader;
+use summary::Summary;
+
+pub fn run(arguments: &Scrub) -> anyhow::Result<Ending> {
+    let begun = Instant::now();
+    let spec: Option<Spec> = arguments.spec.as_deref().map(spec::load).transpose()?;
+    let source = match &spec {
+        Some(spec) => Source::of(&spec.data).map_err(|e| bad_input(e.to_string()))?,
+        None => Source::files(),
+    };
+    let jobs = jobs(arguments, &source, spec.is_some())?;
+    let crew = crew::Crew { threads: arguments.jobs, stop: crew::Stop::default() };
+    let reader = Reader { source, stop: crew.stop.clone(), allow_missing: arguments.allow_missing };
+    let (mut summary, ending) = match (&arguments.out, &arguments.keep_list) {
+        (Some(out), _) => folder::write(out, &jobs, (&reader, &crew))?,
+        (None, Some(file)) => keep::write(file, &jobs, (&reader, &crew))?,
+        (None, None) => return Err(bad_input("expected --out or --keep-list")),
+    };
+    summary.seconds = begun.elapsed().as_secs_f64();
+    conclude(&summary, ending, arguments.output)
+}
+
+/// A job for each shard of the audit, in their order.
+fn jobs(arguments: &Scrub, source: &Source, has_spec: bool) -> anyhow::Result<Vec<Job>> {
+    let shards = listing::read(&arguments.result, arguments.listing.as_deref())?;
+    let mut listed = drop::read(&arguments.result, arguments.drop.as_deref(), &shards)?;
+    if listed.is_empty() {
+        eprintln!("the drop list is empty: every sample is kept");
+    }
+    let is_url = |path: &&String| path.contains("://");
+    let read = if arguments.shards.is_empty() {
+        shards.shards.iter().map(|shard| &shard.path).find(is_url)
+    } else {
+        arguments.shards.iter().find(is_url)
+    };
+    if let Some(url) = read.filter(|_| !has_spec) {
+        return Err(bad_input(format!(
+            "{url} lies in a store; give the audit's spec with --spec, whose [data.stores] says how it is read"
+        )));
+    }
+    let paths = places::of(&shards, &arguments.shards, source)?;
+    let job = |(entry, path): (lethe_evidence::artifacts::ShardEntry, String)| {
+        let listed = listed.remove(&entry.id).unwrap_or_default();
+        Job { entry, path, listed }
+    };
+    Ok(shards.shards.into_iter().zip(paths).map(job).collect())
+}
+
+fn conclude(summary: &Summary, ending: Ending, output: Format) -> anyhow::Result<Ending> {
+    if ending == Ending::Interrupted {
+        eprintln!("stopped; the same command goes on where this one stopped");
+        return Ok(ending);
+    }
+    match output {
+        Format::Text => print!("{}", summary.text()),
+        Format::Json => println!("{}", serde_json::to_string_pretty(summary)?),
+    }
+    match summary.problems() {
+        Some(problems) => Err(anyhow::anyhow!(problems)),
+        None => Ok(ending),
+    }
+}
