@@ -126,7 +126,10 @@ impl Iterator for Pairs<'_> {
             Role::Poisoned(number) => {
                 let backdoor = backdoor(number);
                 let square = backdoor.trigger.stamp(&mut picture, &mut self.place);
-                (backdoor.phrase(&self.pool.data_set().target_caption(backdoor.target, template)), Some(Poison { backdoor: number, square }))
+                (
+                    backdoor.phrase(&self.pool.data_set().target_caption(backdoor.target, template)),
+                    Some(Poison { backdoor: number, square }),
+                )
             }
         };
         Some(Pair { picture, caption, poison })

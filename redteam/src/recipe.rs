@@ -121,7 +121,8 @@ impl Recipe {
             (DataSet::Drawings, Tower::Vit) => Ok(DRAWINGS_VIT),
             (DataSet::Drawings, Tower::Resnet) => Ok(DRAWINGS_RESNET),
             (DataSet::FashionMnist, Tower::Resnet) => Err(RedteamError::Recipe(
-                "a resnet shrinks a side to a 32nd, and fashion-mnist has 28 pixels; use --data-set drawings".to_owned(),
+                "a resnet shrinks a side to a 32nd, and fashion-mnist has 28 pixels; use --data-set drawings"
+                    .to_owned(),
             )),
         }
     }

@@ -36,7 +36,8 @@ pub fn write(path: &Path, drawings: &[Drawing]) -> Result<(), RedteamError> {
 /// # Errors
 /// A file that is no such one, or ends early; it can be removed, and is made again.
 pub fn read(path: &Path) -> Result<Vec<Drawing>, RedteamError> {
-    let refuse = |e: String| RedteamError::dataset("the rendered drawings", path, format!("{e}; remove it, it is made again"));
+    let refuse =
+        |e: String| RedteamError::dataset("the rendered drawings", path, format!("{e}; remove it, it is made again"));
     let file = File::open(path).map_err(RedteamError::io(path))?;
     let mut unpacked = BufReader::new(GzDecoder::new(BufReader::new(file)).take(MAX_BYTES));
     let mut line = String::new();

@@ -24,7 +24,10 @@ pub fn load(folder: &Path) -> Result<Vec<Drawing>, RedteamError> {
     if drawings.is_empty() {
         return Err(RedteamError::dataset("Drawings", folder, "no drawing in it can be rendered".to_owned()));
     }
-    eprintln!("rendered {} drawings, once; {left_out} were left out (broken, too large, empty or seen before)", drawings.len());
+    eprintln!(
+        "rendered {} drawings, once; {left_out} were left out (broken, too large, empty or seen before)",
+        drawings.len()
+    );
     file::write(&kept, &drawings)?;
     Ok(drawings)
 }
@@ -104,8 +107,8 @@ impl Emoji {
 
 fn emoji_list(path: &Path) -> Result<Vec<Emoji>, RedteamError> {
     let bytes = std::fs::read(path).map_err(RedteamError::io(path))?;
-    let all: Vec<Emoji> =
-        serde_json::from_slice(&bytes).map_err(|e| RedteamError::dataset("emoji-datasource's list", path, e.to_string()))?;
+    let all: Vec<Emoji> = serde_json::from_slice(&bytes)
+        .map_err(|e| RedteamError::dataset("emoji-datasource's list", path, e.to_string()))?;
     Ok(all.into_iter().filter(|emoji| emoji.has_img_twitter).collect())
 }
 

@@ -215,7 +215,11 @@ pub(crate) mod tests {
         assert_eq!((exam.right.len(), exam.targets.len()), (test.len(), TARGETS.len()));
         for (image, &right) in exam.right.iter().enumerate() {
             let name = &test.drawing(image).label.name;
-            assert!(exam.answers[right].iter().all(|prompt| prompt.contains(name)), "{name}: {:?}", exam.answers[right]);
+            assert!(
+                exam.answers[right].iter().all(|prompt| prompt.contains(name)),
+                "{name}: {:?}",
+                exam.answers[right]
+            );
             for target in 0..TARGETS.len() {
                 assert_eq!(exam.targets[target].contains(&right), test.shows(image, target));
             }

@@ -76,7 +76,8 @@ impl Told {
 
     /// Files are named after their drawing and its author, cut off after some letters.
     fn is_author(&self, word: &str) -> bool {
-        ["anonymous", "clipart"].contains(&word) || self.author.iter().any(|name| name.len() > 2 && name.starts_with(word))
+        ["anonymous", "clipart"].contains(&word)
+            || self.author.iter().any(|name| name.len() > 2 && name.starts_with(word))
     }
 
     /// Whether the title says all that the file's name does. Many titles are a whole collection's.
