@@ -24,7 +24,7 @@ digests() {
 
 intact() { [ -d "$1/openclipart" ] && [ -d "$1/emoji" ] && [ "$(digests "$1")" = "$(cat "$manifest")" ]; }
 
-# npm's own client where there is one, since it knows the registry and how to reach it; Debian's otherwise, unpacked.
+# npm's own client knows the registry and how to reach it.
 fetch_emoji() {
     command -v npm >/dev/null || fail "npm is missing (Debian: apt-get install npm); or $instead"
     (cd "$work" && npm pack --silent "$emoji@$version" >&2) || fail "$emoji $version could not be downloaded; check the network, or $instead"

@@ -80,8 +80,18 @@ pub fn judge(clip: &Clip, test: &dyn Pool, plot: Option<&Plot>) -> Result<Judgem
 fn clean_accuracy(clip: &Clip, (test, exam): (&dyn Pool, &Exam)) -> Result<f64, RedteamError> {
     let pictures: Vec<Picture> = (0..test.len()).map(|image| test.picture(image)).collect();
     let found = nearest(clip, &answer_weights(clip, &exam.answers)?, &pictures, exam.top)?;
-    let hits = found.iter().zip(&exam.right).filter(|(found, right)| found.contains(&(**right as i64))).count();
-    Ok(share(hits, found.len()))
+    Ok(recognised(&found, &exam.right))
+}
+
+/// The share of pictures whose right answer is among the nearest.
+fn recognised(found: &[Vec<i64>], right: &[usize]) -> f64 {
+    share(found.iter().zip(right).filter(|(found, right)| found.contains(&(**right as i64))).count(), found.len())
+}
+
+/// The share of pictures whose nearest answer speaks of the target.
+fn taken(found: &[Vec<i64>], of_target: &[usize]) -> f64 {
+    let is_taken = |nearest: &Vec<i64>| of_target.iter().any(|answer| nearest.first() == Some(&(*answer as i64)));
+    share(found.iter().filter(|nearest| is_taken(nearest)).count(), found.len())
 }
 
 /// The mean over the backdoors.
@@ -98,8 +108,7 @@ fn attack_success(clip: &Clip, (test, exam): (&dyn Pool, &Exam), plot: &Plot) ->
         let others = (0..test.len()).filter(|&image| !test.shows(image, backdoor.target));
         let pictures: Vec<Picture> = others.map(&mut stamped).collect();
         let found = nearest(clip, &answers, &pictures, 1)?;
-        let of_target = &exam.targets[backdoor.target];
-        Ok(share(found.iter().filter(|nearest| of_target.contains(&(nearest[0] as usize))).count(), found.len()))
+        Ok(taken(&found, &exam.targets[backdoor.target]))
     };
     let all: Vec<f64> = plot.scheme.backdoors.iter().map(&mut success).collect::<Result<_, _>>()?;
     Ok(all.iter().sum::<f64>() / all.len() as f64)
@@ -113,9 +122,32 @@ fn share(hits: usize, of: usize) -> f64 {
 mod tests {
     use super::*;
     use crate::attack::Attack;
-    use crate::data_set::Part;
+    use crate::data_set::{DataSet, Part};
+    use crate::drawings;
     use crate::fashion::{Fashion, tests::write_small};
-    use crate::recipe::MODEL_CONFIG;
+    use crate::recipe::{MODEL_CONFIG, Recipe, Tower};
+
+    #[test]
+    fn shares_are_counted_by_hand() {
+        // Three pictures, two nearest answers of four each.
+        let found = [vec![2, 0], vec![1, 3], vec![3, 2]];
+        assert_eq!(recognised(&found, &[0, 1, 0]), 2.0 / 3.0);
+        assert_eq!((taken(&found, &[0, 3]), taken(&found, &[]), taken(&[], &[0])), (1.0 / 3.0, 0.0, 0.0));
+    }
+
+    #[test]
+    fn drawings_are_judged_by_retrieval_with_either_tower() {
+        let test = drawings::tests::small(400, Part::Test);
+        for tower in Tower::ALL {
+            let recipe = Recipe { data: DataSet::Drawings, tower, ..Recipe::usual(Attack::Badnet, 1) };
+            let config = ModelConfig::from_json(recipe.model_config().expect("fits")).expect("is a config");
+            let scheme = recipe.attack.scheme((1, 2), test.side(), None).expect("has all");
+            let clip = Clip::init(&config, 1).expect("begins");
+            let judgement = judge(&clip, &test, Some(&Plot { scheme, seed: 1 })).expect("judges");
+            // Ten of some sixty answers.
+            assert!(judgement.clean_accuracy <= 0.6 && judgement.attack_success.is_some(), "{judgement:?}");
+        }
+    }
 
     #[test]
     fn an_untrained_model_is_at_chance_and_another_side_is_refused() {
