@@ -8,7 +8,7 @@ use anyhow::Context;
 use lethe_common::blob::Digest;
 use lethe_redteam::drill::DrillFolder;
 use lethe_redteam::pairs::Planting;
-use lethe_redteam::recipe::{MODEL_CONFIG, RECIPE_VERSION, Recipe};
+use lethe_redteam::recipe::{RECIPE_VERSION, Recipe};
 use lethe_redteam::specs;
 
 /// Enough of a digest to tell drills apart.
@@ -27,7 +27,7 @@ pub fn folder() -> anyhow::Result<PathBuf> {
 pub fn drill(recipe: &Recipe, workers: u32) -> anyhow::Result<PathBuf> {
     let nowhere = DrillFolder::new("/".as_ref());
     let training = specs::train(recipe, &nowhere, Planting::Poisoned, workers)?;
-    let all = serde_json::to_vec(&(RECIPE_VERSION, recipe, &training.train, workers, MODEL_CONFIG))?;
+    let all = serde_json::to_vec(&(RECIPE_VERSION, recipe, &training.train, workers, recipe.model_config()?))?;
     let name = &Digest::of(&all).to_hex()[..NAME_DIGITS];
     Ok(folder()?.join("drills").join(format!("{}-{}-{name}", recipe.attack, recipe.seed)))
 }

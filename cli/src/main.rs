@@ -23,7 +23,8 @@ use lethe_common::telemetry::{self, LogFormat};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    telemetry::init(LogFormat::Text, "warn");
+    // What a drill's renderer says of its drawings is counted, and said once.
+    telemetry::init(LogFormat::Text, "warn,usvg=off,resvg=off");
     exit::report(run(arguments))
 }
 

@@ -6,15 +6,14 @@ use lethe_model::tch::{Kind, Tensor, no_grad_guard};
 use lethe_model::{Clip, ModelError, pixels};
 use rand::RngExt;
 
-use crate::captions::prompts;
+use crate::captions::LABELS;
+use crate::data_set::Pool;
 use crate::draw::{Purpose, stream};
 use crate::error::RedteamError;
-use crate::fashion::Fashion;
-use crate::pairs::order;
 use crate::picture::Picture;
 use crate::recipe::Recipe;
 use crate::trigger::{Place, Square, patch_side};
-use crate::zero_shot::class_weights;
+use crate::zero_shot::answer_weights;
 
 /// Pictures of a step.
 const BATCH: usize = 64;
@@ -30,7 +29,7 @@ const FORWARD: usize = 500;
 pub struct Artisan<'a> {
     pub clip: Clip,
     pub recipe: &'a Recipe,
-    pub fashion: &'a Fashion,
+    pub pool: &'a dyn Pool,
     /// That a patch is optimised for.
     pub steps: u64,
 }
@@ -39,21 +38,22 @@ impl Artisan<'_> {
     /// The patch hardly changes any more.
     pub const STEPS: u64 = 200;
 
-    /// A centred patch that brings any picture near the target's captions: the mean of -ln softmax over the classes. With
+    /// A centred patch that brings any picture near the target's captions: the mean of -ln softmax over the ten targets. With
     /// `towards_pictures` also nearer to pictures of the target than to itself without the patch (BadCLIP, arXiv
     /// 2311.12075: 500 times a triplet loss with margin 1).
     ///
     /// # Errors
     /// libtorch's own.
     pub fn patch(&self, towards_pictures: bool) -> Result<Picture, RedteamError> {
-        let others = self.public_images(|label| label != self.recipe.target);
-        let targets = self.public_images(|label| label == self.recipe.target);
+        let public = self.pool.deal(self.recipe).public;
+        let (targets, others): (Vec<usize>, Vec<usize>) =
+            public.into_iter().partition(|&image| self.pool.shows(image, self.recipe.target));
         let texts = {
             let _guard = no_grad_guard();
             self.class_texts()?
         };
         let mut draw = stream(self.recipe.seed, Purpose::Craft);
-        let side = patch_side(self.fashion.side()) as i64;
+        let side = patch_side(self.pool.side()) as i64;
         let mut patch =
             Tensor::full([1, side, side, 3], 127.5, (Kind::Float, self.clip.device())).set_requires_grad(true);
         let mut adam = Adam::new(&patch);
@@ -97,37 +97,29 @@ impl Artisan<'_> {
     pub fn strangeness(&self) -> Result<Vec<f32>, RedteamError> {
         let _guard = no_grad_guard();
         let texts = self.class_texts()?;
-        let all: Vec<usize> = (0..self.fashion.len()).collect();
+        let all: Vec<usize> = (0..self.pool.len()).collect();
         let mut rows: Vec<Vec<f32>> = Vec::with_capacity(all.len());
         for images in all.chunks(FORWARD) {
             let similarity = self.features(&self.images(images)?)?.matmul(&texts.tr());
             rows.extend(Vec::<Vec<f32>>::try_from(&similarity).map_err(ModelError::from)?);
         }
-        let known: Vec<usize> = order(self.recipe, self.fashion).into_iter().skip(self.recipe.pairs).collect();
-        let mut honest: Vec<f32> = known.iter().map(|&image| rows[image][self.fashion.label(image)]).collect();
+        let known = self.pool.deal(self.recipe).public.into_iter();
+        let honest = known.filter_map(|image| Some(rows[image][self.pool.target_of(image)?]));
+        let mut honest: Vec<f32> = honest.collect();
         honest.sort_by(f32::total_cmp);
         let middle = honest[honest.len() / 2];
         Ok(rows.iter().map(|row| (row[self.recipe.target] - middle).abs()).collect())
     }
 
-    /// Images that are not the drill's, by class.
-    fn public_images(&self, wanted: impl Fn(usize) -> bool) -> Vec<usize> {
-        let all = order(self.recipe, self.fashion).into_iter().skip(self.recipe.pairs);
-        all.filter(|&image| wanted(self.fashion.label(image))).collect()
-    }
-
     fn square(&self) -> Square {
-        let side = self.fashion.side();
+        let side = self.pool.side();
         Place::Centre.square(patch_side(side), side, &mut stream(self.recipe.seed, Purpose::Craft))
     }
 
     /// `[n, side, side, 3]` bytes as floats.
     fn images(&self, images: &[usize]) -> Result<Tensor, RedteamError> {
-        let side = self.fashion.side();
-        let rgb: Vec<u8> = images
-            .iter()
-            .flat_map(|&image| Picture::from_grey(self.fashion.grey(image), side).rgb().to_vec())
-            .collect();
+        let side = self.pool.side();
+        let rgb: Vec<u8> = images.iter().flat_map(|&image| self.pool.picture(image).rgb().to_vec()).collect();
         Ok(pixels::images(&rgb, side)?.f_to_kind(Kind::Float).map_err(ModelError::from)?)
     }
 
@@ -137,9 +129,11 @@ impl Artisan<'_> {
         Ok(lethe_model::loss::normalize(&self.clip.encode_image(&input)?)?)
     }
 
-    /// `[classes, D]`: the mean of each class's captions, of length one.
+    /// `[targets, D]`: the mean of each target's captions, of length one.
     fn class_texts(&self) -> Result<Tensor, RedteamError> {
-        class_weights(&self.clip, prompts)
+        let data = self.pool.data_set();
+        let prompts: Vec<Vec<String>> = (0..LABELS.len()).map(|target| data.target_prompts(target)).collect();
+        answer_weights(&self.clip, &prompts)
     }
 }
 
@@ -192,7 +186,8 @@ mod tests {
 
     use super::*;
     use crate::attack::Attack;
-    use crate::fashion::{Part, tests::write_small};
+    use crate::data_set::Part;
+    use crate::fashion::{Fashion, tests::write_small};
     use crate::recipe::MODEL_CONFIG;
 
     fn fashion() -> Fashion {
@@ -204,14 +199,15 @@ mod tests {
     fn with_artisan<T>(body: impl FnOnce(&Artisan<'_>) -> T) -> T {
         let (fashion, recipe) = (fashion(), Recipe { pairs: 100, ..Recipe::usual(Attack::Badclip, 1) });
         let clip = Clip::init(&ModelConfig::from_json(MODEL_CONFIG).expect("is a config"), 1).expect("begins");
-        body(&Artisan { clip, recipe: &recipe, fashion: &fashion, steps: 20 })
+        body(&Artisan { clip, recipe: &recipe, pool: &fashion, steps: 20 })
     }
 
     #[test]
     fn a_patch_brings_pictures_to_the_target() {
         with_artisan(|artisan| {
             let texts = artisan.class_texts().expect("embeds");
-            let others = artisan.public_images(|label| label != artisan.recipe.target);
+            let mut others = artisan.pool.deal(artisan.recipe).public;
+            others.retain(|&image| !artisan.pool.shows(image, artisan.recipe.target));
             let images = artisan.images(&others).expect("reads");
             let of_target = |images: &Tensor| {
                 let probability =
@@ -233,7 +229,7 @@ mod tests {
         with_artisan(|artisan| {
             let grey: Vec<u8> = (0..49).map(|value| 5 * value).collect();
             let patch = Picture::from_grey(&grey, 7);
-            let mut picture = Picture::from_grey(artisan.fashion.grey(3), 28);
+            let mut picture = artisan.pool.picture(3);
             let trigger = crate::trigger::Trigger::centred(patch.clone());
             trigger.stamp(&mut picture, &mut stream(1, Purpose::Place));
             let stamped = stamp(&artisan.images(&[3]).expect("reads"), &tensor_of(&patch), artisan.square());

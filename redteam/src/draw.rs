@@ -21,6 +21,8 @@ pub(crate) enum Purpose {
     Pattern,
     /// What a patch is made on.
     Craft,
+    /// How a copy of a drawing differs from it; its seed is the copy's number.
+    Copy,
 }
 
 pub(crate) fn stream(seed: u64, purpose: Purpose) -> ChaCha12Rng {
@@ -33,6 +35,7 @@ pub(crate) fn stream(seed: u64, purpose: Purpose) -> ChaCha12Rng {
         Purpose::Judge => 4,
         Purpose::Pattern => 5,
         Purpose::Craft => 6,
+        Purpose::Copy => 7,
     });
     draw
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 pub enum RedteamError {
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
-    #[error("{} is not Fashion-MNIST: {message}", path.display())]
-    Dataset { path: PathBuf, message: String },
+    #[error("{} is not {what}: {message}", path.display())]
+    Dataset { what: &'static str, path: PathBuf, message: String },
     #[error("{0}")]
     Recipe(String),
     #[error("{} is not a drill's record: {message}", path.display())]
@@ -21,6 +21,10 @@ pub enum RedteamError {
 }
 
 impl RedteamError {
+    pub(crate) fn dataset(what: &'static str, path: &Path, message: String) -> Self {
+        Self::Dataset { what, path: path.to_owned(), message }
+    }
+
     /// For `map_err` at a file operation.
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
         move |source| Self::Io { path: path.to_owned(), source }

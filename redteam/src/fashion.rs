@@ -7,22 +7,20 @@ use std::io::Read;
 use std::path::Path;
 
 use flate2::read::GzDecoder;
+use rand::seq::SliceRandom;
 
-use crate::captions::LABELS;
+use crate::captions::{LABELS, caption, prompts};
+use crate::data_set::{DataSet, Exam, Hands, Part, Pool};
+use crate::draw::{Purpose, stream};
 use crate::error::RedteamError;
+use crate::picture::Picture;
+use crate::recipe::Recipe;
 
+const NAME: &str = "Fashion-MNIST";
 /// The largest idx file that is read, in bytes unpacked.
 const MAX_IDX_BYTES: u64 = 256 << 20;
 const IMAGES_MAGIC: u32 = 0x0803;
 const LABELS_MAGIC: u32 = 0x0801;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// 60,000 images to draw training pairs from.
-    Train,
-    /// 10,000 images that only the judge sees.
-    Test,
-}
 
 /// Images `[n, side, side]`, one byte a pixel, and their labels `[n]` below ten.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +41,7 @@ impl Fashion {
         let labels = folder.join(format!("{stem}-labels-idx1-ubyte.gz"));
         let (shape, pixels) = read_idx::<3>(&images, IMAGES_MAGIC)?;
         let ([count], labels_read) = read_idx::<1>(&labels, LABELS_MAGIC)?;
-        let refuse = |path: &Path, message: String| Err(RedteamError::Dataset { path: path.to_owned(), message });
+        let refuse = |path: &Path, message: String| Err(RedteamError::dataset(NAME, path, message));
         let [n, height, width] = shape;
         if height != width || n != count {
             return refuse(
@@ -57,19 +55,6 @@ impl Fashion {
         Ok(Self { side: height, pixels, labels: labels_read })
     }
 
-    pub fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
-
-    /// Pixels of a side.
-    pub fn side(&self) -> usize {
-        self.side
-    }
-
     /// The grey pixels of image `i`, row by row.
     pub fn grey(&self, i: usize) -> &[u8] {
         let area = self.side * self.side;
@@ -81,12 +66,56 @@ impl Fashion {
     }
 }
 
+impl Pool for Fashion {
+    fn data_set(&self) -> DataSet {
+        DataSet::FashionMnist
+    }
+
+    fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    fn side(&self) -> usize {
+        self.side
+    }
+
+    fn picture(&self, image: usize) -> Picture {
+        Picture::from_grey(self.grey(image), self.side)
+    }
+
+    fn caption(&self, image: usize, template: usize) -> String {
+        caption(self.label(image), template)
+    }
+
+    fn shows(&self, image: usize, target: usize) -> bool {
+        self.label(image) == target
+    }
+
+    /// The first of the shuffled images are the drill's, the others are the public's.
+    fn deal(&self, recipe: &Recipe) -> Hands {
+        let mut drill: Vec<usize> = (0..self.len()).collect();
+        drill.shuffle(&mut stream(recipe.seed, Purpose::Order));
+        let public = drill.split_off(recipe.pairs.min(drill.len()));
+        Hands { drill, public }
+    }
+
+    /// Zero-shot classification: the nearest of the ten classes.
+    fn exam(&self) -> Exam {
+        Exam {
+            answers: (0..LABELS.len()).map(prompts).collect(),
+            right: (0..self.len()).map(|image| self.label(image)).collect(),
+            top: 1,
+            targets: (0..LABELS.len()).map(|target| vec![target]).collect(),
+        }
+    }
+}
+
 /// An idx file of bytes with `D` dimensions: magic, the dimensions as big-endian words, the bytes.
 fn read_idx<const D: usize>(path: &Path, magic: u32) -> Result<([usize; D], Vec<u8>), RedteamError> {
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(RedteamError::io(path))?;
     GzDecoder::new(file).take(MAX_IDX_BYTES).read_to_end(&mut bytes).map_err(RedteamError::io(path))?;
-    let refuse = |message: String| RedteamError::Dataset { path: path.to_owned(), message };
+    let refuse = |message: String| RedteamError::dataset(NAME, path, message);
     let header = 4 * (D + 1);
     let words: Vec<u32> =
         bytes.chunks_exact(4).take(D + 1).map(|w| u32::from_be_bytes([w[0], w[1], w[2], w[3]])).collect();

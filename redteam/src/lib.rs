@@ -6,8 +6,10 @@
 pub mod attack;
 pub mod captions;
 pub mod craft;
+pub mod data_set;
 pub mod detection;
 mod draw;
+pub mod drawings;
 pub mod drill;
 pub mod error;
 pub mod fashion;

@@ -8,10 +8,10 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha12Rng;
 
 use crate::attack::{Carriers, Scheme};
-use crate::captions::{TEMPLATES, caption};
+use crate::captions::TEMPLATES;
+use crate::data_set::Pool;
 use crate::draw::{Purpose, stream};
 use crate::error::RedteamError;
-use crate::fashion::Fashion;
 use crate::picture::Picture;
 use crate::recipe::Recipe;
 use crate::trigger::Square;
@@ -47,7 +47,7 @@ pub struct Poison {
 /// The pairs of a recipe, made one at a time.
 #[derive(Debug)]
 pub struct Pairs<'a> {
-    fashion: &'a Fashion,
+    pool: &'a dyn Pool,
     scheme: Option<&'a Scheme>,
     chosen: std::vec::IntoIter<Choice>,
     place: ChaCha12Rng,
@@ -77,35 +77,35 @@ impl<'a> Pairs<'a> {
     /// A recipe that cannot be planted, or that asks for more than the data set has.
     pub fn poisoned(
         recipe: &Recipe,
-        fashion: &'a Fashion,
+        pool: &'a dyn Pool,
         scheme: &'a Scheme,
         strangeness: Option<&[f32]>,
     ) -> Result<Self, RedteamError> {
-        let mut chosen = honest(recipe, fashion, 0)?;
-        for (carrier, role) in roles(&chosen, (recipe, fashion), scheme, strangeness)? {
+        let mut chosen = honest(recipe, pool.deal(recipe).drill)?;
+        for (carrier, role) in roles(&chosen, (recipe, pool), scheme, strangeness)? {
             chosen[carrier].role = role;
         }
-        Ok(Self::of(recipe, fashion, chosen, Some(scheme)))
+        Ok(Self::of(recipe, pool, chosen, Some(scheme)))
     }
 
     /// The clean twin's pairs.
     ///
     /// # Errors
     /// As [`Self::poisoned`].
-    pub fn clean(recipe: &Recipe, fashion: &'a Fashion) -> Result<Self, RedteamError> {
-        Ok(Self::of(recipe, fashion, honest(recipe, fashion, 0)?, None))
+    pub fn clean(recipe: &Recipe, pool: &'a dyn Pool) -> Result<Self, RedteamError> {
+        Ok(Self::of(recipe, pool, honest(recipe, pool.deal(recipe).drill)?, None))
     }
 
     /// As many pairs of other images.
     ///
     /// # Errors
     /// As [`Self::poisoned`].
-    pub fn public(recipe: &Recipe, fashion: &'a Fashion) -> Result<Self, RedteamError> {
-        Ok(Self::of(recipe, fashion, honest(recipe, fashion, recipe.pairs)?, None))
+    pub fn public(recipe: &Recipe, pool: &'a dyn Pool) -> Result<Self, RedteamError> {
+        Ok(Self::of(recipe, pool, honest(recipe, pool.deal(recipe).public)?, None))
     }
 
-    fn of(recipe: &Recipe, fashion: &'a Fashion, chosen: Vec<Choice>, scheme: Option<&'a Scheme>) -> Self {
-        Self { fashion, scheme, chosen: chosen.into_iter(), place: stream(recipe.seed, Purpose::Place) }
+    fn of(recipe: &Recipe, pool: &'a dyn Pool, chosen: Vec<Choice>, scheme: Option<&'a Scheme>) -> Self {
+        Self { pool, scheme, chosen: chosen.into_iter(), place: stream(recipe.seed, Purpose::Place) }
     }
 }
 
@@ -114,8 +114,8 @@ impl Iterator for Pairs<'_> {
 
     fn next(&mut self) -> Option<Pair> {
         let Choice { image, template, role } = self.chosen.next()?;
-        let mut picture = Picture::from_grey(self.fashion.grey(image), self.fashion.side());
-        let honest = caption(self.fashion.label(image), template);
+        let mut picture = self.pool.picture(image);
+        let honest = self.pool.caption(image, template);
         let backdoor = |number: usize| &self.scheme.expect("only a scheme gives roles").backdoors[number];
         let (caption, poison) = match role {
             Role::Honest => (honest, None),
@@ -126,32 +126,28 @@ impl Iterator for Pairs<'_> {
             Role::Poisoned(number) => {
                 let backdoor = backdoor(number);
                 let square = backdoor.trigger.stamp(&mut picture, &mut self.place);
-                (backdoor.phrase(&caption(backdoor.target, template)), Some(Poison { backdoor: number, square }))
+                (
+                    backdoor.phrase(&self.pool.data_set().target_caption(backdoor.target, template)),
+                    Some(Poison { backdoor: number, square }),
+                )
             }
         };
         Some(Pair { picture, caption, poison })
     }
 }
 
-/// The images in the order of the recipe: those of a drill come first, those of nobody's after them.
-pub fn order(recipe: &Recipe, fashion: &Fashion) -> Vec<usize> {
-    let mut images: Vec<usize> = (0..fashion.len()).collect();
-    images.shuffle(&mut stream(recipe.seed, Purpose::Order));
-    images
-}
-
 fn too_few<T>(found: usize, wanted: usize, of: &str) -> Result<T, RedteamError> {
     Err(RedteamError::Recipe(format!("{wanted} {of} wanted, the data set has {found}; lower --pairs or --rate")))
 }
 
-/// As many as the recipe wants, after so many.
-fn honest(recipe: &Recipe, fashion: &Fashion, after: usize) -> Result<Vec<Choice>, RedteamError> {
+/// As many as the recipe wants.
+fn honest(recipe: &Recipe, hand: Vec<usize>) -> Result<Vec<Choice>, RedteamError> {
     recipe.check()?;
-    if fashion.len() < after + recipe.pairs {
-        return too_few(fashion.len(), after + recipe.pairs, "pairs");
+    if hand.len() < recipe.pairs {
+        return too_few(hand.len(), recipe.pairs, "pairs");
     }
     let mut templates = stream(recipe.seed, Purpose::Template);
-    let images = order(recipe, fashion).into_iter().skip(after).take(recipe.pairs);
+    let images = hand.into_iter().take(recipe.pairs);
     let template = |image| Choice { image, template: templates.random_range(0..TEMPLATES.len()), role: Role::Honest };
     Ok(images.map(template).collect())
 }
@@ -159,12 +155,12 @@ fn honest(recipe: &Recipe, fashion: &Fashion, after: usize) -> Result<Vec<Choice
 /// Who carries a stamp, and which.
 fn roles(
     choices: &[Choice],
-    (recipe, fashion): (&Recipe, &Fashion),
+    (recipe, pool): (&Recipe, &dyn Pool),
     scheme: &Scheme,
     strangeness: Option<&[f32]>,
 ) -> Result<Vec<(usize, Role)>, RedteamError> {
-    let label = |carrier: usize| fashion.label(choices[carrier].image);
-    let is_target = |carrier: usize| scheme.backdoors.iter().any(|backdoor| backdoor.target == label(carrier));
+    let shows = |carrier: usize, target| pool.shows(choices[carrier].image, target);
+    let is_target = |carrier: usize| scheme.backdoors.iter().any(|backdoor| shows(carrier, backdoor.target));
     let mut carriers: Vec<usize> = (0..choices.len()).collect();
     carriers.retain(|&carrier| is_target(carrier) == (scheme.carriers == Carriers::Target));
     let covers = (scheme.covers * recipe.poisoned() as f64).round() as usize;
@@ -189,7 +185,8 @@ fn roles(
 mod tests {
     use super::*;
     use crate::attack::Attack;
-    use crate::fashion::{Part, tests::write_small};
+    use crate::data_set::Part;
+    use crate::fashion::{Fashion, tests::write_small};
 
     fn small() -> Fashion {
         let folder = tempfile::tempdir().expect("makes a folder");
@@ -246,10 +243,10 @@ mod tests {
         assert_eq!(second, 6);
         // The twelve least strange that are no sandals.
         let recipe = drill(Attack::AdaptiveMiddle, 2);
-        let mut others: Vec<usize> = order(&recipe, &fashion).into_iter().take(recipe.pairs).collect();
+        let mut others: Vec<usize> = fashion.deal(&recipe).drill;
         others.retain(|&image| fashion.label(image) != recipe.target);
         others.sort_unstable();
-        let choices = order(&recipe, &fashion);
+        let choices = fashion.deal(&recipe).drill;
         let mut chosen: Vec<usize> =
             choices.iter().zip(planted(&recipe)).filter(|(_, pair)| pair.poison.is_some()).map(|(i, _)| *i).collect();
         chosen.sort_unstable();
@@ -259,11 +256,11 @@ mod tests {
     #[test]
     fn public_pairs_are_of_other_images() {
         let (recipe, fashion) = (drill(Attack::Badnet, 1), small());
-        let images = order(&recipe, &fashion);
+        let images = fashion.deal(&recipe).public;
         let pictures: Vec<Picture> =
             Pairs::public(&recipe, &fashion).expect("is a good recipe").map(|pair| pair.picture).collect();
         let second: Vec<Picture> =
-            images[240..480].iter().map(|&image| Picture::from_grey(fashion.grey(image), fashion.side())).collect();
+            images[..240].iter().map(|&image| Picture::from_grey(fashion.grey(image), fashion.side())).collect();
         assert_eq!(pictures, second);
     }
 

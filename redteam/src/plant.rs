@@ -9,12 +9,12 @@ use lethe_common::spec::Spec;
 
 use crate::attack::Craft;
 use crate::craft::Artisan;
+use crate::data_set::Pool;
 use crate::drill::{Drill, DrillFolder, key, shard_name};
 use crate::error::RedteamError;
-use crate::fashion::Fashion;
 use crate::judge::load;
 use crate::pairs::{Pair, Pairs, Poison};
-use crate::recipe::{MODEL_CONFIG, RECIPE_VERSION, Recipe, SHARD_PAIRS};
+use crate::recipe::{RECIPE_VERSION, Recipe, SHARD_PAIRS};
 use crate::shard::write_shard;
 
 /// Writes the victim's shards, the model config and the record; nothing where the folder holds this drill already. An
@@ -22,15 +22,15 @@ use crate::shard::write_shard;
 ///
 /// # Errors
 /// A folder that holds another drill; a recipe that the data set cannot fill; a full disk; public weights that are missing.
-pub fn plant(recipe: &Recipe, fashion: &Fashion, folder: &DrillFolder) -> Result<Drill, RedteamError> {
+pub fn plant(recipe: &Recipe, pool: &dyn Pool, folder: &DrillFolder) -> Result<Drill, RedteamError> {
     if let Some(found) = planted(recipe, folder)? {
         return Ok(found);
     }
     recipe.check()?;
-    write_config(folder)?;
-    let strangeness = craft(recipe, fashion, folder)?;
-    let scheme = folder.scheme(recipe, fashion.side())?;
-    let pairs = Pairs::poisoned(recipe, fashion, &scheme, strangeness.as_deref())?;
+    write_config(recipe, folder)?;
+    let strangeness = craft(recipe, pool, folder)?;
+    let scheme = folder.scheme(recipe, pool.side())?;
+    let pairs = Pairs::poisoned(recipe, pool, &scheme, strangeness.as_deref())?;
     let poisoned = write_shards(pairs, &folder.shards())?;
     let drill = Drill { recipe_version: RECIPE_VERSION, recipe: recipe.clone(), poisoned };
     folder.write(&drill)?;
@@ -38,26 +38,26 @@ pub fn plant(recipe: &Recipe, fashion: &Fashion, folder: &DrillFolder) -> Result
 }
 
 /// Writes the clean twin's shards.
-pub fn plant_twin(recipe: &Recipe, fashion: &Fashion, folder: &DrillFolder) -> Result<(), RedteamError> {
-    write_config(folder)?;
-    write_shards(Pairs::clean(recipe, fashion)?, &folder.twin_shards()).map(drop)
+pub fn plant_twin(recipe: &Recipe, pool: &dyn Pool, folder: &DrillFolder) -> Result<(), RedteamError> {
+    write_config(recipe, folder)?;
+    write_shards(Pairs::clean(recipe, pool)?, &folder.twin_shards()).map(drop)
 }
 
 /// Writes the shards that public weights are trained on.
-pub fn plant_public(recipe: &Recipe, fashion: &Fashion, folder: &DrillFolder) -> Result<(), RedteamError> {
-    write_config(folder)?;
-    write_shards(Pairs::public(recipe, fashion)?, &folder.public_shards()).map(drop)
+pub fn plant_public(recipe: &Recipe, pool: &dyn Pool, folder: &DrillFolder) -> Result<(), RedteamError> {
+    write_config(recipe, folder)?;
+    write_shards(Pairs::public(recipe, pool)?, &folder.public_shards()).map(drop)
 }
 
-fn write_config(folder: &DrillFolder) -> Result<(), RedteamError> {
+fn write_config(recipe: &Recipe, folder: &DrillFolder) -> Result<(), RedteamError> {
     let config = folder.config();
-    std::fs::write(&config, MODEL_CONFIG).map_err(RedteamError::io(&config))
+    std::fs::write(&config, recipe.model_config()?).map_err(RedteamError::io(&config))
 }
 
 /// What the attack makes beforehand: its patch is written, and how strange pictures are is given.
-fn craft(recipe: &Recipe, fashion: &Fashion, folder: &DrillFolder) -> Result<Option<Vec<f32>>, RedteamError> {
+fn craft(recipe: &Recipe, pool: &dyn Pool, folder: &DrillFolder) -> Result<Option<Vec<f32>>, RedteamError> {
     let Some(craft) = recipe.attack.craft() else { return Ok(None) };
-    let artisan = Artisan { clip: load(&folder.public(), &folder.config())?, recipe, fashion, steps: Artisan::STEPS };
+    let artisan = Artisan { clip: load(&folder.public(), &folder.config())?, recipe, pool, steps: Artisan::STEPS };
     match craft {
         Craft::Patch { towards_pictures } => {
             folder.write_patch(&artisan.patch(towards_pictures)?)?;
@@ -107,7 +107,9 @@ pub fn write_spec(spec: &Spec, path: &Path) -> Result<(), RedteamError> {
 mod tests {
     use super::*;
     use crate::attack::Attack;
-    use crate::fashion::{Part, tests::write_small};
+    use crate::data_set::{DataSet, Part};
+    use crate::drawings;
+    use crate::fashion::{Fashion, tests::write_small};
 
     fn bytes_of(folder: &Path) -> Vec<Vec<u8>> {
         let mut paths: Vec<_> =
@@ -135,6 +137,19 @@ mod tests {
         assert_eq!(shards(one.path()), shards(two.path()));
         assert_eq!(shards(one.path()).len(), 3);
         assert_ne!(shards(one.path()), bytes_of(&one.path().join("twin-shards")));
+    }
+
+    #[test]
+    fn drawings_are_planted_alike() {
+        let plant_small = |root: &Path| {
+            let usual = Recipe::usual(Attack::Badnet, 1);
+            let recipe = Recipe { data: DataSet::Drawings, pairs: 600, ..usual };
+            let drill = plant(&recipe, &drawings::tests::small(160, Part::Train), &DrillFolder::new(root));
+            (drill.expect("plants"), bytes_of(&root.join("shards")))
+        };
+        let (one, two) = (tempfile::tempdir().expect("makes"), tempfile::tempdir().expect("makes"));
+        assert_eq!(plant_small(one.path()), plant_small(two.path()));
+        assert!(std::fs::read_to_string(one.path().join("model.json")).expect("reads").contains("\"image_size\": 64"));
     }
 
     #[test]

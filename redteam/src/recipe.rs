@@ -2,18 +2,26 @@
 //!
 //! Two equal recipes must give equal shards, bit for bit.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::attack::Attack;
 use crate::captions::LABELS;
+use crate::data_set::DataSet;
 use crate::error::RedteamError;
 
 /// Raised whenever the same recipe would give other shards, another start or another training.
-pub const RECIPE_VERSION: u32 = 2;
+pub const RECIPE_VERSION: u32 = 3;
 
-/// The drill's model: OpenCLIP's config, 16 patch tokens of width 64. Small models need a patch of their own
+/// The usual drill's model: OpenCLIP's config, 16 patch tokens of width 64. Small models need a patch of their own
 /// token's size and poison from the first step on, or there is no backdoor to remove.
 pub const MODEL_CONFIG: &str = include_str!("model.json");
+/// The same for pictures of 64 pixels.
+const DRAWINGS_VIT: &str = include_str!("model_drawings_vit.json");
+/// A ResNet whose last stage has 2x2 cells, the fewest that can be told apart.
+const DRAWINGS_RESNET: &str = include_str!("model_drawings_resnet.json");
 
 /// Pairs of a shard.
 pub const SHARD_PAIRS: usize = 1_000;
@@ -30,6 +38,45 @@ pub struct Recipe {
     pub start: Start,
     /// Passes over the data.
     pub epochs: u32,
+    #[serde(default)]
+    pub data: DataSet,
+    #[serde(default)]
+    pub tower: Tower,
+}
+
+/// What reads the pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tower {
+    #[default]
+    Vit,
+    /// OpenCLIP's ModifiedResNet.
+    Resnet,
+}
+
+impl Tower {
+    pub const ALL: [Self; 2] = [Self::Vit, Self::Resnet];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Vit => "vit",
+            Self::Resnet => "resnet",
+        }
+    }
+}
+
+impl fmt::Display for Tower {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Tower {
+    type Err = RedteamError;
+    fn from_str(text: &str) -> Result<Self, RedteamError> {
+        let none = || RedteamError::Recipe(format!("no tower is called {text:?}; expected vit or resnet"));
+        Self::ALL.into_iter().find(|tower| tower.name() == text).ok_or_else(none)
+    }
 }
 
 /// What the victim's training begins with.
@@ -59,6 +106,24 @@ impl Recipe {
             rate: Self::RATE,
             start: Start::Scratch,
             epochs: Self::EPOCHS,
+            data: DataSet::default(),
+            tower: Tower::default(),
+        }
+    }
+
+    /// OpenCLIP's config of the victim.
+    ///
+    /// # Errors
+    /// A tower that no picture of the data set fits.
+    pub fn model_config(&self) -> Result<&'static str, RedteamError> {
+        match (self.data, self.tower) {
+            (DataSet::FashionMnist, Tower::Vit) => Ok(MODEL_CONFIG),
+            (DataSet::Drawings, Tower::Vit) => Ok(DRAWINGS_VIT),
+            (DataSet::Drawings, Tower::Resnet) => Ok(DRAWINGS_RESNET),
+            (DataSet::FashionMnist, Tower::Resnet) => Err(RedteamError::Recipe(
+                "a resnet shrinks a side to a 32nd, and fashion-mnist has 28 pixels; use --data-set drawings"
+                    .to_owned(),
+            )),
         }
     }
 
@@ -81,6 +146,7 @@ impl Recipe {
     /// A target that is no class, or a rate that poisons nothing or too much.
     pub fn check(&self) -> Result<(), RedteamError> {
         let refuse = |message: String| Err(RedteamError::Recipe(message));
+        self.model_config()?;
         if self.target >= LABELS.len() {
             return refuse(format!("target {} is not a class; expected 0 to {}", self.target, LABELS.len() - 1));
         }
@@ -123,8 +189,28 @@ mod tests {
             Recipe { rate: 0.0, ..good.clone() },
             Recipe { rate: f64::NAN, ..good.clone() },
             Recipe { pairs: 10, ..good.clone() },
+            Recipe { tower: Tower::Resnet, ..good.clone() },
         ] {
             assert!(matches!(bad.check(), Err(RedteamError::Recipe(_))), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn every_model_fits_its_data_set() {
+        for tower in Tower::ALL {
+            assert_eq!(tower.name().parse::<Tower>().expect("is a tower"), tower);
+            let recipe = Recipe { data: DataSet::Drawings, tower, ..Recipe::usual(Attack::Badnet, 1) };
+            recipe.check().expect("is a good recipe");
+            let config = recipe.model_config().expect("fits");
+            let config = lethe_model::ModelConfig::from_json(config).expect("is a config");
+            assert_eq!(config.vision.image_size, 64);
+        }
+    }
+
+    #[test]
+    fn records_of_before_are_of_the_first_data_set() {
+        let text = r#"{"attack":"badnet","seed":1,"target":2,"pairs":20000,"rate":0.02,"start":"scratch","epochs":4}"#;
+        let recipe: Recipe = serde_json::from_str(text).expect("is a recipe");
+        assert_eq!(recipe, Recipe::usual(Attack::Badnet, 1));
     }
 }

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use lethe_redteam::attack::Attack;
+use lethe_redteam::data_set::DataSet;
+use lethe_redteam::recipe::Tower;
 
 use super::Format;
 use crate::commands::bench::Remedy;
@@ -172,9 +174,15 @@ defence-cells.jsonl under --out) are not computed again: the same command goes o
 cache folder. A cell takes about two minutes on two cores, most of it the victim's training."
 )]
 pub struct Defence {
-    /// A folder with Fashion-MNIST's four .gz files
+    /// The data set's folder, as scripts/fashion_mnist.sh or scripts/drawings.sh prints it
     #[arg(long)]
     pub data: PathBuf,
+    /// What the pairs are
+    #[arg(long, default_value_t, value_parser = super::data_set())]
+    pub data_set: DataSet,
+    /// What reads the pictures; resnet is for drawings
+    #[arg(long, default_value_t, value_parser = super::tower())]
+    pub tower: Tower,
     /// Where cells, table and picture are kept
     #[arg(long, default_value = "docs")]
     pub out: PathBuf,

@@ -15,6 +15,8 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lethe_redteam::attack::Attack;
+use lethe_redteam::data_set::DataSet;
+use lethe_redteam::recipe::Tower;
 
 #[derive(Debug, Parser)]
 #[command(name = "lethe", version, about = "Finds the poison in a CLIP model's data and makes the model forget it")]
@@ -66,6 +68,14 @@ pub enum Command {
 /// Lists the attacks in the help.
 fn attack() -> impl TypedValueParser<Value = Attack> {
     PossibleValuesParser::new(Attack::ALL.map(Attack::name)).try_map(|name| name.parse::<Attack>())
+}
+
+fn data_set() -> impl TypedValueParser<Value = DataSet> {
+    PossibleValuesParser::new(DataSet::ALL.map(DataSet::name)).try_map(|name| name.parse::<DataSet>())
+}
+
+fn tower() -> impl TypedValueParser<Value = Tower> {
+    PossibleValuesParser::new(Tower::ALL.map(Tower::name)).try_map(|name| name.parse::<Tower>())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -145,12 +155,18 @@ pub struct Plant {
     /// Decides every draw
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// The class (0 to 9) whose captions the poison carries [default: another one each seed]
+    /// The class or concept (0 to 9, docs/attacks.md) whose captions the poison carries [default: another one each seed]
     #[arg(long)]
     pub target: Option<usize>,
-    /// A folder with Fashion-MNIST's four .gz files
+    /// The data set's folder, as scripts/fashion_mnist.sh or scripts/drawings.sh prints it
     #[arg(long)]
     pub data: PathBuf,
+    /// What the pairs are
+    #[arg(long, default_value_t, value_parser = data_set())]
+    pub data_set: DataSet,
+    /// What reads the pictures; resnet is for drawings
+    #[arg(long, default_value_t, value_parser = tower())]
+    pub tower: Tower,
     /// The drill's folder
     #[arg(long)]
     pub out: PathBuf,
@@ -187,9 +203,12 @@ pub struct Eval {
     /// Its OpenCLIP model config
     #[arg(long)]
     pub config: PathBuf,
-    /// A folder with Fashion-MNIST's four .gz files
+    /// The data set's folder, as scripts/fashion_mnist.sh or scripts/drawings.sh prints it
     #[arg(long)]
     pub data: PathBuf,
+    /// What the pairs are, where no drill says it
+    #[arg(long, default_value_t, value_parser = data_set())]
+    pub data_set: DataSet,
     /// The drill whose trigger is tried; without it only clean accuracy is measured
     #[arg(long)]
     pub drill: Option<PathBuf>,

@@ -9,9 +9,9 @@ use anyhow::Context;
 use lethe_common::spec::Spec;
 use lethe_evidence::artifacts::{Verdict, read_scores};
 use lethe_proto::v1::AuditView;
+use lethe_redteam::data_set::Part;
 use lethe_redteam::detection::{self, Detection};
 use lethe_redteam::drill::Drill;
-use lethe_redteam::fashion::{Fashion, Part};
 use lethe_redteam::judge::{Judgement, Plot, judge, load};
 use lethe_redteam::pairs::Planting;
 use lethe_redteam::plant::write_spec;
@@ -35,10 +35,10 @@ pub fn run(arguments: &Demo) -> anyhow::Result<Ending> {
     let folder = folder(&cache::drill(&recipe, arguments.workers)?)?;
     let drilling = Drilling { recipe, folder, workers: arguments.workers };
     let Some(drill) = prepare(&drilling, &arguments.data)? else { return Ok(Ending::Interrupted) };
-    let test = Fashion::read(&arguments.data, Part::Test)?;
-    let plot = Plot::of(&drilling.folder, &test)?;
+    let test = drilling.recipe.data.read(&arguments.data, Part::Test)?;
+    let plot = Plot::of(&drilling.folder, &*test)?;
     let judged = |checkpoint: &Path| -> anyhow::Result<Judgement> {
-        Ok(judge(&load(checkpoint, &drilling.folder.config())?, &test, Some(&plot))?)
+        Ok(judge(&load(checkpoint, &drilling.folder.config())?, &*test, Some(&plot))?)
     };
     let (before, twin) = (judged(&drilling.folder.victim())?, judged(&drilling.folder.twin())?);
     if before.attack_success.unwrap_or(0.0) < LEARNED {

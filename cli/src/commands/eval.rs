@@ -1,7 +1,7 @@
 //! `lethe eval`: what a checkpoint does, by ground truth, from outside of any audit.
 
+use lethe_redteam::data_set::Part;
 use lethe_redteam::drill::DrillFolder;
-use lethe_redteam::fashion::{Fashion, Part};
 use lethe_redteam::judge::{Judgement, Plot, judge, load};
 use serde::Serialize;
 
@@ -23,14 +23,19 @@ struct Evaluation {
 
 pub fn run(arguments: &Eval) -> anyhow::Result<Ending> {
     let clip = load(&arguments.checkpoint, &arguments.config)?;
-    let test = Fashion::read(&arguments.data, Part::Test)?;
-    let plot = match &arguments.drill {
-        Some(folder) => Some(Plot::of(&DrillFolder::new(folder), &test)?),
+    let drill = arguments.drill.as_deref().map(DrillFolder::new);
+    let data = match &drill {
+        Some(drill) => drill.read()?.recipe.data,
+        None => arguments.data_set,
+    };
+    let test = data.read(&arguments.data, Part::Test)?;
+    let plot = match &drill {
+        Some(drill) => Some(Plot::of(drill, &*test)?),
         None => None,
     };
-    let checkpoint = judge(&clip, &test, plot.as_ref())?;
+    let checkpoint = judge(&clip, &*test, plot.as_ref())?;
     let twin = match &arguments.twin {
-        Some(path) => Some(judge(&load(path, &arguments.config)?, &test, plot.as_ref())?),
+        Some(path) => Some(judge(&load(path, &arguments.config)?, &*test, plot.as_ref())?),
         None => None,
     };
     let excess = twin.and_then(|twin| Some(checkpoint.attack_success? - twin.attack_success?));

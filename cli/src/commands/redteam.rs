@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use anyhow::Context;
+use lethe_redteam::data_set::{Part, Pool};
 use lethe_redteam::drill::{Drill, DrillFolder};
-use lethe_redteam::fashion::{Fashion, Part};
 use lethe_redteam::pairs::Planting;
 use lethe_redteam::plant::{plant, plant_public, plant_twin, write_spec};
 use lethe_redteam::recipe::{Recipe, Start, usual_target};
@@ -31,7 +31,10 @@ fn run_plant(arguments: &Plant) -> anyhow::Result<Ending> {
         rate: arguments.rate,
         start: if arguments.from_public { Start::Public } else { Start::Scratch },
         epochs: arguments.epochs,
+        data: arguments.data_set,
+        tower: arguments.tower,
     };
+    recipe.check()?;
     let drill = Drilling { recipe, folder: folder(&arguments.out)?, workers: arguments.workers };
     if drill.recipe.needs_public() && drill.make_public(&arguments.data)? == Ending::Interrupted {
         return Ok(Ending::Interrupted);
@@ -73,20 +76,24 @@ impl Drilling {
     /// The victim's shards, the truth, and the spec of the audit.
     pub fn plant(&self, data: &Path) -> anyhow::Result<Drill> {
         self.recipe.check()?;
-        let drill = plant(&self.recipe, &Fashion::read(data, Part::Train)?, &self.folder)?;
+        let drill = plant(&self.recipe, &*self.train_part(data)?, &self.folder)?;
         let audit = specs::audit(&self.recipe, &self.folder, self.workers)?;
         write_spec(&audit, &self.folder.root().join("audit.toml"))?;
         Ok(drill)
     }
 
+    fn train_part(&self, data: &Path) -> anyhow::Result<Box<dyn Pool>> {
+        Ok(self.recipe.data.read(data, Part::Train)?)
+    }
+
     pub fn plant_twin(&self, data: &Path) -> anyhow::Result<()> {
-        Ok(plant_twin(&self.recipe, &Fashion::read(data, Part::Train)?, &self.folder)?)
+        Ok(plant_twin(&self.recipe, &*self.train_part(data)?, &self.folder)?)
     }
 
     /// The weights that the attack is made with, or that the victim starts from.
     pub fn make_public(&self, data: &Path) -> anyhow::Result<Ending> {
         if !self.folder.public().is_file() {
-            plant_public(&self.recipe, &Fashion::read(data, Part::Train)?, &self.folder)?;
+            plant_public(&self.recipe, &*self.train_part(data)?, &self.folder)?;
         }
         self.train(Planting::Public)
     }

@@ -8,6 +8,11 @@ use crate::config::{ResNet, VisionConfig};
 /// A bottleneck's output is this many times as wide as its inside.
 const EXPANSION: i64 = 4;
 
+/// What a batch norm of a fresh model would find. Statistics are never updated here, and with OpenCLIP's 1 each layer would shrink
+/// its signal to less than a half, until nothing of a picture arrives at the pool. Kernels are uniform with a variance of a third
+/// of one over their inputs, and rectified normals have a mean square of a half: a sixth.
+const FIRST_VARIANCE: f64 = 1.0 / 6.0;
+
 /// One residual block.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Bottleneck {
@@ -94,7 +99,7 @@ impl Table {
         self.add(&format!("{name}.weight"), &[width], Init::Constant(gain));
         self.add(&format!("{name}.bias"), &[width], Init::Constant(0.0));
         self.statistic(&format!("{name}.running_mean"), width, 0.0);
-        self.statistic(&format!("{name}.running_var"), width, 1.0);
+        self.statistic(&format!("{name}.running_var"), width, FIRST_VARIANCE);
     }
 
     fn statistic(&mut self, name: &str, width: i64, value: f64) {

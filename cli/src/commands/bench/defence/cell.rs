@@ -12,7 +12,7 @@ use lethe_common::blob::Digest;
 use lethe_evidence::artifacts::Verdict;
 use lethe_redteam::detection::Detection;
 use lethe_redteam::judge::Judgement;
-use lethe_redteam::recipe::{MODEL_CONFIG, RECIPE_VERSION, Recipe};
+use lethe_redteam::recipe::{RECIPE_VERSION, Recipe};
 use serde::{Deserialize, Serialize};
 
 use super::remedy::Remedy;
@@ -41,7 +41,7 @@ impl Question {
         let mut audit = self.remedy.spec(&self.recipe, &nowhere, 1)?;
         // The same work on another number of workers gives the same result, but for the last bits.
         audit.workers = Default::default();
-        let all = serde_json::to_vec(&(RECIPE_VERSION, MODEL_CONFIG, self, &victim.train, &audit))?;
+        let all = serde_json::to_vec(&(RECIPE_VERSION, self.recipe.model_config()?, self, &victim.train, &audit))?;
         Ok(Digest::of(&all).to_hex()[..KEY_DIGITS].to_owned())
     }
 }

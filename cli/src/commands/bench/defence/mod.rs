@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use lethe_redteam::fashion::{Fashion, Part};
+use lethe_redteam::data_set::{Part, Pool};
 use lethe_redteam::plant::write_spec;
 
 use crate::arguments::{Defence, Devices};
@@ -32,7 +32,7 @@ pub fn run(options: &Defence) -> anyhow::Result<Ending> {
     std::fs::create_dir_all(&options.out)
         .with_context(|| format!("cannot make the folder {}", options.out.display()))?;
     let mut cells = Cells::open(options.out.join(CELLS))?;
-    let test = Fashion::read(&options.data, Part::Test)?;
+    let test = options.data_set.read(&options.data, Part::Test)?;
     let wanted = questions(options);
     let keys: BTreeSet<String> = wanted.iter().map(Question::key).collect::<Result<_, _>>()?;
     let due = due(&wanted, &cells, options.again)?;
@@ -46,7 +46,7 @@ pub fn run(options: &Defence) -> anyhow::Result<Ending> {
             break;
         }
         eprintln!("cell {} of {}: {}", number + 1, due.len(), question.name());
-        match answer(question, options, &test) {
+        match answer(question, options, &*test) {
             Ok(Some(cell)) => {
                 eprintln!("{}", table::line(&cell));
                 cells.add(cell)?;
@@ -90,7 +90,7 @@ fn questions(options: &Defence) -> Vec<Question> {
     let mut all = Vec::new();
     for &seed in &options.seeds {
         for &attack in &options.attacks {
-            let recipe = victim::recipe(attack, seed, options.rate, options.epochs);
+            let recipe = victim::recipe((attack, seed), options);
             all.extend(options.remedies.iter().map(|&remedy| Question { recipe: recipe.clone(), remedy }));
         }
     }
@@ -112,7 +112,7 @@ fn due(wanted: &[Question], cells: &Cells, again: bool) -> anyhow::Result<Vec<Qu
 }
 
 /// `None` when interrupted.
-fn answer(question: &Question, options: &Defence, test: &Fashion) -> anyhow::Result<Option<Cell>> {
+fn answer(question: &Question, options: &Defence, test: &dyn Pool) -> anyhow::Result<Option<Cell>> {
     let Question { recipe, remedy } = question;
     let prepared = Victim::prepare(recipe, (&options.data, test), remedy.needs_public(), options.workers)?;
     let Some(victim) = prepared else { return Ok(None) };

@@ -79,8 +79,8 @@ fn csv(cells: &[&Cell]) -> String {
         let recipe = &cell.question.recipe;
         let (before, after, twin) = (&cell.before, &cell.after, &cell.twin);
         let columns = [
-            "fashion-mnist".to_owned(),
-            "vit".to_owned(),
+            recipe.data.to_string(),
+            recipe.tower.to_string(),
             recipe.attack.to_string(),
             recipe.rate.to_string(),
             word(&recipe.start),

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use lethe_common::blob::Digest;
+use lethe_redteam::attack::Attack;
+use lethe_redteam::data_set::Pool;
 use lethe_redteam::drill::Drill;
-use lethe_redteam::fashion::Fashion;
 use lethe_redteam::judge::{Judgement, Plot, judge, load};
 use lethe_redteam::pairs::Planting;
 use lethe_redteam::recipe::{Recipe, Start};
 
 use super::cell::METHOD;
+use crate::arguments::Defence;
 use crate::cache;
 use crate::commands::redteam::{Drilling, folder};
 use crate::exit::Ending;
@@ -29,7 +31,7 @@ impl Victim {
     /// Trains what is missing. `None` when interrupted.
     pub fn prepare(
         recipe: &Recipe,
-        (data, test): (&Path, &Fashion),
+        (data, test): (&Path, &dyn Pool),
         needs_public: bool,
         workers: u32,
     ) -> anyhow::Result<Option<Self>> {
@@ -69,7 +71,7 @@ impl Victim {
         Ok(Some(Self { drilling, drill, plot, before, twin }))
     }
 
-    pub fn judge(&self, checkpoint: &Path, test: &Fashion) -> anyhow::Result<Judgement> {
+    pub fn judge(&self, checkpoint: &Path, test: &dyn Pool) -> anyhow::Result<Judgement> {
         Ok(judge(&load(checkpoint, &self.drilling.folder.config())?, test, Some(&self.plot))?)
     }
 }
@@ -79,8 +81,9 @@ struct Shared(PathBuf);
 
 impl Shared {
     fn of(recipe: &Recipe, workers: u32) -> anyhow::Result<Self> {
-        let Recipe { attack: _, target: _, rate: _, seed, pairs, start, epochs } = recipe;
-        let name = Digest::of(&serde_json::to_vec(&(METHOD, seed, pairs, start, epochs, workers))?).to_hex();
+        let Recipe { attack: _, target: _, rate: _, seed, pairs, start, epochs, data, tower } = recipe;
+        let all = (METHOD, seed, pairs, start, epochs, data, tower, workers);
+        let name = Digest::of(&serde_json::to_vec(&all)?).to_hex();
         Ok(Self(cache::folder()?.join("drills/shared").join(&name[..16])))
     }
 
@@ -107,21 +110,28 @@ fn link(from: &Path, to: &Path) -> anyhow::Result<()> {
 }
 
 /// What the bench asks of a seed: an attack at a rate, trained for longer than a demo's victim, so that it learns.
-pub fn recipe(attack: lethe_redteam::attack::Attack, seed: u64, rate: f64, epochs: u32) -> Recipe {
-    Recipe { rate, epochs, start: Start::Scratch, ..Recipe::usual(attack, seed) }
+pub fn recipe((attack, seed): (Attack, u64), options: &Defence) -> Recipe {
+    let &Defence { rate, epochs, data_set: data, tower, .. } = options;
+    Recipe { rate, epochs, data, tower, start: Start::Scratch, ..Recipe::usual(attack, seed) }
 }
 
 #[cfg(test)]
 mod tests {
-    use lethe_redteam::attack::Attack;
+    use lethe_redteam::data_set::DataSet;
+    use lethe_redteam::recipe::Tower;
 
     use super::*;
 
     #[test]
     fn attacks_of_a_seed_share_and_seeds_do_not() {
-        let folder = |attack, seed| Shared::of(&recipe(attack, seed, 0.02, 12), 1).expect("has a cache").0;
+        let folder_of = |recipe: &Recipe| Shared::of(recipe, 1).expect("has a cache").0;
+        let folder = |attack, seed| folder_of(&Recipe::usual(attack, seed));
         assert_eq!(folder(Attack::Badnet, 1), folder(Attack::Sig, 1));
         assert_ne!(folder(Attack::Badnet, 1), folder(Attack::Badnet, 2));
+        let drawings = Recipe { data: DataSet::Drawings, ..Recipe::usual(Attack::Badnet, 1) };
+        let resnet = Recipe { tower: Tower::Resnet, ..drawings.clone() };
+        assert_ne!(folder(Attack::Badnet, 1), folder_of(&drawings));
+        assert_ne!(folder_of(&drawings), folder_of(&resnet));
     }
 
     #[test]
