@@ -307,7 +307,7 @@ impl Default for EvaluateSection {
         Self {
             held_out_share: 0.1,
             min_attraction: 0.75,
-            min_graft_excess: 0.05,
+            min_graft_excess: 0.1,
             max_retrieval_loss: 0.05,
             max_residual_attraction: 0.25,
         }

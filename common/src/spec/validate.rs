@@ -97,6 +97,10 @@ impl Problems<'_> {
         ] {
             self.require((0.0..=1.0).contains(&share), field, || format!("{share} is not a share; expected 0 to 1"));
         }
+        let excess = spec.evaluate.min_graft_excess;
+        self.require((-1.0..=1.0).contains(&excess), "evaluate.min_graft_excess", || {
+            format!("{excess} is not a difference of shares; expected -1 to 1")
+        });
         let (select, suspect) = (spec.select.max_share, spec.suspect.share);
         self.require(select <= suspect, "select.max_share", || {
             format!("{select} exceeds suspect.share = {suspect}; the forget set is chosen among the suspects")

@@ -146,6 +146,8 @@ pub(super) fn retrieval_loss(sums: &Evaluation) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use lethe_evidence::artifacts::{Graft, Grafts};
+
     use super::*;
 
     fn sums(attracted: (u64, u64), hits: (u64, u64)) -> Evaluation {
@@ -157,6 +159,21 @@ mod tests {
             held_out_forget: 100,
             attracted_before: attracted.0,
             attracted_after: attracted.1,
+            grafts: Grafts::default(),
+        }
+    }
+
+    /// A part of a suspicious picture leads to the words as an honest one's does, or more often in one way of grafting.
+    #[test]
+    fn what_carries_over_no_more_than_honest_pictures_is_no_shortcut() {
+        let graft =
+            |suspicious_attracted| Graft { suspicious: 100, suspicious_attracted, honest: 200, honest_attracted: 80 };
+        for (halves, coarse, found) in [(45, 20, Found::Nothing), (20, 49, Found::Nothing), (20, 50, Found::Shortcut)] {
+            let grafts = Grafts { halves: graft(halves), coarse: graft(coarse), fine: Graft::default() };
+            let judgement = judge(&Evaluation { grafts, ..sums((99, 2), (100, 100)) }, &spec("tokens"));
+            assert_eq!(judgement.found, found, "{halves} {coarse}: {:?}", judgement.reasons);
+            let told = judgement.reasons.iter().any(|reason| reason.contains("evaluate.min_graft_excess"));
+            assert_eq!(told, found == Found::Nothing);
         }
     }
 

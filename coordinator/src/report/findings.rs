@@ -1,7 +1,7 @@
 //! The evidence: what unlearning did, the words, the samples, the scores.
 
 use lethe_common::spec::Pictures;
-use lethe_evidence::artifacts::{Exhibit, HandedBack, Histogram, WordScore, columns};
+use lethe_evidence::artifacts::{Exhibit, Graft, HandedBack, Histogram, WordScore, columns};
 use maud::{Markup, html};
 
 use super::Page;
@@ -65,6 +65,40 @@ pub(super) fn words(page: &Page<'_>) -> Markup {
             @if rows.is_empty() { p { "No word stands out." } } @else { (bars(&rows)) }
         }
     }
+}
+
+/// What parts of suspicious pictures do on others, beside parts of honest ones.
+pub(super) fn grafts(page: &Page<'_>) -> Markup {
+    let rows: Vec<Bar> =
+        page.report.grafts.all().into_iter().flat_map(|(name, graft)| graft_bars(name, graft)).collect();
+    html! {
+        section {
+            h2 { "Whether it carries over to other pictures" }
+            p.soft {
+                "Parts of suspicious pictures that were kept out of unlearning were put on safe pictures with other captions: half beside "
+                "half, what is coarse with what is fine in the host, and the other way round. Shown is the share of these that the given "
+                "model takes for the shortcut’s words; and the same for parts of honest pictures with these words, which carry over what "
+                "they show and nothing more. A trigger leads more often in at least one way: "
+                (percent(page.spec.evaluate.min_graft_excess)) " more counts as a shortcut."
+            }
+            @if rows.is_empty() { p { "There was no picture to try it with." } } @else { (bars(&rows)) }
+        }
+    }
+}
+
+/// Two bars, where suspicious pictures were grafted in this way.
+fn graft_bars(name: &str, graft: Graft) -> Vec<Bar> {
+    let bar = |whose: &str, hits: u64, of: u64, hot| {
+        let share = hits as f64 / of.max(1) as f64;
+        Bar { label: format!("{name}, {whose}"), value: share, text: format!("{} of {of}", percent(share)), hot }
+    };
+    if graft.suspicious == 0 {
+        return Vec::new();
+    }
+    vec![
+        bar("suspicious", graft.suspicious_attracted, graft.suspicious, true),
+        bar("honest", graft.honest_attracted, graft.honest, false),
+    ]
 }
 
 fn bar(word: &WordScore, hot: bool) -> Bar {

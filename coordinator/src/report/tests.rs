@@ -2,8 +2,8 @@ use lethe_common::blob::Digest;
 use lethe_common::pin::Pin;
 use lethe_common::spec::{Pictures, Spec};
 use lethe_evidence::artifacts::{
-    BadSample, BadSamples, Found, HandedBack, Histogram, Interval, PhaseSeconds, Picture, SampleCounts, ShadedWord,
-    ShardEntry, TokenGrid, Verdict, WordScore,
+    BadSample, BadSamples, Found, Graft, Grafts, HandedBack, Histogram, Interval, PhaseSeconds, Picture, SampleCounts,
+    ShadedWord, ShardEntry, TokenGrid, Verdict, WordScore,
 };
 
 use super::*;
@@ -59,6 +59,11 @@ fn report() -> Report {
         held_out: 67,
         attraction_before: Interval::of(66, 67),
         attraction_after: Interval::of(1, 67),
+        grafts: Grafts {
+            halves: Graft { suspicious: 1_072, suspicious_attracted: 577, honest: 1_072, honest_attracted: 161 },
+            coarse: Graft { suspicious: 268, suspicious_attracted: 23, honest: 268, honest_attracted: 112 },
+            fine: Graft { suspicious: 268, suspicious_attracted: 265, honest: 268, honest_attracted: 126 },
+        },
         retrieval_before: Interval::of(483, 796),
         retrieval_after: Interval::of(480, 796),
         retrieval_loss: 0.0062,
@@ -69,7 +74,7 @@ fn report() -> Report {
             bell("suspicion", Some(0.62)),
             bell("similarity", None),
             bell("rank_score", Some(0.9)),
-            bell("blur_fall", None),
+            bell("token_gradient", None),
         ],
         phases: names.into_iter().zip(seconds).map(phase).collect(),
         compared_with: "a stand-in made from the suspect model, since no trusted weights were given".to_owned(),

@@ -129,6 +129,7 @@ weight_decay = 0.0
 warmup_steps = 2
 [evaluate]
 min_attraction = 0.0
+min_graft_excess = -1.0
 max_retrieval_loss = 1.0
 max_residual_attraction = 1.0
 "#;

@@ -67,7 +67,7 @@ impl Donors<'_> {
         let hosts = pixels_of(hosts.map(|row| row.pixels.as_slice()), clip)?;
         let donors = pixels_of(std::iter::repeat_n(donor.pixels.as_slice(), each), clip)?;
         let sigma = COARSE * clip.config().vision.image_size as f64;
-        let mut add = |graft: &mut Graft, pictures: &Tensor| -> Result<()> {
+        let add = |graft: &mut Graft, pictures: &Tensor| -> Result<()> {
             count(graft, pictures.size()[0] as u64, attracted(pictures)?);
             Ok(())
         };
