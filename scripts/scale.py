@@ -76,8 +76,8 @@ class Model:
         return self.tower(self.text_width, 77, self.text_layers)
 
     def score(self):
-        """Whole, blurred, cropped, and the slope of the tokens; one caption."""
-        return 4 * self.image() + self.text()
+        """A forward, and a backward to the tokens alone, which takes no gradient of a weight; one caption."""
+        return 2 * self.image() + self.text()
 
     def unlearn(self):
         """A pair of the batch: 3/4 safe (both towers trained, frozen image), 1/4 to forget (image trained, words not)."""

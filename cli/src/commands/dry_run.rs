@@ -9,8 +9,8 @@ use lethe_source::{Source, SourceError};
 
 use crate::exit::bad_input;
 
-/// Passes of one pair through the image tower while it is scored: forwards, and backwards (about two forwards) to its tokens.
-const SCORE_PASSES: u64 = 3;
+/// Passes of one pair through the image tower while it is scored: forward, and backward to its tokens alone.
+const SCORE_PASSES: u64 = 2;
 /// Shards whose size is asked for; beyond them it is estimated.
 const MAX_ASKED: usize = 64;
 
