@@ -55,6 +55,14 @@ pub fn audit(recipe: &Recipe, folder: &DrillFolder, workers: u32) -> Result<Spec
     Ok(spec)
 }
 
+/// Audits the twin on its own pairs, as if it were suspect: there is nothing to find.
+pub fn audit_twin(recipe: &Recipe, folder: &DrillFolder, workers: u32) -> Result<Spec, RedteamError> {
+    let mut spec = spec(recipe, "audit-twin", folder, folder.twin_shards())?;
+    spec.model.checkpoint = Some(folder.twin());
+    spec.workers.count = workers;
+    Ok(spec)
+}
+
 /// The least that a spec must say; everything else is at its default, as in an operator's own file.
 fn spec(recipe: &Recipe, role: &str, folder: &DrillFolder, shards: PathBuf) -> Result<Spec, RedteamError> {
     let least = json!({

@@ -29,6 +29,8 @@ pub enum BenchCommand {
     Score(Score),
     /// Every attack against every remedy on the same victims: what is left of the backdoor, and what it cost
     Defence(Defence),
+    /// Models without a backdoor: how often an audit finds one all the same
+    FalseAlarms(FalseAlarms),
     /// Simulated workers in a process of their own, so that their CPU is told apart
     #[command(hide = true)]
     Swarm(Swarm),
@@ -207,6 +209,39 @@ pub struct Defence {
     /// Compute cells again that other code computed, after those that are missing
     #[arg(long)]
     pub again: bool,
+    /// Workers that train and audit
+    #[arg(long, default_value_t = 2)]
+    pub workers: u32,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Example:\n  lethe bench false-alarms --data \"$(scripts/fashion_mnist.sh)\" --seeds 101,102,103\n\nA run \
+trains a model on clean pairs and audits it with the defaults: about two minutes on two cores. Runs are kept in \
+false-alarms.jsonl under --out, and made again by other code."
+)]
+pub struct FalseAlarms {
+    /// The data set's folder, as scripts/fashion_mnist.sh or scripts/drawings.sh prints it
+    #[arg(long)]
+    pub data: PathBuf,
+    /// What the pairs are
+    #[arg(long, default_value_t, value_parser = super::data_set())]
+    pub data_set: DataSet,
+    /// What reads the pictures; resnet is for drawings
+    #[arg(long, default_value_t, value_parser = super::tower())]
+    pub tower: Tower,
+    /// Where the runs are kept
+    #[arg(long, default_value = "docs")]
+    pub out: PathBuf,
+    /// The seeds; those from 101 to 140 are kept for the last word, and no limit is chosen on them [default: 201 to 220]
+    #[arg(long, value_delimiter = ',', default_values_t = 201..=220, hide_default_value = true)]
+    pub seeds: Vec<u64>,
+    /// Passes over the pairs that a model's training takes
+    #[arg(long, default_value_t = 12)]
+    pub epochs: u32,
+    /// Begin no run after so many minutes
+    #[arg(long)]
+    pub for_minutes: Option<u64>,
     /// Workers that train and audit
     #[arg(long, default_value_t = 2)]
     pub workers: u32,

@@ -6,7 +6,7 @@ mod bench;
 mod operate;
 mod scrub;
 
-pub use bench::{Bench, BenchCommand, Collective, ControlPlane, Defence, Score, ScorePart, Swarm};
+pub use bench::{Bench, BenchCommand, Collective, ControlPlane, Defence, FalseAlarms, Score, ScorePart, Swarm};
 pub use operate::{Cluster, List, OneAudit, Remote, Rerun, Submit, Watch, Workers};
 pub use scrub::Scrub;
 

@@ -6,6 +6,7 @@ mod collective;
 mod control_plane;
 mod coordinator;
 mod defence;
+mod false_alarms;
 mod faults;
 mod figures;
 mod instructions;
@@ -29,6 +30,7 @@ pub fn run(arguments: &Bench) -> anyhow::Result<Ending> {
         BenchCommand::Collective(bench) => collective::run(bench),
         BenchCommand::Score(bench) => score::run(bench),
         BenchCommand::Defence(bench) => defence::run(bench),
+        BenchCommand::FalseAlarms(bench) => false_alarms::run(bench),
         BenchCommand::Swarm(swarm) => swarm::run(swarm),
     }
 }

@@ -22,7 +22,8 @@ use crate::commands::demo::detect;
 use crate::exit::Ending;
 use crate::session::{self, Outcome};
 
-use cell::{Cell, Cells, METHOD, Question};
+pub use cell::METHOD;
+use cell::{Cell, Cells, Question};
 pub use remedy::Remedy;
 use victim::Victim;
 

@@ -1,0 +1,216 @@
+//! `lethe bench false-alarms`: audits of models that have no backdoor, on the pairs that trained them. Each must find nothing
+//! and hand the checkpoint back as it came.
+//!
+//! It must never stop at an alarm: how often one comes is what it measures.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use lethe_common::blob::Digest;
+use lethe_evidence::artifacts::Verdict;
+use lethe_redteam::attack::Attack;
+use lethe_redteam::data_set::Pool;
+use lethe_redteam::fashion::Part;
+use lethe_redteam::judge::{judge, load};
+use lethe_redteam::pairs::Planting;
+use lethe_redteam::plant::write_spec;
+use lethe_redteam::recipe::{RECIPE_VERSION, Recipe};
+use lethe_redteam::specs;
+use serde::{Deserialize, Serialize};
+
+use super::defence::METHOD;
+use crate::arguments::{Devices, FalseAlarms};
+use crate::commands::audit::read_report;
+use crate::commands::redteam::{Drilling, folder};
+use crate::exit::Ending;
+use crate::session::{self, Outcome};
+
+const RUNS: &str = "false-alarms.jsonl";
+const KEY_DIGITS: usize = 16;
+
+/// One audit of a clean model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Run {
+    /// Of all that is configured.
+    key: String,
+    /// The code that found it.
+    method: String,
+    seed: u64,
+    verdict: Verdict,
+    /// Whether the checkpoint came back byte for byte.
+    is_unchanged: bool,
+    dropped: usize,
+    /// What the verdict rests on.
+    attraction: f64,
+    graft_excess: Option<f64>,
+    clean_accuracy: f64,
+    seconds: f64,
+}
+
+impl Run {
+    fn is_false_alarm(&self) -> bool {
+        self.verdict != Verdict::NothingFound || !self.is_unchanged || self.dropped > 0
+    }
+
+    fn line(&self) -> String {
+        let Self { seed, verdict, attraction, graft_excess, clean_accuracy, seconds, .. } = self;
+        let excess = graft_excess.map_or_else(|| "-".to_owned(), |excess| format!("{excess:+.3}"));
+        format!(
+            "seed {seed}: {verdict:?}, attraction {attraction:.3}, greatest excess of a graft {excess}, accuracy {:.1} %, {seconds:.0} s",
+            100.0 * clean_accuracy
+        )
+    }
+}
+
+pub fn run(options: &FalseAlarms) -> anyhow::Result<Ending> {
+    std::fs::create_dir_all(&options.out)
+        .with_context(|| format!("cannot make the folder {}", options.out.display()))?;
+    let path = options.out.join(RUNS);
+    let test = options.data_set.read(&options.data, Part::Test)?;
+    let (began, budget) = (Instant::now(), options.for_minutes.map(|minutes| Duration::from_secs(60 * minutes)));
+    let mut runs = known(&path)?;
+    for &seed in &options.seeds {
+        let recipe = recipe(seed, options);
+        let key = key(&recipe)?;
+        if runs.iter().any(|run| run.key == key && run.method == METHOD) {
+            continue;
+        }
+        if budget.is_some_and(|budget| began.elapsed() >= budget) {
+            eprintln!("time is up before seed {seed}; the same command goes on");
+            break;
+        }
+        let Some(run) = audit(&recipe, key, options, &*test)? else { return Ok(Ending::Interrupted) };
+        eprintln!("  {}", run.line());
+        keep(&path, &run)?;
+        runs.push(run);
+    }
+    let keys = options.seeds.iter().map(|&seed| key(&recipe(seed, options))).collect::<Result<Vec<_>, _>>()?;
+    let mut of_this: Vec<&Run> = runs.iter().filter(|run| run.method == METHOD && keys.contains(&run.key)).collect();
+    of_this.sort_by_key(|run| run.seed);
+    print!("{}", summary(&of_this));
+    Ok(Ending::Accepted)
+}
+
+fn summary(runs: &[&Run]) -> String {
+    let alarms = runs.iter().filter(|run| run.is_false_alarm()).count();
+    let greatest = runs.iter().filter_map(|run| run.graft_excess).max_by(f64::total_cmp);
+    let lines: String = runs.iter().map(|run| format!("{}\n", run.line())).collect();
+    let greatest = greatest.map_or_else(String::new, |excess| format!(", greatest excess of a graft {excess:+.3}"));
+    format!("{lines}{} clean runs, {alarms} false alarms{greatest}\n", runs.len())
+}
+
+fn recipe(seed: u64, options: &FalseAlarms) -> Recipe {
+    let &FalseAlarms { epochs, data_set: data, tower, .. } = options;
+    // The attack is never planted: the twin of a drill is what is audited.
+    Recipe { epochs, data, tower, ..Recipe::usual(Attack::Badnet, seed) }
+}
+
+fn key(recipe: &Recipe) -> anyhow::Result<String> {
+    let all = serde_json::to_vec(&(RECIPE_VERSION, recipe))?;
+    Ok(Digest::of(&all).to_hex()[..KEY_DIGITS].to_owned())
+}
+
+fn known(path: &Path) -> anyhow::Result<Vec<Run>> {
+    let text = match std::fs::read_to_string(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        read => read.with_context(|| format!("cannot read {}", path.display()))?,
+    };
+    let line = |(number, line): (usize, &str)| {
+        serde_json::from_str(line)
+            .with_context(|| format!("line {} of {} is no run; move the file away", number + 1, path.display()))
+    };
+    text.lines().enumerate().map(line).collect()
+}
+
+fn keep(path: &Path, run: &Run) -> anyhow::Result<()> {
+    let write = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+        file.write_all(format!("{}\n", serde_json::to_string(run)?).as_bytes())?;
+        file.sync_data()
+    };
+    write().with_context(|| format!("cannot add to {}", path.display()))
+}
+
+/// Trains the clean model and audits it, all in a folder that goes again. `None` when interrupted.
+fn audit(recipe: &Recipe, key: String, options: &FalseAlarms, test: &dyn Pool) -> anyhow::Result<Option<Run>> {
+    let place = tempfile::Builder::new().prefix("lethe-bench-").tempdir().context("cannot make a folder")?;
+    let drilling =
+        Drilling { recipe: recipe.clone(), folder: folder(&place.path().join("drill"))?, workers: options.workers };
+    drilling.plant_twin(&options.data)?;
+    if drilling.train(Planting::Clean)? == Ending::Interrupted {
+        return Ok(None);
+    }
+    let spec = specs::audit_twin(recipe, &drilling.folder, options.workers)?;
+    let result = place.path().join("result");
+    std::fs::create_dir_all(&result).with_context(|| format!("cannot make the folder {}", result.display()))?;
+    write_spec(&spec, &result.join("audit.toml"))?;
+    let began = Instant::now();
+    if let Outcome::Interrupted = session::run(&spec, &result, Devices::Cpu)? {
+        return Ok(None);
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    let report = read_report(&result)?;
+    let read = |path: &Path| std::fs::read(path).with_context(|| format!("the audit left no {}", path.display()));
+    let twin = drilling.folder.twin();
+    let drop_list = String::from_utf8(read(&result.join("drop-list.txt"))?).context("drop-list.txt is not UTF-8")?;
+    Ok(Some(Run {
+        key,
+        method: METHOD.to_owned(),
+        seed: recipe.seed,
+        verdict: report.verdict,
+        is_unchanged: read(&result.join("clean.safetensors"))? == read(&twin)?,
+        dropped: drop_list.lines().count(),
+        attraction: report.attraction_before.share,
+        graft_excess: report.grafts.excess(),
+        clean_accuracy: judge(&load(&twin, &drilling.folder.config())?, test, None)?.clean_accuracy,
+        seconds,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(seed: u64, verdict: Verdict, is_unchanged: bool) -> Run {
+        Run {
+            key: format!("{seed}"),
+            method: METHOD.to_owned(),
+            seed,
+            verdict,
+            is_unchanged,
+            dropped: 0,
+            attraction: 0.99,
+            graft_excess: Some(0.01 * seed as f64),
+            clean_accuracy: 0.86,
+            seconds: 20.0,
+        }
+    }
+
+    #[test]
+    fn an_alarm_is_whatever_does_not_leave_the_model_alone() {
+        let runs = [
+            found(1, Verdict::NothingFound, true),
+            found(2, Verdict::NothingFound, false),
+            found(3, Verdict::Removed, true),
+            Run { dropped: 1, ..found(4, Verdict::NothingFound, true) },
+        ];
+        let told = summary(&runs.iter().collect::<Vec<_>>());
+        assert!(told.ends_with("4 clean runs, 3 false alarms, greatest excess of a graft +0.040\n"), "{told}");
+        assert!(summary(&[]).starts_with("0 clean runs, 0 false alarms\n"));
+    }
+
+    #[test]
+    fn runs_come_back() {
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let path = folder.path().join(RUNS);
+        assert_eq!(known(&path).expect("is none"), Vec::new());
+        let runs = [found(1, Verdict::NothingFound, true), found(2, Verdict::Rejected, false)];
+        runs.iter().for_each(|run| keep(&path, run).expect("keeps"));
+        assert_eq!(known(&path).expect("reads"), runs);
+        std::fs::write(&path, "{}\n").expect("writes");
+        assert!(format!("{:#}", known(&path).expect_err("is no run")).contains("line 1 of"));
+    }
+}
