@@ -132,13 +132,11 @@ fn seconds(phase: &PhaseView) -> Option<PhaseSeconds> {
 }
 
 fn compared_with(ctx: &ReduceContext) -> &'static str {
-    let stand_in = ctx.phase_names.iter().any(|name| name == "stand-in");
-    match (&ctx.spec.model.trusted, stand_in) {
-        (Some(_), _) => "the trusted earlier weights that the spec names",
-        (None, true) => {
-            "the suspect model itself after unlearning its strongest suspects, since no trusted weights were given"
+    match &ctx.spec.model.trusted {
+        Some(_) => {
+            "the suspect model itself after unlearning its strongest suspects, and in the first pass with the trusted weights"
         }
-        (None, false) => "a stand-in made from the suspect model, since no trusted weights were given",
+        None => "the suspect model itself after unlearning its strongest suspects",
     }
 }
 

@@ -168,7 +168,7 @@ mod tests {
     fn what_carries_over_no_more_than_honest_pictures_is_no_shortcut() {
         let graft =
             |suspicious_attracted| Graft { suspicious: 100, suspicious_attracted, honest: 200, honest_attracted: 80 };
-        for (halves, coarse, found) in [(45, 20, Found::Nothing), (20, 49, Found::Nothing), (20, 50, Found::Shortcut)] {
+        for (halves, coarse, found) in [(45, 20, Found::Nothing), (20, 49, Found::Nothing), (20, 51, Found::Shortcut)] {
             let grafts = Grafts { halves: graft(halves), coarse: graft(coarse), fine: Graft::default() };
             let judgement = judge(&Evaluation { grafts, ..sums((99, 2), (100, 100)) }, &spec("tokens"));
             assert_eq!(judgement.found, found, "{halves} {coarse}: {:?}", judgement.reasons);

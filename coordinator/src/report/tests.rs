@@ -77,7 +77,7 @@ fn report() -> Report {
             bell("token_gradient", None),
         ],
         phases: names.into_iter().zip(seconds).map(phase).collect(),
-        compared_with: "a stand-in made from the suspect model, since no trusted weights were given".to_owned(),
+        compared_with: "the suspect model itself after unlearning its strongest suspects".to_owned(),
         bad: BadSamples {
             count: 3,
             listed: vec![BadSample { key: "00007.tar/000123".into(), reason: "jpeg: the file ends early".into() }],

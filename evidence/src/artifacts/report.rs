@@ -43,7 +43,7 @@ pub struct Report {
     pub other_words: Vec<WordScore>,
     pub histograms: Vec<Histogram>,
     pub phases: Vec<PhaseSeconds>,
-    /// What the suspect model was compared with: trusted weights, or what stood in for them.
+    /// What the suspect model was compared with.
     pub compared_with: String,
     pub bad: BadSamples,
 }
