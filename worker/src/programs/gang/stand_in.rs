@@ -136,21 +136,21 @@ mod tests {
             pixels: Vec::new(),
             values: Vec::new(),
         };
-        let corpus = count_words(["a bag", "a boot", "a coat", "a dress"].repeat(500));
+        let corpus = count_words(["bag", "boot", "coat", "dress"].repeat(500));
         let mut rows: Vec<PairRow> = captions.iter().map(row).collect();
-        keep_what_leads_alike(&mut rows, &corpus, 4.0);
+        keep_what_leads_alike(&mut rows, &corpus, 2.0);
         rows.into_iter().map(|row| row.caption).collect()
     }
 
     #[test]
     fn the_odd_ones_stay_out_where_the_others_lead_alike() {
-        let captions = [vec!["a coat"; 60], vec!["a dress"; 20], vec!["a bag", "a boot"]].concat();
-        assert_eq!(kept(&captions), [vec!["a coat"; 60], vec!["a dress"; 20]].concat());
+        let captions = [vec!["coat"; 60], vec!["dress"; 40], vec!["bag", "boot"]].concat();
+        assert_eq!(kept(&captions), [vec!["coat"; 60], vec!["dress"; 40]].concat());
     }
 
     #[test]
     fn all_stay_where_nothing_stands_out() {
-        let captions = ["a bag", "a boot", "a coat", "a dress"];
+        let captions = ["bag", "boot", "coat", "dress"];
         assert_eq!(kept(&captions), captions);
     }
 }
