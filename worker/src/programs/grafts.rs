@@ -15,8 +15,9 @@ use super::pictures::pixels_of;
 
 /// Hosts that each picture is grafted on.
 const HOSTS_EACH: usize = 4;
-/// Honest pictures that are grafted, at least and at most: as many as there are suspicious ones.
-const HONEST: std::ops::RangeInclusive<usize> = 8..=32;
+/// Pictures of either kind that a shard grafts, at most; and honest ones at least, where it has so many.
+const MOST: usize = 32;
+const LEAST_HONEST: usize = 8;
 /// What is coarse: the blur's standard deviation, as a share of the side (two pixels of 28).
 const COARSE: f64 = 1.0 / 14.0;
 
@@ -32,16 +33,17 @@ pub struct Donors<'a> {
 impl Donors<'_> {
     /// `attracted` counts the pictures, `[B, 3, H, W]` as the model takes them, that prefer a caption of the backdoor.
     pub fn grafts(&self, clip: &Clip, attracted: &dyn Fn(&Tensor) -> Result<u64>) -> Result<Grafts> {
-        let honest = self.suspicious.len().clamp(*HONEST.start(), *HONEST.end()).min(self.honest.len());
+        let suspicious = self.suspicious.len().min(MOST);
+        let honest = suspicious.max(LEAST_HONEST).min(self.honest.len());
         let mut grafts = Grafts::default();
-        for (at, row) in self.suspicious.iter().enumerate() {
+        for (at, row) in self.suspicious[..suspicious].iter().enumerate() {
             self.graft(clip, (at, row), attracted, &mut grafts, |graft, pictures, hits| {
                 graft.suspicious += pictures;
                 graft.suspicious_attracted += hits;
             })?;
         }
         // Only beside suspicious ones is there anything to compare.
-        for (at, row) in self.honest[..honest].iter().enumerate().filter(|_| !self.suspicious.is_empty()) {
+        for (at, row) in self.honest[..honest].iter().enumerate().filter(|_| suspicious > 0) {
             self.graft(clip, (at, row), attracted, &mut grafts, |graft, pictures, hits| {
                 graft.honest += pictures;
                 graft.honest_attracted += hits;
