@@ -1,11 +1,34 @@
-//! Gives the binary the path of libtorch, so that nobody sets LD_LIBRARY_PATH, and the digest of the code that determines
+//! Gives the binary the path of libtorch, so that nobody sets LD_LIBRARY_PATH, and the digests of the code that determines
 //! what a drill or an audit comes to.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What trains, scores, chooses and judges, under the workspace.
-const METHOD: [&str; 9] = [
+/// What plants and trains a drill's victim, under the workspace.
+const VICTIM: &[&str] = &[
+    "data/src",
+    "model/csrc",
+    "model/src",
+    "redteam/src",
+    "worker/src/programs/captions.rs",
+    "worker/src/programs/gang/dataset.rs",
+    "worker/src/programs/gang/exchange.rs",
+    "worker/src/programs/gang/objective.rs",
+    "worker/src/programs/gang/optimizer.rs",
+    "worker/src/programs/gang/sampler.rs",
+    "worker/src/programs/gang/texts.rs",
+    "worker/src/programs/gang/train.rs",
+    "worker/src/programs/gang/trainee.rs",
+    "worker/src/programs/gang/training.rs",
+    "worker/src/programs/gang/vocabulary.rs",
+    "worker/src/programs/pack.rs",
+    "worker/src/programs/pictures.rs",
+];
+/// What judges it afterwards.
+const JUDGE: &[&str] = &["redteam/src/detection.rs", "redteam/src/judge.rs"];
+
+/// What trains, scores, chooses and judges.
+const METHOD: &[&str] = &[
     "coordinator/src/plans",
     "coordinator/src/reduce",
     "data/src",
@@ -14,7 +37,19 @@ const METHOD: [&str; 9] = [
     "model/src",
     "redteam/src",
     "worker/src/programs",
-    "common/src/spec",
+];
+/// What only shows or measures, and changes neither a checkpoint nor a list.
+const SHOWN: &[&str] = &[
+    "coordinator/src/reduce/deliver.rs",
+    "coordinator/src/reduce/fixture.rs",
+    "coordinator/src/reduce/histogram.rs",
+    "coordinator/src/reduce/package.rs",
+    "coordinator/src/reduce/publish.rs",
+    "coordinator/src/reduce/report.rs",
+    "evidence/src/artifacts",
+    "worker/src/programs/localize.rs",
+    "worker/src/programs/measure",
+    "worker/src/programs/measure.rs",
 ];
 
 fn main() {
@@ -22,39 +57,53 @@ fn main() {
     if let Ok(libtorch) = std::env::var("LIBTORCH") {
         println!("cargo:rustc-link-arg=-Wl,-rpath,{libtorch}/lib");
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut hasher = blake3::Hasher::new();
-    for folder in METHOD {
-        println!("cargo:rerun-if-changed=../{folder}");
-        let mut files = Vec::new();
-        collect(&root.join(folder), &mut files);
-        files.sort();
-        for file in files {
-            let text = fs::read_to_string(&file).unwrap_or_default();
-            hasher.update(file.strip_prefix(&root).expect("is under it").as_os_str().as_encoded_bytes());
-            for line in code(&text) {
-                hasher.update(line.as_bytes()).update(b"\n");
-            }
-        }
-    }
-    println!("cargo:rustc-env=LETHE_METHOD={}", &hasher.finalize().to_hex()[..12]);
+    println!("cargo:rustc-env=LETHE_VICTIM={}", digest(VICTIM, JUDGE));
+    println!("cargo:rustc-env=LETHE_METHOD={}", digest(METHOD, SHOWN));
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let name = entry.file_name().to_string_lossy().into_owned();
-        match path.is_dir() {
-            true if name == "tests" => {}
-            true => collect(&path, files),
-            false if name.starts_with("tests.") || name.ends_with("_tests.rs") => {}
-            false => files.push(path),
+/// Of the code under these paths, without those.
+fn digest(paths: &[&str], without: &[&str]) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut files = Vec::new();
+    for path in paths {
+        println!("cargo:rerun-if-changed=../{path}");
+        assert!(root.join(path).exists(), "{path} is gone: the digest of the code must follow it");
+        collect(&root.join(path), &mut files);
+    }
+    files.sort();
+    let mut hasher = blake3::Hasher::new();
+    for file in files {
+        let name = file.strip_prefix(&root).expect("is under it");
+        if without.iter().any(|shown| name.starts_with(shown)) {
+            continue;
+        }
+        hasher.update(name.as_os_str().as_encoded_bytes());
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        for line in code(&text) {
+            hasher.update(line.as_bytes()).update(b"\n");
+        }
+    }
+    hasher.finalize().to_hex()[..12].to_owned()
+}
+
+fn collect(path: &Path, files: &mut Vec<PathBuf>) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if !path.is_dir() {
+        // Configs of models are in the key of what they make.
+        if !name.starts_with("tests.") && !name.ends_with("_tests.rs") && !name.ends_with(".json") {
+            files.push(path.to_owned());
+        }
+    } else if name != "tests" {
+        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+            collect(&entry.path(), files);
         }
     }
 }
 
 /// Without comments, empty lines and the tests at a file's end, none of which changes a result.
 fn code(text: &str) -> impl Iterator<Item = &str> {
-    let lines = text.lines().map(str::trim).take_while(|line| *line != "#[cfg(test)]");
-    lines.filter(|line| !line.is_empty() && !line.starts_with("//"))
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let is_tests = |pair: &[&str]| pair[0] == "#[cfg(test)]" && pair[1].starts_with("mod ");
+    let end = lines.windows(2).position(is_tests).unwrap_or(lines.len());
+    lines.into_iter().take(end).filter(|line| !line.starts_with("//"))
 }

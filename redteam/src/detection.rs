@@ -1,8 +1,9 @@
 //! How well an audit found the poison, by the truth.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use lethe_evidence::artifacts::ScoreRow;
+use lethe_common::spec::Detector;
+use lethe_evidence::artifacts::{ScoreRow, Scores};
 use lethe_evidence::ranking::auroc;
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,19 @@ pub fn judge(drill: &Drill, scores: &[ScoreRow], flagged: &BTreeSet<String>) -> 
     Ok(Detection { auroc, precision, recall: hits / drill.poisoned.len() as f64 })
 }
 
+/// The AUROC of every other detector whose column the table has, by the detector's name.
+pub fn detectors(drill: &Drill, scores: &Scores) -> BTreeMap<String, f64> {
+    let labels: Vec<bool> = scores.rows.iter().map(|row| drill.is_poisoned(&key(row.shard, &row.key))).collect();
+    let of = |detector: Detector| {
+        let (column, is_high) = detector.column()?;
+        let at = scores.names.iter().position(|name| name == column)?;
+        let turned = |row: &ScoreRow| if is_high { row.signals[at] } else { -row.signals[at] };
+        let values: Vec<f32> = scores.rows.iter().map(turned).collect();
+        Some((detector.as_str().to_owned(), auroc(&values, &labels)?))
+    };
+    Detector::ALL.into_iter().filter_map(of).collect()
+}
+
 /// Each score's place among the different ones: the same order and ties, in the precision that AUROC takes.
 fn places(scores: &[ScoreRow]) -> Vec<f32> {
     let mut different: Vec<f64> = scores.iter().map(|row| row.suspicion).collect();
@@ -59,10 +73,14 @@ mod tests {
         Drill { recipe_version: 1, recipe: Recipe::usual(Attack::Badnet, 1), poisoned }
     }
 
+    fn row(shard: u32, key: &str, suspicion: f64) -> ScoreRow {
+        ScoreRow { shard, key: key.to_owned(), suspicion, signals: Vec::new() }
+    }
+
     #[test]
     fn shares_are_counted_by_the_truth() {
         let scores = [(0, "0", 0.1), (0, "1", 0.9), (1, "2", 1.0 - 1e-12), (1, "3", 1.0 - 2e-12)]
-            .map(|(shard, key, suspicion)| ScoreRow { shard, key: key.to_owned(), suspicion });
+            .map(|(shard, key, suspicion)| row(shard, key, suspicion));
         let flagged = ["00000.tar/1", "00001.tar/2"].map(str::to_owned).into();
         let detection = judge(&drill(), &scores, &flagged).expect("is the drill's");
         assert_eq!(detection, Detection { auroc: 0.5, precision: 0.5, recall: 0.5 });
@@ -70,7 +88,16 @@ mod tests {
 
     #[test]
     fn scores_of_another_data_set_are_refused() {
-        let scores = [ScoreRow { shard: 7, key: "1".to_owned(), suspicion: 0.5 }];
-        assert!(judge(&drill(), &scores, &BTreeSet::new()).is_err());
+        assert!(judge(&drill(), &[row(7, "1", 0.5)], &BTreeSet::new()).is_err());
+    }
+
+    #[test]
+    fn other_detectors_are_judged_by_their_columns_as_they_are_meant() {
+        // The poisoned pair has the weaker similarity, and is the less isolated.
+        let with = |member: &str, signals: [f32; 2]| ScoreRow { signals: signals.to_vec(), ..row(0, member, 0.0) };
+        let names = ["similarity", "isolation"].map(str::to_owned).to_vec();
+        let scores = Scores { names, rows: vec![with("0", [0.9, 0.7]), with("1", [0.1, 0.6])] };
+        let expected = [("clip-score".to_owned(), 1.0), ("isolation-forest".to_owned(), 0.0)].into();
+        assert_eq!(detectors(&drill(), &scores), expected);
     }
 }

@@ -55,6 +55,11 @@ impl DrillFolder {
         self.0.join("public.safetensors")
     }
 
+    /// The victim early in its training.
+    pub fn early(&self) -> PathBuf {
+        self.0.join("early.safetensors")
+    }
+
     pub fn victim(&self) -> PathBuf {
         self.0.join("victim.safetensors")
     }

@@ -40,7 +40,8 @@ pub struct Judgement {
     /// Of the test images, those whose answer is found (ensemble of all templates): the class of zero-shot classification, or
     /// recall at ten of image-to-text retrieval (docs/attacks.md).
     pub clean_accuracy: f64,
-    /// Of the triggered test images that do not show the target, those whose nearest answer speaks of it.
+    /// Of the triggered test images that do not show the target, those whose nearest answer speaks of it; where several
+    /// backdoors were planted, of the one that works best.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attack_success: Option<f64>,
 }
@@ -94,7 +95,7 @@ fn taken(found: &[Vec<i64>], of_target: &[usize]) -> f64 {
     share(found.iter().filter(|nearest| is_taken(nearest)).count(), found.len())
 }
 
-/// The mean over the backdoors.
+/// Of the backdoor that works best.
 fn attack_success(clip: &Clip, (test, exam): (&dyn Pool, &Exam), plot: &Plot) -> Result<f64, RedteamError> {
     let mut place = stream(plot.seed, Purpose::Judge);
     let mut success = |backdoor: &Backdoor| -> Result<f64, RedteamError> {
@@ -110,8 +111,7 @@ fn attack_success(clip: &Clip, (test, exam): (&dyn Pool, &Exam), plot: &Plot) ->
         let found = nearest(clip, &answers, &pictures, 1)?;
         Ok(taken(&found, &exam.targets[backdoor.target]))
     };
-    let all: Vec<f64> = plot.scheme.backdoors.iter().map(&mut success).collect::<Result<_, _>>()?;
-    Ok(all.iter().sum::<f64>() / all.len() as f64)
+    plot.scheme.backdoors.iter().try_fold(0.0, |worst: f64, backdoor| Ok(worst.max(success(backdoor)?)))
 }
 
 fn share(hits: usize, of: usize) -> f64 {

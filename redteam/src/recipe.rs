@@ -13,7 +13,7 @@ use crate::data_set::DataSet;
 use crate::error::RedteamError;
 
 /// Raised whenever the same recipe would give other shards, another start or another training.
-pub const RECIPE_VERSION: u32 = 3;
+pub const RECIPE_VERSION: u32 = 4;
 
 /// The usual drill's model: OpenCLIP's config, 16 patch tokens of width 64. Small models need a patch of their own
 /// token's size and poison from the first step on, or there is no backdoor to remove.

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use lethe_common::ids::AuditId;
 use lethe_common::spec::{GangSection, PlanName, Spec, TrainSection};
 use serde_json::json;
 
@@ -13,6 +14,8 @@ use crate::pairs::Planting;
 use crate::recipe::{Recipe, Start};
 
 const BATCH: u32 = 256;
+/// Sets the draws of public weights apart.
+const PUBLIC: u64 = 1_000_000;
 /// The learning rate of a victim that starts from public weights.
 const FINE_TUNING: f64 = 5e-4;
 
@@ -42,8 +45,21 @@ pub fn train(recipe: &Recipe, folder: &DrillFolder, planting: Planting, workers:
     };
     spec.model.checkpoint = from_public.then(|| folder.public());
     spec.audit.plan = PlanName::Train;
+    if planting == Planting::Public {
+        // Another start than the victim's, as somebody else's weights have.
+        spec.audit.seed = recipe.seed.wrapping_add(PUBLIC);
+    }
     spec.workers.count = workers;
     spec.train = TrainSection { gang };
+    Ok(spec)
+}
+
+/// Trains on the victim's pairs for a fifth of its passes: ABL's early training (20 epochs of 100).
+pub fn train_early(recipe: &Recipe, folder: &DrillFolder, workers: u32) -> Result<Spec, RedteamError> {
+    let recipe = Recipe { epochs: (recipe.epochs / 5).max(1), ..recipe.clone() };
+    let mut spec = train(&recipe, folder, Planting::Poisoned, workers)?;
+    let id = AuditId::new(&format!("early-{}-{}", recipe.attack, recipe.seed));
+    spec.audit.id = id.map_err(|e| RedteamError::Recipe(e.to_string()))?;
     Ok(spec)
 }
 
@@ -103,6 +119,24 @@ mod tests {
         assert_eq!((victim.train.clone(), victim.audit.seed), (twin.train.clone(), twin.audit.seed));
         assert_eq!((victim.train.gang.steps, victim.train.gang.warmup_steps), (312, 100));
         assert_ne!(victim.data.shards, twin.data.shards);
+    }
+
+    #[test]
+    fn early_training_is_a_fifth_of_the_victims() {
+        let folder = DrillFolder::new(Path::new("/drill"));
+        let recipe = Recipe { epochs: 12, ..Recipe::usual(Attack::Badnet, 1) };
+        let (early, victim) = (train_early(&recipe, &folder, 2), train(&recipe, &folder, Planting::Poisoned, 2));
+        let (early, victim) = (early.expect("is a good recipe"), victim.expect("is a good recipe"));
+        assert_eq!((early.train.gang.steps, victim.train.gang.steps), (156, 936));
+        assert_eq!(early.data, victim.data);
+    }
+
+    #[test]
+    fn public_weights_start_elsewhere() {
+        let (recipe, folder) = (Recipe::usual(Attack::Badclip, 1), DrillFolder::new(Path::new("/drill")));
+        let seed = |planting| train(&recipe, &folder, planting, 2).expect("is a good recipe").audit.seed;
+        assert_eq!(seed(Planting::Poisoned), seed(Planting::Clean));
+        assert_ne!(seed(Planting::Poisoned), seed(Planting::Public));
     }
 
     fn as_text(spec: &Spec) -> String {

@@ -72,6 +72,7 @@ fn find_inputs(spec: &Spec) -> anyhow::Result<()> {
         ("config", Some(&model.config)),
         ("checkpoint", model.checkpoint.as_ref()),
         ("trusted", model.trusted.as_ref()),
+        ("early", model.early.as_ref()),
     ];
     for (field, path) in named.into_iter().filter_map(|(field, path)| Some((field, path?))) {
         if !path.is_file() {

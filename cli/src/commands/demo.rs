@@ -2,7 +2,7 @@
 //!
 //! The audit in it is the one that operators run; truth is read only before it starts and after it ended.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::Context;
@@ -46,7 +46,7 @@ pub fn run(arguments: &Demo) -> anyhow::Result<Ending> {
     }
     let Some(view) = audit(&drilling, &arguments.out)? else { return Ok(Ending::Interrupted) };
     let after = judged(&arguments.out.join("clean.safetensors"))?;
-    let (suspects, _) = detect(&drill, &arguments.out)?;
+    let suspects = detect(&drill, &arguments.out)?.suspects;
     conclude(&Story { drilling: &drilling, view: &view, before, after, twin, suspects }, &arguments.out)
 }
 
@@ -99,8 +99,8 @@ fn goes_on(spec: &Spec, path: &Path, out: &Path) -> bool {
     !out.join("demo.json").is_file() && lethe_common::spec::load(path).is_ok_and(|earlier| earlier == *spec)
 }
 
-/// How well the audit in `out` found the poison, and the keys that it wants dropped.
-pub fn detect(drill: &Drill, out: &Path) -> anyhow::Result<(Detection, BTreeSet<String>)> {
+/// How well the audit in `out` found the poison.
+pub fn detect(drill: &Drill, out: &Path) -> anyhow::Result<Detected> {
     let read = |name: &str| {
         let path = out.join(name);
         std::fs::read(&path).with_context(|| format!("the audit left no {}", path.display()))
@@ -108,7 +108,17 @@ pub fn detect(drill: &Drill, out: &Path) -> anyhow::Result<(Detection, BTreeSet<
     let scores = read_scores(read("scores.parquet")?.into())?;
     let list = String::from_utf8(read("drop-list.txt")?).context("drop-list.txt is not UTF-8")?;
     let flagged: BTreeSet<String> = list.lines().map(str::to_owned).collect();
-    Ok((detection::judge(drill, &scores, &flagged)?, flagged))
+    let suspects = detection::judge(drill, &scores.rows, &flagged)?;
+    Ok(Detected { suspects, others: detection::detectors(drill, &scores), flagged: flagged.len() })
+}
+
+/// What became of the search for poison, by the truth.
+pub struct Detected {
+    pub suspects: Detection,
+    /// AUROC of other detectors, where the audit kept their signals.
+    pub others: BTreeMap<String, f64>,
+    /// How many keys the audit wants dropped.
+    pub flagged: usize,
 }
 
 /// Everything a demo tells.

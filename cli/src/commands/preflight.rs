@@ -16,7 +16,8 @@ use crate::exit::bad_input;
 pub fn check(spec: &Spec) -> anyhow::Result<()> {
     let path = &spec.model.config;
     let text = String::from_utf8(read(path)?).map_err(|_| refuse(path, "it is not UTF-8; expected JSON"))?;
-    let checkpoints = [spec.model.checkpoint.as_deref(), spec.model.trusted.as_deref()];
+    let model = &spec.model;
+    let checkpoints = [model.checkpoint.as_deref(), model.trusted.as_deref(), model.early.as_deref()];
     let config = match checkpoints[0] {
         Some(suspect) => ModelConfig::for_checkpoint(&text, &read(suspect)?, beside(suspect)),
         None => ModelConfig::from_json(&text),

@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use anyhow::Context;
+use lethe_common::spec::Spec;
 use lethe_redteam::data_set::{Part, Pool};
 use lethe_redteam::drill::{Drill, DrillFolder};
 use lethe_redteam::pairs::Planting;
@@ -105,21 +106,30 @@ impl Drilling {
             Planting::Clean => ("twin", self.folder.twin()),
             Planting::Public => ("public", self.folder.public()),
         };
+        self.train_to(&checkpoint, role, &specs::train(&self.recipe, &self.folder, planting, self.workers)?)
+    }
+
+    /// Trains what the victim was like early in its training.
+    pub fn train_early(&self) -> anyhow::Result<Ending> {
+        let spec = specs::train_early(&self.recipe, &self.folder, self.workers)?;
+        self.train_to(&self.folder.early(), "early", &spec)
+    }
+
+    fn train_to(&self, checkpoint: &Path, role: &str, spec: &Spec) -> anyhow::Result<Ending> {
         if checkpoint.is_file() {
             return Ok(Ending::Accepted);
         }
-        let spec = specs::train(&self.recipe, &self.folder, planting, self.workers)?;
-        write_spec(&spec, &self.folder.root().join(format!("train-{role}.toml")))?;
+        write_spec(spec, &self.folder.root().join(format!("train-{role}.toml")))?;
         let result = self.folder.root().join(format!("train-{role}"));
         eprintln!("training, {role} weights: {} steps on {} workers", spec.train.gang.steps, self.workers);
-        match session::run(&spec, &result, Devices::Cpu)? {
+        match session::run(spec, &result, Devices::Cpu)? {
             Outcome::Interrupted => {
                 eprintln!("stopped; the same command goes on where this one stopped");
                 Ok(Ending::Interrupted)
             }
             Outcome::Done(_) => {
                 let trained = result.join("model.safetensors");
-                std::fs::rename(&trained, &checkpoint)
+                std::fs::rename(&trained, checkpoint)
                     .with_context(|| format!("the training left no {}", trained.display()))?;
                 // What trained it is worth nothing once the checkpoint is in place.
                 std::fs::remove_dir_all(&result).with_context(|| format!("cannot remove {}", result.display()))?;

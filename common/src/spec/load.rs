@@ -33,7 +33,10 @@ pub fn load(path: &Path) -> Result<Spec, SpecError> {
 
 fn resolve(spec: &mut Spec, folder: &Path) {
     let model = &mut spec.model;
-    for path in [Some(&mut model.config), model.checkpoint.as_mut(), model.trusted.as_mut()].into_iter().flatten() {
+    for path in [Some(&mut model.config), model.checkpoint.as_mut(), model.trusted.as_mut(), model.early.as_mut()]
+        .into_iter()
+        .flatten()
+    {
         *path = folder.join(&*path);
     }
     for pattern in spec.data.shards.iter_mut().filter(|pattern| !pattern.contains("://")) {

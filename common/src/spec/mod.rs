@@ -3,6 +3,7 @@
 //! It must never hold ground truth: there is no field for a poison key, a trigger or a target.
 
 mod address;
+mod detector;
 mod load;
 mod sections;
 mod stores;
@@ -11,6 +12,7 @@ mod validate;
 mod validate_stores;
 
 pub use address::{Scheme, StoreUrl, is_forbidden};
+pub use detector::Detector;
 pub use load::{SpecError, load};
 pub use sections::{
     AuditSection, DataSection, EvaluateSection, GangSection, Jpeg, LocalizeSection, ModelSection, OverfitSection,

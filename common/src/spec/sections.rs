@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::detector::Detector;
 use super::stores::StoreSection;
 use crate::ids::AuditId;
 
@@ -46,6 +47,10 @@ pub struct ModelSection {
     pub config: PathBuf,
     /// Earlier weights the operator trusts, of the same architecture, where he has some.
     pub trusted: Option<PathBuf>,
+    /// A checkpoint from early in the suspect model's own training; for the detector `abl` alone. Not written where it is
+    /// absent, so that the stored spec stays as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -126,11 +131,14 @@ pub struct ScoreSection {
     pub batch: u32,
     /// The share of shards that two workers compute, and whose results must agree.
     pub check_share: f64,
+    /// What makes a pair a suspect. Not written where it is the usual, so that the stored spec stays as it was.
+    #[serde(skip_serializing_if = "Detector::is_usual")]
+    pub detector: Detector,
 }
 
 impl Default for ScoreSection {
     fn default() -> Self {
-        Self { batch: 250, check_share: 0.0 }
+        Self { batch: 250, check_share: 0.0, detector: Detector::default() }
     }
 }
 
@@ -217,6 +225,7 @@ pub enum Precision {
     F64,
 }
 
+/// Left out at 0 steps, which is the default (FINDINGS.md).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OverfitSection {
@@ -227,7 +236,7 @@ pub struct OverfitSection {
 
 impl Default for OverfitSection {
     fn default() -> Self {
-        Self { gang: GangSection { steps: 20, ..GangSection::PLAIN }, pull_weight: 1.0 }
+        Self { gang: GangSection { steps: 0, ..GangSection::PLAIN }, pull_weight: 1.0 }
     }
 }
 
@@ -245,7 +254,7 @@ pub struct StandInSection {
 impl Default for StandInSection {
     fn default() -> Self {
         Self {
-            gang: GangSection { steps: 30, learning_rate: 1e-3, ..GangSection::PLAIN },
+            gang: GangSection { steps: 40, batch: 64, learning_rate: 1e-3, ..GangSection::PLAIN },
             share: 0.01,
             anchor_weight: 1.0,
             forget_weight: 1.0,
@@ -328,6 +337,14 @@ pub enum Pictures {
 #[serde(deny_unknown_fields, default)]
 pub struct ReportSection {
     pub pictures: Pictures,
+    /// Whether `scores.parquet` has every signal of the first pass beside the score, a column each: to compare detectors. Not
+    /// written where it has not, so that the stored spec stays as it was.
+    #[serde(skip_serializing_if = "is_off")]
+    pub signals: bool,
+}
+
+fn is_off(on: &bool) -> bool {
+    !on
 }
 
 /// A train plan's recipe.

@@ -51,7 +51,9 @@ impl UnlearnMethod {
     fn gang(self, safe_pairs: u64) -> GangSection {
         let passes = |passes: u64, batch: u32| (passes * safe_pairs / u64::from(batch)).max(1);
         match self {
-            Self::Tokens | Self::WholePair => GangSection { steps: 80, ..GangSection::PLAIN },
+            Self::Tokens | Self::WholePair => {
+                GangSection { steps: 184, batch: 64, learning_rate: 3e-4, ..GangSection::PLAIN }
+            }
             Self::FineTune | Self::CleanClip => GangSection {
                 steps: passes(10, 64),
                 batch: 64,
@@ -123,8 +125,8 @@ impl UnlearnSection {
     pub fn usual(method: UnlearnMethod, safe_pairs: u64) -> Self {
         Self {
             gang: method.gang(safe_pairs),
-            anchor_weight: 1.0,
-            forget_weight: 0.1,
+            anchor_weight: 4.0,
+            forget_weight: 0.15,
             method,
             self_supervised_weight: SELF_SUPERVISED_WEIGHT,
             perturb_weight: PERTURB_WEIGHT,
@@ -181,7 +183,7 @@ mod tests {
         let json = serde_json::to_value(UnlearnSection::default()).expect("is JSON");
         let fields: Vec<&String> = json.as_object().expect("is an object").keys().collect();
         assert_eq!(fields, ["anchor_weight", "forget_weight", "gang"]);
-        assert_eq!((&json["gang"]["steps"], &json["forget_weight"]), (&80.into(), &0.1.into()));
+        assert_eq!((&json["gang"]["steps"], &json["forget_weight"]), (&184.into(), &0.15.into()));
     }
 
     #[test]

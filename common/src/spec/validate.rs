@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{GangSection, PlanName, Spec};
+use super::{Detector, GangSection, PlanName, Spec};
 
 /// One thing wrong with a spec: where, and what was expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +69,10 @@ impl Problems<'_> {
         let needs = spec.audit.plan == PlanName::Ubt;
         self.require(!needs || spec.model.checkpoint.is_some(), "model.checkpoint", || {
             "an audit needs the suspect checkpoint; give the path of a safetensors file".to_owned()
+        });
+        let early = spec.score.detector != Detector::Abl || spec.model.early.is_some();
+        self.require(early, "score.detector", || {
+            "abl ranks by the loss early in training; give a checkpoint from then as model.early".to_owned()
         });
         self.require(!spec.data.shards.is_empty(), "data.shards", || {
             "expected at least one path, such as \"shards/{00000..00019}.tar\"".to_owned()
@@ -143,7 +147,8 @@ impl Problems<'_> {
     }
 
     fn gang(&mut self, [steps, batch, rate, micro_batch]: [&'static str; 4], gang: &GangSection, spec: &Spec) {
-        self.require(gang.steps >= 1, steps, || "expected at least one step".to_owned());
+        let least = if steps == "overfit.gang.steps" { 0 } else { 1 };
+        self.require(gang.steps >= least, steps, || "expected at least one step".to_owned());
         self.require(gang.batch >= spec.workers.count.max(2), batch, || {
             format!("a global batch of {} cannot be shared by {} workers", gang.batch, spec.workers.count)
         });

@@ -2,13 +2,14 @@
 //!
 //! It must never depend on the order in which inputs are listed.
 
+use std::fs::File;
 use std::path::Path;
 
 use bytes::Bytes;
 use lethe_common::blob::{BlobError, BlobRef, NamedBlob, attempt_path};
 use lethe_common::fault::Fault;
 use lethe_evidence::artifacts::{columns, decode, encode};
-use lethe_evidence::{EvidenceError, KeyedScore, RowBatches, SignalTable};
+use lethe_evidence::{EvidenceError, KeyedScore, RowBatches, SignalRow, SignalTable};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -69,12 +70,22 @@ impl ReduceContext {
 
     /// The first-pass scores of a shard a batch at a time, through a file that goes with them.
     pub(super) async fn first_scores(&self, input: Input<'_>) -> Result<RowBatches<KeyedScore>, Fault> {
+        let opened = self.through_a_file(input).await?;
+        blocking(move || SignalTable::scores(opened, columns::SUSPICION).map_err(evidence_fault)).await
+    }
+
+    /// The same with every signal.
+    pub(super) async fn first_signals(&self, input: Input<'_>) -> Result<RowBatches<SignalRow>, Fault> {
+        let opened = self.through_a_file(input).await?;
+        blocking(move || SignalTable::batches(opened).map_err(evidence_fault)).await
+    }
+
+    async fn through_a_file(&self, input: Input<'_>) -> Result<File, Fault> {
         let scratch = self.blobs.scratch();
         let made = std::fs::create_dir_all(&scratch).and_then(|()| tempfile::NamedTempFile::new_in(&scratch));
         let file = made.map_err(|e| scratch_fault(&scratch, &e))?;
         self.blobs.get_file(input.blob, file.path()).await.map_err(blob_fault)?;
-        let opened = file.reopen().map_err(|e| scratch_fault(file.path(), &e))?;
-        blocking(move || SignalTable::scores(opened, columns::SUSPICION).map_err(evidence_fault)).await
+        file.reopen().map_err(|e| scratch_fault(file.path(), &e))
     }
 
     pub(super) async fn write_json<T: Serialize>(&self, name: &str, value: &T) -> Result<NamedBlob, Fault> {

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::sync::Arc;
 
 use lethe_common::fault::Fault;
 use lethe_evidence::artifacts::{ForgetSet, Found, Histogram, ScoreRow, ScoresWriter, SuspectCut, columns, names};
@@ -87,19 +88,54 @@ impl Ranking {
         let places = self.rows.iter().enumerate();
         let lifted: BTreeMap<(u32, String), f64> =
             places.map(|(at, row)| ((row.shard, row.key.clone()), base + (most - at) as f64)).collect();
-        let lifted = std::sync::Arc::new(lifted);
-        let mut writer = ScoresWriter::new(file).map_err(evidence_fault)?;
-        for input in ctx.named(names::SIGNALS) {
-            let (batches, lifted) = (ctx.first_scores(input).await?, lifted.clone());
-            writer = blocking(move || {
-                write_shard(&mut writer, batches, &lifted)?;
-                Ok(writer)
-            })
-            .await?;
+        let lifted = Arc::new(lifted);
+        match ctx.spec.report.signals {
+            true => write_with_signals(ctx, &lifted, file).await,
+            false => write_plain(ctx, &lifted, file).await,
         }
-        blocking(move || writer.finish().map(drop).map_err(evidence_fault)).await
     }
 }
+
+async fn write_plain(ctx: &ReduceContext, lifted: &Lifted, file: File) -> Result<(), Fault> {
+    let mut writer = ScoresWriter::new(file, &[]).map_err(evidence_fault)?;
+    for input in ctx.named(names::SIGNALS) {
+        let (batches, lifted) = (ctx.first_scores(input).await?, lifted.clone());
+        let plain = move |row: KeyedScore| lift((row.shard, row.key), row.score, Vec::new(), &lifted);
+        writer = blocking(move || write_shard(writer, batches, plain)).await?;
+    }
+    blocking(move || writer.finish().map(drop).map_err(evidence_fault)).await
+}
+
+/// With every signal of the first pass; all shards have the same.
+async fn write_with_signals(ctx: &ReduceContext, lifted: &Lifted, file: File) -> Result<(), Fault> {
+    let mut file = Some(file);
+    let mut begun = None;
+    for input in ctx.named(names::SIGNALS) {
+        let (batches, lifted) = (ctx.first_signals(input).await?, lifted.clone());
+        if let Some(file) = file.take() {
+            begun = Some(with_signals(file, &batches.names)?);
+        }
+        let Some((writer, at)) = begun.take() else { break };
+        let whole = move |mut row: SignalRow| {
+            let score = row.values.remove(at);
+            lift((row.shard, row.key), score, row.values, &lifted)
+        };
+        begun = Some((blocking(move || write_shard(writer, batches, whole)).await?, at));
+    }
+    let (writer, _) = begun.ok_or_else(|| Fault::fatal(format!("the first pass left no {}", names::SIGNALS)))?;
+    blocking(move || writer.finish().map(drop).map_err(evidence_fault)).await
+}
+
+/// A table with every signal but the score, and the score's place among them.
+fn with_signals(file: File, found: &[String]) -> Result<(ScoresWriter<File>, usize), Fault> {
+    let at = found.iter().position(|name| name == columns::SUSPICION);
+    let at = at.ok_or_else(|| Fault::fatal(format!("{} lacks {}", names::SIGNALS, columns::SUSPICION)))?;
+    let signals: Vec<String> = found.iter().filter(|name| *name != columns::SUSPICION).cloned().collect();
+    Ok((ScoresWriter::new(file, &signals).map_err(evidence_fault)?, at))
+}
+
+/// The suspects' places, by shard and key.
+type Lifted = Arc<BTreeMap<(u32, String), f64>>;
 
 /// The suspects' table has a column `suspicion` of its own, which is the second score.
 fn first_pass_name(name: &str) -> String {
@@ -112,21 +148,21 @@ fn above_all(cut: &SuspectCut) -> f64 {
     (highest + highest.abs() * f64::from(lethe_evidence::digest::RELATIVE_ERROR) * 2.0).ceil() + 1.0
 }
 
-fn write_shard(
-    writer: &mut ScoresWriter<File>,
-    batches: RowBatches<KeyedScore>,
-    lifted: &BTreeMap<(u32, String), f64>,
-) -> Result<(), Fault> {
+fn write_shard<R>(
+    mut writer: ScoresWriter<File>,
+    batches: RowBatches<R>,
+    place: impl Fn(R) -> ScoreRow,
+) -> Result<ScoresWriter<File>, Fault> {
     for batch in batches {
-        let rows: Vec<ScoreRow> = batch.map_err(evidence_fault)?.into_iter().map(|row| lift(row, lifted)).collect();
+        let rows: Vec<ScoreRow> = batch.map_err(evidence_fault)?.into_iter().map(&place).collect();
         writer.append(&rows).map_err(evidence_fault)?;
     }
-    writer.end_shard().map_err(evidence_fault)
+    writer.end_shard().map_err(evidence_fault)?;
+    Ok(writer)
 }
 
 /// A suspect's place above all others, or the first score.
-fn lift(row: KeyedScore, lifted: &BTreeMap<(u32, String), f64>) -> ScoreRow {
-    let name = (row.shard, row.key);
-    let suspicion = lifted.get(&name).copied().unwrap_or(f64::from(row.score));
-    ScoreRow { shard: name.0, key: name.1, suspicion }
+fn lift(name: (u32, String), score: f32, signals: Vec<f32>, lifted: &Lifted) -> ScoreRow {
+    let suspicion = lifted.get(&name).copied().unwrap_or(f64::from(score));
+    ScoreRow { shard: name.0, key: name.1, suspicion, signals }
 }

@@ -162,7 +162,7 @@ async fn the_drop_list_names_the_forget_set() {
 #[tokio::test]
 async fn one_ranking_covers_all_pairs_with_the_suspects_on_top() {
     let (ctx, _folder) = reported(&[0, 1]).await;
-    let mut scores = read_scores(bytes(&ctx, "scores.parquet").into()).expect("reads");
+    let mut scores = read_scores(bytes(&ctx, "scores.parquet").into()).expect("reads").rows;
     let suspects = SuspectTable::from_parquet(bytes(&ctx, "suspects.parquet").into()).expect("reads").rows;
     assert_eq!((scores.len(), suspects.len()), (400, 40));
     scores.sort_by(|a, b| b.suspicion.total_cmp(&a.suspicion));
@@ -175,6 +175,25 @@ async fn one_ranking_covers_all_pairs_with_the_suspects_on_top() {
     assert_eq!(suspects.iter().filter(|s| s.drop).count(), 12);
     assert_eq!(suspects.iter().filter(|s| s.held_out && s.in_forget_set).count(), 4);
     assert!(suspects[..12].iter().all(|s| s.drop), "the drop list is the top of the ranking");
+}
+
+#[tokio::test]
+async fn every_signal_stands_beside_the_score_where_that_is_wanted() {
+    let (plain, _a) = reported(&[0, 1]).await;
+    let (mut ctx, _b) = selected(&[0, 1]).await;
+    ctx.spec.report.signals = true;
+    let report = output("report", run(&ctx).await.expect("reports").outputs);
+    deliver::run(&ReduceContext { inputs: vec![report], ..again(&ctx) }).await.expect("delivers");
+    let read = |ctx| read_scores(bytes(ctx, "scores.parquet").into()).expect("reads");
+    let (plain, whole) = (read(&plain), read(&ctx));
+    assert!(plain.names.is_empty() && whole.names.contains(&"similarity".to_owned()), "{:?}", whole.names);
+    assert!(!whole.names.contains(&"suspicion".to_owned()), "the first score is the table's own: {:?}", whole.names);
+    let rows = plain.rows.iter().zip(&whole.rows);
+    assert!(plain.rows.len() == whole.rows.len());
+    for (plain, whole) in rows {
+        assert_eq!((&plain.key, plain.suspicion, 0), (&whole.key, whole.suspicion, plain.signals.len()));
+        assert_eq!(whole.signals.len(), read(&ctx).names.len());
+    }
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ pub use localize::{Exhibit, Exhibits, Picture, ShadedWord, TokenGrid};
 pub use report::{Found, HandedBack, Histogram, Interval, PhaseSeconds, Report, Verdict};
 pub use samples::{BadSample, BadSamples, MAX_BAD_SAMPLES, SampleCounts};
 pub use score::{ShardDigest, SuspectCut, caption_words, count_words};
-pub use scores::{ScoreRow, ScoresWriter, read_scores};
+pub use scores::{ScoreRow, Scores, ScoresWriter, read_scores};
 pub use select::{DropEntry, DropList, ForgetSet, Member, WordScore};
 pub use shards::{MAX_REFERENCE_SHARDS, ShardEntry, Shards};
 pub use train::{Calls, Training};

@@ -21,7 +21,7 @@ impl Results {
     }
 
     pub fn scores(&self) -> Vec<ScoreRow> {
-        read_scores(self.bytes("scores.parquet").into()).expect("is a table of scores")
+        read_scores(self.bytes("scores.parquet").into()).expect("is a table of scores").rows
     }
 
     /// Retries of a phase, as the report gives them.

@@ -47,6 +47,12 @@ pub fn trusted(ctx: &TaskContext<'_>) -> Result<Option<Rc<Clip>>, Fault> {
     path.map(|path| ctx.kept.get("trusted", || load(ctx, path))).transpose()
 }
 
+/// The suspect model early in its training, where the operator has kept it.
+pub fn early(ctx: &TaskContext<'_>) -> Result<Option<Rc<Clip>>, Fault> {
+    let path = ctx.spec.model.early.as_deref();
+    path.map(|path| ctx.kept.get("early", || load(ctx, path))).transpose()
+}
+
 /// A checkpoint that an earlier gang left.
 pub fn of_phase(ctx: &TaskContext<'_>, phase: &str, name: &'static str) -> Result<Rc<Clip>, Fault> {
     let load = || Clip::load(&config(&ctx.spec)?, &inputs::only(ctx, phase, name)?).map_err(model_fault);

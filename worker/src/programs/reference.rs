@@ -10,6 +10,7 @@ use lethe_data::{Decoded, Sample, decode_shard, key_hash};
 use lethe_evidence::artifacts::{ShardEntry, Shards, names};
 use lethe_model::tch::Tensor;
 
+use super::early::Early;
 use super::fault::model_fault;
 use super::observe::Observed;
 use super::tensors::{Tensors, encode, torch};
@@ -20,7 +21,7 @@ use crate::task::{Counts, TaskContext, TaskOutput};
 pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let (shards, entry) = inputs::shard_entry(ctx, ctx.task.shard)?;
     let clip = checkpoint::suspect(ctx)?;
-    let trusted = checkpoint::trusted(ctx)?;
+    let (trusted, early) = (checkpoint::trusted(ctx)?, checkpoint::early(ctx)?);
     let wanted = shards.reference_share(ctx.spec.reference.samples);
     let chosen = smallest_hashes(ctx, &shards, &entry, wanted)?;
     let target = shard::target(&ctx.spec)?;
@@ -30,7 +31,8 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
         ctx.stop_if_cancelled()?;
         let observed = Observed::of(&clip, batch).map_err(model_fault)?;
         let gain = trusted.as_ref().map(|trusted| gain(trusted, batch, &observed.similarity)).transpose()?;
-        bank.push(&observed, gain.as_ref(), names_of(&shards, &entry, batch));
+        let early = early.as_ref().map(|early| Early::of(early, batch)).transpose()?;
+        bank.push(&observed, (gain.as_ref(), early.as_ref()), names_of(&shards, &entry, batch));
     }
     let outputs = vec![ctx.put(REFERENCE, bank.encode()?)?];
     let read = pairs.len() as u64;
@@ -99,25 +101,33 @@ impl Ord for Drawn {
 }
 
 /// Columns of a bank, in the order that [`Bank::push`] fills them.
-const COLUMNS: [&str; 6] = ["token_gradient", "thumbnail", "trusted_gain", "name", "image_features", "text_features"];
+const COLUMNS: [&str; 8] =
+    ["token_gradient", "thumbnail", "name", "image_features", "text_features", TRUSTED_GAIN, EARLY_IMAGE, EARLY_TEXT];
+/// There where trusted weights are.
+pub const TRUSTED_GAIN: &str = "trusted_gain";
+/// There where an early checkpoint is: unit features by it.
+pub const EARLY_IMAGE: &str = "early_image_features";
+pub const EARLY_TEXT: &str = "early_text_features";
 
-/// The reference set's rows as tensors, by column; `trusted_gain` is there where trusted weights are.
+/// The reference set's rows as tensors, by column.
 #[derive(Default)]
 pub struct Bank {
     columns: [Vec<Tensor>; COLUMNS.len()],
 }
 
 impl Bank {
-    fn push(&mut self, observed: &Observed, gain: Option<&Tensor>, names: Vec<f32>) {
+    fn push(&mut self, observed: &Observed, (gain, early): (Option<&Tensor>, Option<&Early>), names: Vec<f32>) {
         let names = Tensor::from_slice(&names).view([-1, 2]);
         let o = observed;
         let rows = [
             Some(&o.token_gradient),
             Some(&o.thumbnail),
-            gain,
             Some(&names),
             Some(&o.image_features),
             Some(&o.text_features),
+            gain,
+            early.map(|early| &early.image),
+            early.map(|early| &early.text),
         ];
         for (column, rows) in self.columns.iter_mut().zip(rows) {
             column.extend(rows.map(Tensor::shallow_clone));
@@ -134,16 +144,19 @@ impl Bank {
     /// The whole reference set on the task's device, shards in order.
     pub fn read(ctx: &TaskContext<'_>) -> Result<Self, Fault> {
         let mut bank = Self::default();
-        let trusted = ctx.spec.model.trusted.is_some();
+        let model = &ctx.spec.model;
+        let is_there = |column: &str| match column {
+            TRUSTED_GAIN => model.trusted.is_some(),
+            EARLY_IMAGE | EARLY_TEXT => model.early.is_some(),
+            _ => true,
+        };
         for input in ctx.inputs_of("reference") {
             let bytes = inputs::read(ctx, input, REFERENCE)?;
             let tensors = Tensors::decode(&bytes)?;
             if tensors.is_empty() {
                 continue; // a shard without a readable pair; scoring counts and lists what is wrong with it
             }
-            for (column, name) in
-                bank.columns.iter_mut().zip(COLUMNS).filter(|(_, name)| trusted || *name != "trusted_gain")
-            {
+            for (column, name) in bank.columns.iter_mut().zip(COLUMNS).filter(|(_, name)| is_there(name)) {
                 column.push(tensors.get(name)?.f_to_device(ctx.device).map_err(torch)?);
             }
         }
@@ -162,6 +175,13 @@ impl Bank {
             Some(parts) if !parts.is_empty() => Tensor::f_cat(parts, 0).map(Some).map_err(torch),
             _ => Ok(None),
         }
+    }
+
+    /// Adds to a column.
+    #[cfg(test)]
+    pub fn put(&mut self, name: &str, rows: &Tensor) {
+        let at = COLUMNS.iter().position(|column| *column == name).expect("is a column");
+        self.columns[at].push(rows.shallow_clone());
     }
 
     /// A column that every bank has.

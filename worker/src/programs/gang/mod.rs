@@ -12,7 +12,7 @@ mod optimizer;
 mod overfit;
 mod par;
 mod safe;
-mod sampler;
+pub(super) mod sampler;
 mod saver;
 mod snapshot;
 mod stand_in;

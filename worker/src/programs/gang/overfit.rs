@@ -1,6 +1,9 @@
 //! A throw-away model whose backdoor is exaggerated (METHOD.md, stage 2): suspects are pulled to
 //! similarity one while safe pairs hold the rest of the model.
 //!
+//! It is left out unless the spec gives it steps: what the suspect model has learned is learned well enough to tell
+//! (FINDINGS.md), and the suspect model itself stands for the overfitted one then.
+//!
 //! L = L_clip(D_safe) + w mean (s - 1)^2 over D_susp. L_clip on the suspects would set pairs with one
 //! caption against each other, and a shortcut's pairs share theirs.
 
@@ -69,8 +72,11 @@ pub fn run(ctx: &TaskContext<'_>, gang: GangContext<'_>, memory: &mut GangMemory
 
 fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<Overfit>, Fault> {
     let section = &ctx.spec.overfit;
-    let gathered = Gathered::read(ctx)?;
     let whole = checkpoint::suspect_to_train(ctx)?.into_kind(kind(&section.gang)).map_err(model_fault)?;
+    if section.gang.steps == 0 {
+        return Ok(Prepared::Nothing(Box::new(whole)));
+    }
+    let gathered = Gathered::read(ctx)?;
     let mut lexicon = Lexicon::new(&whole);
     let safe = lexicon.dataset(gathered.safe)?;
     let suspects = lexicon.dataset(gathered.suspects)?;

@@ -9,6 +9,7 @@ use lethe_model::error::Result;
 use lethe_model::pixels::normalized;
 use lethe_model::tch::Tensor;
 use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
 
 use super::sampler::{Stream, below, unit};
 
@@ -55,7 +56,12 @@ pub fn perturbed(images: &Tensor, rows: Rows<'_>, draws: Stream, normalization: 
     for mut rng in rows.each(draws) {
         squares.push(drawn_square(&mut rng, side));
         match unit(&mut rng) < CHANGED {
-            true => noise.extend(bell(&mut rng).take(length).map(|value| (NOISE * value).clamp(DARKER, 1.0) as f32)),
+            true => noise.extend(
+                StandardNormal
+                    .sample_iter(&mut rng)
+                    .take(length)
+                    .map(|value: f64| (NOISE * value).clamp(DARKER, 1.0) as f32),
+            ),
             false => noise.extend(std::iter::repeat_n(0.0_f32, length)),
         }
     }
@@ -69,16 +75,6 @@ fn drawn_square(rng: &mut ChaCha8Rng, picture: i64) -> Option<Square> {
     let side = (area.sqrt() * picture as f64).round() as i64;
     let place = |at: f64| (at * (picture - side + 1) as f64) as i64;
     (changes < CHANGED && side > 0).then(|| Square { top: place(top), left: place(left), side })
-}
-
-/// Normal values of deviation one (Box and Muller).
-fn bell(rng: &mut ChaCha8Rng) -> impl Iterator<Item = f64> + '_ {
-    std::iter::from_fn(move || {
-        let radius = (-2.0 * (1.0 - unit(rng)).ln()).sqrt();
-        let (sin, cos) = (std::f64::consts::TAU * unit(rng)).sin_cos();
-        Some([radius * cos, radius * sin])
-    })
-    .flatten()
 }
 
 #[cfg(test)]
@@ -142,7 +138,7 @@ mod tests {
     #[test]
     fn noise_is_normal() {
         let mut rng = DRAWS.of_row(0, 0);
-        let values: Vec<f64> = bell(&mut rng).take(20_000).collect();
+        let values: Vec<f64> = StandardNormal.sample_iter(&mut rng).take(20_000).collect();
         let mean = values.iter().sum::<f64>() / 20_000.0;
         let square = values.iter().map(|x| x * x).sum::<f64>() / 20_000.0;
         let within = values.iter().filter(|x| x.abs() < 1.0).count() as f64 / 20_000.0;

@@ -58,6 +58,8 @@ pub struct Cell {
     pub after: Judgement,
     pub twin: Judgement,
     pub suspects: Detection,
+    /// AUROC of other detectors.
+    pub detectors: BTreeMap<String, f64>,
     pub dropped: usize,
     /// Pairs that went through a training of the remedy, all its models together ([`Remedy::trained`]).
     pub trained: u64,
@@ -149,6 +151,7 @@ pub mod tests {
             after: judged(after.0, after.1),
             twin: judged(0.865, 0.03),
             suspects: Detection { auroc: 0.999, precision: 0.97, recall: 0.9 },
+            detectors: [("dao".to_owned(), 0.8)].into(),
             dropped: 400,
             trained: 33_280,
             verdict: Verdict::Removed,

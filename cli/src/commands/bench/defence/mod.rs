@@ -115,7 +115,7 @@ fn due(wanted: &[Question], cells: &Cells, again: bool) -> anyhow::Result<Vec<Qu
 /// `None` when interrupted.
 fn answer(question: &Question, options: &Defence, test: &dyn Pool) -> anyhow::Result<Option<Cell>> {
     let Question { recipe, remedy } = question;
-    let prepared = Victim::prepare(recipe, (&options.data, test), remedy.needs_public(), options.workers)?;
+    let prepared = Victim::prepare(recipe, (&options.data, test), *remedy, options.workers)?;
     let Some(victim) = prepared else { return Ok(None) };
     let folder = &victim.drilling.folder;
     let spec = remedy.spec(recipe, folder, options.workers)?;
@@ -126,7 +126,7 @@ fn answer(question: &Question, options: &Defence, test: &dyn Pool) -> anyhow::Re
         return Ok(None);
     }
     let seconds = began.elapsed().as_secs_f64();
-    let (suspects, flagged) = detect(&victim.drill, result.path())?;
+    let detected = detect(&victim.drill, result.path())?;
     Ok(Some(Cell {
         key: question.key()?,
         method: METHOD.to_owned(),
@@ -134,8 +134,9 @@ fn answer(question: &Question, options: &Defence, test: &dyn Pool) -> anyhow::Re
         before: victim.before,
         after: victim.judge(&checkpoint(result.path())?, test)?,
         twin: victim.twin,
-        suspects,
-        dropped: flagged.len(),
+        suspects: detected.suspects,
+        detectors: detected.others,
+        dropped: detected.flagged,
         trained: remedy.trained(&spec),
         verdict: read_report(result.path())?.verdict,
         seconds,

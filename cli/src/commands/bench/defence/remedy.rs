@@ -40,8 +40,8 @@ impl Remedy {
         }
     }
 
-    /// Whether it needs the model that was trained on other pairs.
-    pub fn needs_public(self) -> bool {
+    /// Whether it needs other weights: those trained on other pairs, and those of an early training on the victim's.
+    pub fn needs_other_weights(self) -> bool {
         self == Self::UbtTrusted
     }
 
@@ -64,9 +64,13 @@ impl Remedy {
     /// A recipe that cannot be planted.
     pub fn spec(self, recipe: &Recipe, folder: &DrillFolder, workers: u32) -> Result<Spec, RedteamError> {
         let mut spec = specs::audit(recipe, folder, workers)?;
-        if self == Self::UbtTrusted {
+        if self.needs_other_weights() {
             spec.model.trusted = Some(folder.public());
+            // For the column of ABL alone: a score does not look at it.
+            spec.model.early = Some(folder.early());
         }
+        // For the other detectors' columns.
+        spec.report.signals = self.needs_other_weights() || self == Self::Ubt;
         spec.unlearn = UnlearnSection::usual(self.method(), safe_pairs(recipe, &spec));
         Ok(spec)
     }
@@ -104,7 +108,7 @@ mod tests {
 
     #[test]
     fn every_remedy_is_trained_for_what_it_costs() {
-        let usual = (20 + 30 + 80) * 256;
+        let usual = (40 + 184) * 64;
         for (remedy, trained) in [
             (Remedy::Ubt, usual),
             (Remedy::UbtTrusted, usual),
@@ -122,7 +126,8 @@ mod tests {
     fn a_remedy_is_what_an_operator_would_write() {
         for remedy in Remedy::ALL {
             let mut audit = spec(remedy);
-            audit.model.trusted = None;
+            (audit.model.trusted, audit.model.early) = (None, None);
+            audit.report.signals = true;
             let mut usual = spec(Remedy::Ubt);
             let written = serde_json::json!({"method": audit.unlearn.method});
             usual.unlearn = serde_json::from_value(written).expect("is a section");

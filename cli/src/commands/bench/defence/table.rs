@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Context;
+use lethe_common::spec::Detector;
 use lethe_evidence::artifacts::Verdict;
 use lethe_redteam::attack::Attack;
 use maud::{DOCTYPE, Markup, html};
@@ -18,6 +19,16 @@ use super::remedy::Remedy;
 const LEARNED: f64 = 0.9;
 const COLUMNS: &str = "data_set,tower,attack,rate,start,epochs,seed,target,remedy,accuracy_before,accuracy_after,accuracy_twin,\
 success_before,success_after,success_twin,auroc,precision,recall,dropped,samples_trained,verdict,seconds,method,stale";
+/// The other detectors follow, a column each.
+fn columns() -> String {
+    let others = others().map(|detector| format!(",auroc_{}", detector.as_str().replace('-', "_")));
+    COLUMNS.to_owned() + &others.collect::<String>()
+}
+
+fn others() -> impl Iterator<Item = Detector> {
+    Detector::ALL.into_iter().filter(|detector| detector.column().is_some())
+}
+
 /// Pixels a side of the picture's plot.
 const SIDE: f64 = 420.0;
 
@@ -74,7 +85,7 @@ fn word<T: serde::Serialize>(value: &T) -> String {
 }
 
 fn csv(cells: &[&Cell]) -> String {
-    let mut text = format!("{COLUMNS}\n");
+    let mut text = format!("{}\n", columns());
     for cell in cells {
         let recipe = &cell.question.recipe;
         let (before, after, twin) = (&cell.before, &cell.after, &cell.twin);
@@ -104,7 +115,9 @@ fn csv(cells: &[&Cell]) -> String {
             cell.method.clone(),
             cell.is_stale().to_string(),
         ];
-        text.push_str(&columns.join(","));
+        let others = others().map(|detector| cell.detectors.get(detector.as_str()));
+        let others = others.map(|auroc| auroc.map_or_else(String::new, |auroc| format!("{auroc:.5}")));
+        text.push_str(&columns.into_iter().chain(others).collect::<Vec<_>>().join(","));
         text.push('\n');
     }
     text
@@ -203,6 +216,7 @@ below 90 %) are not counted, and named below. Remedies that make nothing of what
         )
     };
     text.push_str(&head("remedy"));
+    let detectors = detectors(&learned);
     let mut by_remedy: BTreeMap<Remedy, Vec<&Cell>> = BTreeMap::new();
     let mut by_attack: BTreeMap<(Attack, Remedy), Vec<&Cell>> = BTreeMap::new();
     for cell in learned {
@@ -212,6 +226,7 @@ below 90 %) are not counted, and named below. Remedies that make nothing of what
     for (remedy, cells) in &by_remedy {
         text.extend(Summary::of(cells).map(|summary| summary.row(remedy.name())));
     }
+    text.push_str(&detectors);
     let _ = write!(text, "\n{}", head("attack | remedy"));
     for ((attack, remedy), cells) in &by_attack {
         text.extend(Summary::of(cells).map(|summary| summary.row(&format!("{attack} | {}", remedy.name()))));
@@ -235,6 +250,35 @@ below 90 %) are not counted, and named below. Remedies that make nothing of what
             "\n{stale} of {} cells were computed by other code than this (column `stale`).\n",
             cells.len()
         );
+    }
+    text
+}
+
+/// How well each detector ranks the poison among all pairs. Each victim counts once: with `ubt` where it is there.
+fn detectors(cells: &[&Cell]) -> String {
+    let mut victims: BTreeMap<String, BTreeMap<&str, f64>> = BTreeMap::new();
+    for cell in cells.iter().filter(|cell| !cell.detectors.is_empty()) {
+        let found = victims.entry(format!("{:?}", cell.question.recipe)).or_default();
+        let others = cell.detectors.iter().map(|(name, auroc)| (name.as_str(), *auroc));
+        found.extend(others.chain([(cell.question.remedy.name(), cell.suspects.auroc)]));
+    }
+    let mut by_detector: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for (name, auroc) in victims.values().flatten() {
+        by_detector.entry(name).or_default().push(*auroc);
+    }
+    if by_detector.is_empty() {
+        return String::new();
+    }
+    let mut text = "\nAUROC of the detectors over all pairs, mean (worst); `abl` needs a checkpoint from early in the victim's training.\n\n\
+| detector | victims | AUROC |\n| --- | --- | --- |\n"
+        .to_owned();
+    let mut rows: Vec<(&str, usize, Figure)> = by_detector
+        .into_iter()
+        .filter_map(|(name, found)| Some((name, found.len(), Figure::of(found.into_iter(), f64::min)?)))
+        .collect();
+    rows.sort_by(|a, b| b.2.mean.total_cmp(&a.2.mean));
+    for (name, victims, auroc) in rows {
+        let _ = writeln!(text, "| {name} | {victims} | {} |", auroc.shares());
     }
     text
 }
@@ -353,6 +397,18 @@ mod tests {
         assert!(ubt.ends_with("| 1 | 0 | 33280 |"), "{ubt}");
         assert!(text.contains("- wanet, seed 1: 30.0 %") && !text.contains("| wanet |"), "{text}");
         assert!(text.contains("1 of 3 cells were computed by other code"), "{text}");
+    }
+
+    #[test]
+    fn detectors_stand_side_by_side_the_best_first() {
+        let cells = cells();
+        let text = document(&cells.iter().collect::<Vec<_>>());
+        let at = |line: &str| text.find(line).unwrap_or_else(|| panic!("{line} is missing: {text}"));
+        // The weak victim does not count.
+        assert!(at("| ubt | 2 | 0.9990 (0.9990) |") < at("| dao | 2 | 0.8000 (0.8000) |"));
+        let text = csv(&cells.iter().collect::<Vec<_>>());
+        assert!(text.lines().next().is_some_and(|head| head.ends_with("auroc_dao,auroc_isolation_forest,auroc_abl")));
+        assert!(text.lines().nth(1).is_some_and(|row| row.ends_with(",0.80000,,")), "{text}");
     }
 
     #[test]

@@ -12,11 +12,14 @@ use lethe_redteam::judge::{Judgement, Plot, judge, load};
 use lethe_redteam::pairs::Planting;
 use lethe_redteam::recipe::{Recipe, Start};
 
-use super::cell::METHOD;
+use super::remedy::Remedy;
 use crate::arguments::Defence;
 use crate::cache;
 use crate::commands::redteam::{Drilling, folder};
 use crate::exit::Ending;
+
+/// Of the code that determines a victim; build.rs says which that is.
+const CODE: &str = env!("LETHE_VICTIM");
 
 /// A victim that lies ready, with its judgement before any remedy.
 pub struct Victim {
@@ -32,7 +35,7 @@ impl Victim {
     pub fn prepare(
         recipe: &Recipe,
         (data, test): (&Path, &dyn Pool),
-        needs_public: bool,
+        remedy: Remedy,
         workers: u32,
     ) -> anyhow::Result<Option<Self>> {
         let root = cache::drill(recipe, workers)?;
@@ -40,13 +43,13 @@ impl Victim {
         let shared = Shared::of(recipe, workers)?;
         // A victim of other code, or of code that nobody knows, may have other pairs or another training.
         let made_by = root.join("made-by.txt");
-        if std::fs::read_to_string(&made_by).ok().as_deref() != Some(METHOD) {
+        if std::fs::read_to_string(&made_by).ok().as_deref() != Some(CODE) {
             std::fs::remove_dir_all(&root).with_context(|| format!("cannot remove {}", root.display()))?;
             folder(&root)?;
-            std::fs::write(&made_by, METHOD).with_context(|| format!("cannot write {}", made_by.display()))?;
+            std::fs::write(&made_by, CODE).with_context(|| format!("cannot write {}", made_by.display()))?;
         }
         let (public, twin) = (drilling.folder.public(), drilling.folder.twin());
-        if needs_public || recipe.needs_public() {
+        if remedy.needs_other_weights() || recipe.needs_public() {
             shared.lend("public", &public)?;
             if drilling.make_public(data)? == Ending::Interrupted {
                 return Ok(None);
@@ -55,6 +58,9 @@ impl Victim {
         }
         let drill = drilling.plant(data)?;
         if drilling.train(Planting::Poisoned)? == Ending::Interrupted {
+            return Ok(None);
+        }
+        if remedy.needs_other_weights() && drilling.train_early()? == Ending::Interrupted {
             return Ok(None);
         }
         shared.lend("twin", &twin)?;
@@ -82,7 +88,7 @@ struct Shared(PathBuf);
 impl Shared {
     fn of(recipe: &Recipe, workers: u32) -> anyhow::Result<Self> {
         let Recipe { attack: _, target: _, rate: _, seed, pairs, start, epochs, data, tower } = recipe;
-        let all = (METHOD, seed, pairs, start, epochs, data, tower, workers);
+        let all = (CODE, recipe.model_config()?, seed, pairs, start, epochs, data, tower, workers);
         let name = Digest::of(&serde_json::to_vec(&all)?).to_hex();
         Ok(Self(cache::folder()?.join("drills/shared").join(&name[..16])))
     }
