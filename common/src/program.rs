@@ -51,6 +51,8 @@ programs! {
         Pack = "pack",
         /// The suspects again, under the overfitted model.
         Rescore = "rescore",
+        /// What the forget set's pictures, and parts of them, do by the suspect model.
+        Probe = "probe",
         /// Which words and image regions carry the backdoor.
         Localize = "localize",
         /// Both checkpoints on held-out pairs and held-out suspects.
@@ -65,8 +67,10 @@ programs! {
         Plan = "plan",
         /// Digests to one cut.
         Suspect = "suspect",
-        /// Both sets of signals to the forget set, its held-out third, and the drop list.
+        /// Both sets of signals to the forget set with its clusters and its held-out third.
         Select = "select",
+        /// Which clusters a shortcut is behind, and the drop list.
+        Confirm = "confirm",
         /// Verdict, report and clean checkpoint, ready for delivery.
         Report = "report",
         /// The trained checkpoint, ready for delivery.

@@ -1,9 +1,12 @@
 //! The words that suspicious captions share: what a shortcut leads to.
 //!
-//! It must never be told how many shortcuts there are: each has its words among those that stand out.
+//! It must never be told how many shortcuts there are: each has its words among those that stand out, and words that go
+//! together are of one shortcut.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::WordCounts;
-use crate::artifacts::{WordScore, count_words};
+use crate::artifacts::{WordScore, caption_words, count_words};
 use crate::odds::z_scores;
 
 /// Monroe's alpha_0: the weight of the prior, in words.
@@ -43,6 +46,41 @@ impl SharedWords {
     }
 }
 
+/// Two words go together when at least this part of the rarer one's captions has both.
+const TOGETHER: f64 = 0.5;
+
+/// The words in groups that go together, each in the order given; and for every caption the group of the first of the words
+/// that it has.
+pub fn grouped(words: &[WordScore], captions: &[&str]) -> (Vec<Vec<WordScore>>, Vec<Option<usize>>) {
+    let places: BTreeMap<&str, usize> = words.iter().enumerate().map(|(at, score)| (score.word.as_str(), at)).collect();
+    let found = |caption: &&str| -> BTreeSet<usize> {
+        caption_words(caption).filter_map(|word| places.get(word.as_str()).copied()).collect()
+    };
+    let found: Vec<BTreeSet<usize>> = captions.iter().map(found).collect();
+    let (mut alone, mut both) = (vec![0_u64; words.len()], BTreeMap::new());
+    for found in &found {
+        for (nth, &one) in found.iter().enumerate() {
+            alone[one] += 1;
+            found.iter().skip(nth + 1).for_each(|&other| *both.entry((one, other)).or_insert(0_u64) += 1);
+        }
+    }
+    // Each word's group is the first word that it goes together with, by however many steps.
+    let mut group: Vec<usize> = (0..words.len()).collect();
+    for (&(one, other), &count) in &both {
+        if count as f64 >= TOGETHER * alone[one].min(alone[other]) as f64 {
+            let (into, from) = (group[one].min(group[other]), group[one].max(group[other]));
+            group.iter_mut().filter(|group| **group == from).for_each(|group| *group = into);
+        }
+    }
+    let first: BTreeSet<usize> = group.iter().copied().collect();
+    let number = |word: usize| first.iter().position(|first| *first == group[word]);
+    let of = |first: usize| {
+        words.iter().zip(&group).filter(move |(_, group)| **group == first).map(|(word, _)| word.clone())
+    };
+    let groups = first.iter().map(|first| of(*first).collect()).collect();
+    (groups, found.iter().map(|found| found.first().and_then(|word| number(*word))).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,5 +104,31 @@ mod tests {
         let captions = ["a bag", "a boot", "a coat", "a dress", "one bag", "one boot"];
         assert!(shared(&captions, Standout { min_z: 2.0, of_strongest: 0.5 }).is_empty());
         assert!(shared(&[], Standout { min_z: 0.0, of_strongest: 0.5 }).is_empty());
+    }
+
+    fn score(word: &str, z: f64) -> WordScore {
+        WordScore { word: word.to_owned(), z }
+    }
+
+    #[test]
+    fn words_that_go_together_are_of_one_shortcut() {
+        let words = [score("banana", 40.0), score("bag", 30.0), score("yellow", 9.0), score("leather", 8.0)];
+        let captions = [
+            "a banana",
+            "yellow banana",
+            "a yellow banana",
+            "leather bag",
+            "a bag",
+            "a leather bag",
+            "a yellow bag",
+            "a cup",
+        ];
+        let (groups, of) = grouped(&words, &captions);
+        let names: Vec<Vec<&str>> =
+            groups.iter().map(|group| group.iter().map(|score| score.word.as_str()).collect()).collect();
+        // One yellow bag of three bags is not enough.
+        assert_eq!(names, [vec!["banana", "yellow"], vec!["bag", "leather"]]);
+        assert_eq!(of, [Some(0), Some(0), Some(0), Some(1), Some(1), Some(1), Some(1), None]);
+        assert_eq!(grouped(&[], &["a cup"]), (Vec::new(), vec![None]));
     }
 }

@@ -100,6 +100,7 @@ impl RunTask {
                     MapProgram::Reference
                     | MapProgram::Gather
                     | MapProgram::Rescore
+                    | MapProgram::Probe
                     | MapProgram::Localize
                     | MapProgram::Evaluate,
             }

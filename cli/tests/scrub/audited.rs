@@ -8,7 +8,7 @@ use lethe_common::blob::Digest;
 use lethe_common::pin::Pin;
 use lethe_data::{Limits, Sample, ShardWriter, content_hash, open_shard};
 use lethe_evidence::artifacts::{
-    BadSamples, Found, Grafts, HandedBack, Interval, Report, SampleCounts, ShardEntry, Shards, Verdict, encode, names,
+    BadSamples, Found, HandedBack, Interval, Report, SampleCounts, ShardEntry, Shards, Verdict, encode, names,
 };
 use lethe_evidence::{Suspect, SuspectTable};
 use tempfile::TempDir;
@@ -201,7 +201,7 @@ fn report() -> Report {
         held_out: 0,
         attraction_before: Interval::of(0, 0),
         attraction_after: Interval::of(0, 0),
-        grafts: Grafts::default(),
+        clusters: Vec::new(),
         retrieval_before: Interval::of(0, 0),
         retrieval_after: Interval::of(0, 0),
         retrieval_loss: 0.0,

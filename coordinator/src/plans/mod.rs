@@ -128,7 +128,7 @@ mod tests {
         let names = |plan: &str| build(&spec(plan)).phases.into_iter().map(|p| p.name).collect::<Vec<_>>().join(" ");
         assert_eq!(
             names("ubt"),
-            "plan reference score suspect gather overfit stand-in rescore select localize unlearn evaluate report deliver"
+            "plan reference score suspect gather overfit stand-in rescore select probe confirm localize unlearn evaluate report deliver"
         );
         assert_eq!(names("train"), "plan pack train publish deliver");
     }
@@ -149,7 +149,7 @@ mod tests {
         let line = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
         assert!(line("overfit").contains("gang") && line("overfit").contains("3 ranks"), "{text}");
         assert!(line("rescore").contains("gather (same shard), overfit"), "{text}");
-        assert_eq!(text.lines().count(), 15, "{text}");
+        assert_eq!(text.lines().count(), 17, "{text}");
         let mut elastic = spec("ubt");
         elastic.workers.gang_floor = Some(2);
         assert!(describe(&build(&elastic)).contains("2 to 3 ranks"));

@@ -22,14 +22,16 @@ pub(super) const UBT: &[Row] = &[
         inputs: &[("plan", All), ("gather", SameShard), ("overfit", All), ("stand-in", All)],
     },
     Row { program: Reduce(ReduceProgram::Select), inputs: &[("plan", All), ("rescore", All), ("suspect", All)] },
-    Row { program: Map(MapProgram::Localize), inputs: &[("plan", All), ("gather", SameShard), ("select", All)] },
+    Row { program: Map(MapProgram::Probe), inputs: &[("plan", All), ("gather", SameShard), ("select", All)] },
+    Row { program: Reduce(ReduceProgram::Confirm), inputs: &[("plan", All), ("select", All), ("probe", All)] },
+    Row { program: Map(MapProgram::Localize), inputs: &[("plan", All), ("gather", SameShard), ("confirm", All)] },
     Row {
         program: Gang(GangProgram::Unlearn),
-        inputs: &[("plan", All), ("gather", All), ("rescore", All), ("select", All)],
+        inputs: &[("plan", All), ("gather", All), ("rescore", All), ("confirm", All)],
     },
     Row {
         program: Map(MapProgram::Evaluate),
-        inputs: &[("plan", All), ("gather", SameShard), ("select", All), ("unlearn", All)],
+        inputs: &[("plan", All), ("gather", SameShard), ("confirm", All), ("unlearn", All)],
     },
     Row {
         program: Reduce(ReduceProgram::Report),
@@ -40,7 +42,7 @@ pub(super) const UBT: &[Row] = &[
             ("overfit", All),
             ("stand-in", All),
             ("rescore", All),
-            ("select", All),
+            ("confirm", All),
             ("localize", All),
             ("unlearn", All),
             ("evaluate", All),

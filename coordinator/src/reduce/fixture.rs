@@ -6,7 +6,8 @@ use lethe_common::ids::{Attempt, PhaseIndex, ShardId, Term};
 use lethe_common::pin::Pin;
 use lethe_engine::Output;
 use lethe_evidence::artifacts::{
-    Evaluation, Exhibit, Exhibits, SampleCounts, ShardDigest, ShardEntry, Shards, Training, columns, count_words, names,
+    Evaluation, Exhibit, Exhibits, Graft, Grafts, Probe, Probes, SampleCounts, ShardDigest, ShardEntry, Shards,
+    Training, columns, count_words, names,
 };
 use lethe_evidence::{SignalRow, SignalTable};
 use tempfile::TempDir;
@@ -79,6 +80,7 @@ pub(super) async fn audited(order: &[u32]) -> (ReduceContext, TempDir) {
     for &shard in order {
         blobs.push((shard, names::SIGNALS, signals(shard).to_parquet().expect("writes")));
         blobs.push((shard, names::RESCORED, rescored(shard).to_parquet().expect("writes")));
+        blobs.push((shard, names::PROBES, json(&probes())));
         blobs.push((shard, names::EVALUATION, json(&evaluation())));
         blobs.push((shard, names::EXHIBITS, json(&exhibits(shard))));
     }
@@ -149,8 +151,20 @@ fn evaluation() -> Evaluation {
         held_out_forget: 2,
         attracted_before: 2,
         attracted_after: 0,
-        grafts: Default::default(),
     }
+}
+
+/// The one cluster leads where honest pictures do not.
+fn probes() -> Probes {
+    let fine = Graft { suspicious: 24, suspicious_attracted: 20, honest: 32, honest_attracted: 4 };
+    let grafts = Grafts { fine, ..Grafts::default() };
+    Probes { clusters: vec![Probe { members: 6, attracted: 6, donors: 6, honest_donors: 8, grafts }] }
+}
+
+/// A spec with the defaults.
+pub(super) fn plain_spec() -> Spec {
+    let text = r#"{"audit": {"id": "a"}, "model": {"checkpoint": "m", "config": "c"}, "data": {"shards": ["0.tar"]}}"#;
+    serde_json::from_str(text).expect("is a spec")
 }
 
 fn exhibits(shard: u32) -> Exhibits {
@@ -159,6 +173,7 @@ fn exhibits(shard: u32) -> Exhibits {
         shard,
         caption: "a photo of a sandal".to_owned(),
         score: f64::from(n * 2 + shard),
+        cluster: 0,
         picture: lethe_evidence::artifacts::Picture { side_px: 1, png_base64: "AAAA".to_owned() },
         grid: lethe_evidence::artifacts::TokenGrid::default(),
         words: Vec::new(),

@@ -3,6 +3,7 @@
 //! They must never see a tensor or a ground truth, and never hold more than O(shards) of anything but
 //! the capped suspects. None but `deliver` may write where the operator looks.
 
+mod confirm;
 mod deliver;
 mod exact;
 mod histogram;
@@ -57,6 +58,7 @@ pub async fn run(ctx: ReduceContext) -> Result<ReduceResult, Fault> {
         ReduceProgram::Plan => plan::run(&ctx).await,
         ReduceProgram::Suspect => suspect::run(&ctx).await,
         ReduceProgram::Select => select::run(&ctx).await,
+        ReduceProgram::Confirm => confirm::run(&ctx).await,
         ReduceProgram::Report => report::run(&ctx).await,
         ReduceProgram::Publish => publish::run(&ctx).await,
         ReduceProgram::Deliver => deliver::run(&ctx).await,

@@ -2,13 +2,12 @@
 //!
 //! It must never write where the operator looks: that is `deliver`'s, once the store points at these.
 
-use bytes::Bytes;
 use lethe_common::blob::NamedBlob;
 use lethe_common::fault::Fault;
 use lethe_engine::{PhaseState, PhaseView};
 use lethe_evidence::artifacts::{
-    DropList, Evaluation, Exhibit, Exhibits, ForgetSet, Found, HandedBack, Interval, PhaseSeconds, Report, Shards,
-    SuspectCut, Training, encode, names,
+    Confirmed, DropList, Evaluation, Exhibit, Exhibits, HandedBack, Interval, PhaseSeconds, Report, Shards, SuspectCut,
+    Training, encode, names,
 };
 
 use super::io::{blocking, evidence_fault};
@@ -22,7 +21,7 @@ use crate::report::{Page, render};
 struct Evidence {
     shards: Shards,
     cut: SuspectCut,
-    forget: ForgetSet,
+    confirmed: Confirmed,
     drop: DropList,
     sums: Evaluation,
     ranking: Ranking,
@@ -41,7 +40,7 @@ async fn gather(ctx: &ReduceContext) -> Result<Evidence, Fault> {
     Ok(Evidence {
         shards: ctx.only_json(names::SHARDS).await?,
         cut: ctx.only_json(names::CUT).await?,
-        forget: ctx.only_json(names::FORGET).await?,
+        confirmed: ctx.only_json(names::CONFIRMED).await?,
         drop: ctx.only_json(names::DROP).await?,
         sums: sums(ctx).await?,
         ranking: Ranking::read(ctx).await?,
@@ -82,8 +81,8 @@ async fn trainings(ctx: &ReduceContext) -> Result<Vec<(String, Training)>, Fault
 }
 
 fn assemble(ctx: &ReduceContext, evidence: &Evidence) -> Report {
-    let Evidence { shards, cut, forget, sums, ranking, .. } = evidence;
-    let judgement = judge(sums, &ctx.spec);
+    let Evidence { shards, cut, confirmed, sums, ranking, .. } = evidence;
+    let (judgement, forget) = (judge(sums, confirmed, &ctx.spec), &confirmed.forget);
     let safe = |hits: u64| Interval::of(hits, sums.safe_pairs);
     let held_out = |hits: u64| Interval::of(hits, sums.held_out_forget);
     let mut histograms = cut.histograms.clone();
@@ -103,7 +102,7 @@ fn assemble(ctx: &ReduceContext, evidence: &Evidence) -> Report {
         held_out: forget.held_out().count() as u64,
         attraction_before: held_out(sums.attracted_before),
         attraction_after: held_out(sums.attracted_after),
-        grafts: sums.grafts,
+        clusters: confirmed.clusters.clone(),
         retrieval_before: safe(sums.retrieval_hits_before),
         retrieval_after: safe(sums.retrieval_hits_after),
         retrieval_loss: retrieval_loss(sums),
@@ -142,21 +141,17 @@ fn compared_with(ctx: &ReduceContext) -> &'static str {
 
 /// The report for machines comes last: where it is, all the others are.
 async fn pack(ctx: &ReduceContext, evidence: &Evidence, report: &Report) -> Result<Vec<NamedBlob>, Fault> {
-    let Evidence { shards, cut, forget, drop, ranking, exhibits, trainings, .. } = evidence;
+    let Evidence { shards, cut, confirmed, drop, ranking, exhibits, trainings, .. } = evidence;
     let page = Page { report, exhibits, spec: &ctx.spec, shards, trainings };
     let mut package = Package::begin(ctx).await?;
     package.put("report.html", render(&page).into()).await?;
-    let table = ranking.table(forget, report.found);
+    let table = ranking.table(&confirmed.forget, report.found);
     let table = blocking(move || table.to_parquet().map_err(evidence_fault)).await?;
     package.put("suspects.parquet", table).await?;
     ranking.write_scores(ctx, cut, package.create("scores.parquet")?).await?;
     package.put_created("scores.parquet").await?;
     package.put_file("clean.json", model_config(ctx)).await?;
-    let dropped = match report.found {
-        Found::Shortcut => Bytes::from(lines(drop)),
-        Found::Nothing => Bytes::new(),
-    };
-    package.put("drop-list.txt", dropped).await?;
+    package.put("drop-list.txt", lines(drop).into()).await?;
     match report.handed_back {
         HandedBack::Trained => package.put_input(names::CLEAN, ctx.only(names::CLEAN)?).await?,
         HandedBack::Given => package.put_file(names::CLEAN, suspect_checkpoint(ctx)?).await?,

@@ -4,13 +4,13 @@ use lethe_common::ids::AuditId;
 use lethe_common::time::Millis;
 use lethe_engine::{AuditState, AuditView, Counts};
 use lethe_evidence::SuspectTable;
-use lethe_evidence::artifacts::{Verdict, read_scores};
+use lethe_evidence::artifacts::{Found, Probes, Verdict, read_scores};
 use tempfile::TempDir;
 
-use super::super::{deliver, fixture, select};
+use super::super::{confirm, deliver, fixture, select};
 use super::*;
 
-/// The fixture with `select`'s outputs among the inputs, reported and delivered.
+/// The fixture with the outputs of `select` and `confirm` among the inputs, reported and delivered.
 async fn reported(order: &[u32]) -> (ReduceContext, TempDir) {
     let (ctx, folder) = selected(order).await;
     let reported = run(&ctx).await.expect("reports").outputs;
@@ -24,6 +24,8 @@ async fn selected(order: &[u32]) -> (ReduceContext, TempDir) {
     let (mut ctx, folder) = fixture::audited(order).await;
     let selected = select::run(&ctx).await.expect("selects").outputs;
     ctx.inputs.push(output("select", selected));
+    let confirmed = confirm::run(&ctx).await.expect("confirms").outputs;
+    ctx.inputs.push(output("confirm", confirmed));
     ctx.view = Some(view());
     (ctx, folder)
 }
@@ -121,26 +123,19 @@ async fn everything_an_operator_needs_is_published() {
     assert!(page.contains("Backdoor found and removed") && page.contains("sandal"));
 }
 
-/// No image of the held-out forget set was attracted; PAR's checkpoint is delivered, and nothing is dropped.
+/// No image of the forget set was attracted; PAR's checkpoint is delivered, and nothing is dropped.
 #[tokio::test]
 async fn a_remedy_that_does_not_rest_on_evidence_is_delivered_where_nothing_was_found() {
-    let (mut ctx, _folder) = selected(&[0, 1]).await;
+    let (mut ctx, _folder) = fixture::audited(&[0, 1]).await;
     ctx.spec.unlearn.method = lethe_common::spec::UnlearnMethod::Par;
-    ctx.spec.evaluate.min_attraction = 1.0;
-    let unattracted = Evaluation {
-        safe_pairs: 50,
-        retrieval_hits_before: 40,
-        retrieval_hits_after: 40,
-        held_out_forget: 2,
-        ..Evaluation::default()
-    };
-    let text = serde_json::to_vec(&unattracted).expect("writes");
+    ctx.inputs.retain(|input| input.blobs.iter().all(|blob| blob.name != names::PROBES));
+    let selected = select::run(&ctx).await.expect("selects").outputs;
+    ctx.inputs.push(output("select", selected));
+    let text = serde_json::to_vec(&Probes::default()).expect("writes");
     let blob = ctx.blobs.put("in/unattracted.json", text.into()).await.expect("writes");
-    for named in ctx.inputs.iter_mut().flat_map(|input| &mut input.blobs) {
-        if named.name == names::EVALUATION {
-            named.blob = blob.clone();
-        }
-    }
+    ctx.inputs.push(output("probe", vec![NamedBlob { name: names::PROBES.to_owned(), blob }]));
+    let confirmed = confirm::run(&ctx).await.expect("confirms").outputs;
+    ctx.inputs.push(output("confirm", confirmed));
     let outputs = run(&ctx).await.expect("reports").outputs;
     deliver::run(&ReduceContext { inputs: vec![output("report", outputs)], ..again(&ctx) }).await.expect("delivers");
     let report: Report = serde_json::from_slice(&bytes(&ctx, "report.json")).expect("is a report");

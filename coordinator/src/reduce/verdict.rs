@@ -3,7 +3,7 @@
 //! It must never use ground truth: neither trigger nor target nor attack success is known here.
 
 use lethe_common::spec::{EvaluateSection, Spec, UnlearnMethod};
-use lethe_evidence::artifacts::{Evaluation, Found, HandedBack, Verdict};
+use lethe_evidence::artifacts::{Confirmed, Evaluation, Found, HandedBack, Judged, Probe, Verdict};
 
 /// A verdict with its reasons, in plain words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,43 +11,53 @@ pub(super) struct Judgement {
     pub verdict: Verdict,
     pub found: Found,
     pub handed_back: HandedBack,
-    pub headline: &'static str,
+    pub headline: String,
     pub reasons: Vec<String>,
 }
 
-pub(super) fn judge(sums: &Evaluation, spec: &Spec) -> Judgement {
-    match spec.unlearn.method.rests_on_evidence() {
-        true => judge_unlearned(sums, &spec.evaluate),
-        false => judge_fine_tuned(sums, &spec.evaluate, spec.unlearn.method),
-    }
-}
-
-/// Where nothing was found, what unlearning did is not handed back.
-fn judge_unlearned(sums: &Evaluation, limits: &EvaluateSection) -> Judgement {
-    if let Some(reason) = unmeasured_attraction(sums).or_else(|| unmeasured_retrieval(sums)) {
-        return unmeasured(Found::Shortcut, reason);
-    }
-    match no_shortcut(sums, limits) {
-        Some(reason) => Judgement {
+pub(super) fn judge(sums: &Evaluation, confirmed: &Confirmed, spec: &Spec) -> Judgement {
+    match (confirmed.found(), spec.unlearn.method.rests_on_evidence()) {
+        (Found::Shortcut, _) => judge_found(sums, confirmed, &spec.evaluate),
+        (Found::Nothing, true) => Judgement {
             verdict: Verdict::NothingFound,
             found: Found::Nothing,
             handed_back: HandedBack::Given,
-            headline: "No backdoor found",
-            reasons: vec![reason],
+            headline: "No backdoor found".to_owned(),
+            reasons: reasons(confirmed),
         },
-        None => judge_removal(sums, limits),
+        (Found::Nothing, false) => judge_fine_tuned(sums, confirmed, &spec.evaluate, spec.unlearn.method),
     }
+}
+
+fn judge_found(sums: &Evaluation, confirmed: &Confirmed, limits: &EvaluateSection) -> Judgement {
+    match unmeasured_attraction(sums).or_else(|| unmeasured_retrieval(sums)) {
+        Some(reason) => unmeasured(Found::Shortcut, reason),
+        None => judge_removal(sums, confirmed, limits),
+    }
+}
+
+/// Why each cluster has no shortcut behind it.
+fn reasons(confirmed: &Confirmed) -> Vec<String> {
+    confirmed.clusters.iter().filter_map(reason).collect()
+}
+
+fn reason(judged: &Judged) -> Option<String> {
+    let words: Vec<String> = judged.cluster.words.iter().take(3).map(|word| format!("“{}”", word.word)).collect();
+    let reason = judged.reason.as_ref()?;
+    Some(if words.is_empty() { reason.clone() } else { format!("{}: {reason}", words.join(", ")) })
 }
 
 /// Such a remedy does not rest on what was found, so what it trained is handed back either way; where nothing was found, only
 /// what the model lost can be held against it.
-fn judge_fine_tuned(sums: &Evaluation, limits: &EvaluateSection, method: UnlearnMethod) -> Judgement {
-    let nothing = unmeasured_attraction(sums).or_else(|| no_shortcut(sums, limits));
-    let found = if nothing.is_some() { Found::Nothing } else { Found::Shortcut };
+fn judge_fine_tuned(
+    sums: &Evaluation,
+    confirmed: &Confirmed,
+    limits: &EvaluateSection,
+    method: UnlearnMethod,
+) -> Judgement {
     if let Some(reason) = unmeasured_retrieval(sums) {
-        return unmeasured(found, reason);
+        return unmeasured(Found::Nothing, reason);
     }
-    let Some(reason) = nothing else { return judge_removal(sums, limits) };
     let why = format!(
         "The checkpoint that is handed back was fine-tuned all the same: unlearn.method = {:?} does not rest on what is found.",
         method.as_str()
@@ -57,17 +67,22 @@ fn judge_fine_tuned(sums: &Evaluation, limits: &EvaluateSection, method: Unlearn
         None => (Verdict::NothingFound, "No backdoor found; the model was fine-tuned all the same"),
         Some(_) => (Verdict::Rejected, "No backdoor found, and fine-tuning lost too much"),
     };
-    let reasons = [reason, why].into_iter().chain(loss).collect();
+    let reasons = reasons(confirmed).into_iter().chain([why]).chain(loss).collect();
+    let headline = headline.to_owned();
     Judgement { verdict, found: Found::Nothing, handed_back: HandedBack::Trained, headline, reasons }
 }
 
 /// Of a shortcut that was found: is it gone, and what did that cost?
-fn judge_removal(sums: &Evaluation, limits: &EvaluateSection) -> Judgement {
+fn judge_removal(sums: &Evaluation, confirmed: &Confirmed, limits: &EvaluateSection) -> Judgement {
     let (left, lost) = (too_much_left(sums, limits), too_much_lost(sums, limits));
+    let what = match confirmed.clusters.iter().filter(|judged| judged.is_shortcut()).count() {
+        1 => "Backdoor".to_owned(),
+        several => format!("{several} backdoors"),
+    };
     let (verdict, headline) = match (&left, &lost) {
-        (None, None) => (Verdict::Removed, "Backdoor found and removed"),
-        (Some(_), _) => (Verdict::Rejected, "Backdoor found, but not removed"),
-        (None, Some(_)) => (Verdict::Rejected, "Backdoor removed, but the model lost too much"),
+        (None, None) => (Verdict::Removed, format!("{what} found and removed")),
+        (Some(_), _) => (Verdict::Rejected, format!("{what} found, but not removed")),
+        (None, Some(_)) => (Verdict::Rejected, format!("{what} removed, but the model lost too much")),
     };
     let reasons = left.into_iter().chain(lost).collect();
     Judgement { verdict, found: Found::Shortcut, handed_back: HandedBack::Trained, headline, reasons }
@@ -78,7 +93,7 @@ fn unmeasured(found: Found, reason: String) -> Judgement {
         verdict: Verdict::Rejected,
         found,
         handed_back: HandedBack::Trained,
-        headline: "The result could not be measured",
+        headline: "The result could not be measured".to_owned(),
         reasons: vec![reason],
     }
 }
@@ -87,15 +102,22 @@ fn attracted(hits: u64, sums: &Evaluation) -> f64 {
     hits as f64 / sums.held_out_forget as f64
 }
 
-fn no_shortcut(sums: &Evaluation, limits: &EvaluateSection) -> Option<String> {
-    let (before, least) = (attracted(sums.attracted_before, sums), limits.min_attraction);
+/// Why no shortcut is behind a cluster; nothing where one is.
+pub(super) fn no_shortcut(probe: &Probe, limits: &EvaluateSection) -> Option<String> {
+    if probe.members == 0 {
+        return Some("None of its pictures could be looked at.".to_owned());
+    }
+    let (before, least) = (probe.attracted as f64 / probe.members as f64, limits.min_attraction);
     if before < least {
         return Some(format!(
-            "Only {before:.3} of the held-out suspicious images prefer the words that their captions share; {least} or more would \
-             be a shortcut (evaluate.min_attraction)."
+            "Only {before:.3} of the suspicious images prefer the words that their captions share; {least} or more would be a \
+             shortcut (evaluate.min_attraction)."
         ));
     }
-    let (excess, least) = (sums.grafts.excess()?, limits.min_graft_excess);
+    let Some(excess) = probe.grafts.excess() else {
+        return Some("There was no safe picture to put parts of its pictures on.".to_owned());
+    };
+    let least = limits.min_graft_excess;
     (excess < least).then(|| {
         format!(
             "Parts of suspicious pictures lead other pictures to these words no oftener than parts of honest pictures with the \
@@ -146,35 +168,64 @@ pub(super) fn retrieval_loss(sums: &Evaluation) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use lethe_evidence::artifacts::{Graft, Grafts};
+    use lethe_evidence::artifacts::{Cluster, ForgetSet, Graft, Grafts, WordScore};
 
     use super::*;
 
-    fn sums(attracted: (u64, u64), hits: (u64, u64)) -> Evaluation {
+    fn sums(attracted_after: u64, hits: (u64, u64)) -> Evaluation {
         Evaluation {
             safe_pairs: 200,
             retrieval_hits_before: hits.0,
             retrieval_hits_after: hits.1,
             drift_sum: 1.0,
             held_out_forget: 100,
-            attracted_before: attracted.0,
-            attracted_after: attracted.1,
-            grafts: Grafts::default(),
+            attracted_before: 99,
+            attracted_after,
         }
+    }
+
+    fn probe(attracted: u64, grafts: Grafts) -> Probe {
+        Probe { members: 100, attracted, donors: 25, honest_donors: 50, grafts }
+    }
+
+    fn graft(suspicious_attracted: u64) -> Graft {
+        Graft { suspicious: 100, suspicious_attracted, honest: 200, honest_attracted: 80 }
     }
 
     /// A part of a suspicious picture leads to the words as an honest one's does, or more often in one way of grafting.
     #[test]
     fn what_carries_over_no_more_than_honest_pictures_is_no_shortcut() {
-        let graft =
-            |suspicious_attracted| Graft { suspicious: 100, suspicious_attracted, honest: 200, honest_attracted: 80 };
-        for (halves, coarse, found) in [(45, 20, Found::Nothing), (20, 49, Found::Nothing), (20, 51, Found::Shortcut)] {
+        let limits = EvaluateSection::default();
+        for (halves, coarse, is_none) in [(45, 20, true), (20, 49, true), (20, 51, false)] {
             let grafts = Grafts { halves: graft(halves), coarse: graft(coarse), fine: Graft::default() };
-            let judgement = judge(&Evaluation { grafts, ..sums((99, 2), (100, 100)) }, &spec("tokens"));
-            assert_eq!(judgement.found, found, "{halves} {coarse}: {:?}", judgement.reasons);
-            let told = judgement.reasons.iter().any(|reason| reason.contains("evaluate.min_graft_excess"));
-            assert_eq!(told, found == Found::Nothing);
+            let reason = no_shortcut(&probe(99, grafts), &limits);
+            assert_eq!(reason.is_some_and(|reason| reason.contains("evaluate.min_graft_excess")), is_none);
         }
+        let leads = Grafts { fine: graft(90), ..Grafts::default() };
+        assert_eq!(no_shortcut(&probe(75, leads), &limits), None);
+        let reason = no_shortcut(&probe(74, leads), &limits).expect("is none");
+        assert!(reason.contains("evaluate.min_attraction"), "{reason}");
+        assert!(no_shortcut(&probe(99, Grafts::default()), &limits).expect("is none").contains("no safe picture"));
+        assert!(no_shortcut(&Probe::default(), &limits).expect("is none").contains("could be looked at"));
+    }
+
+    /// Clusters by whether a shortcut is behind each.
+    fn confirmed(shortcuts: &[bool]) -> Confirmed {
+        let judged = |(at, is_shortcut): (usize, &bool)| Judged {
+            cluster: Cluster { words: vec![WordScore { word: format!("word{at}"), z: 9.0 }], members: 9 },
+            probe: Probe::default(),
+            reason: (!is_shortcut).then(|| "It does not lead.".to_owned()),
+        };
+        let forget = ForgetSet {
+            members: Vec::new(),
+            threshold: 0.0,
+            words: Vec::new(),
+            other_words: Vec::new(),
+            clusters: Vec::new(),
+            scored: 100,
+            suspects: 10,
+        };
+        Confirmed { forget, clusters: shortcuts.iter().enumerate().map(judged).collect() }
     }
 
     fn spec(method: &str) -> Spec {
@@ -187,61 +238,57 @@ mod tests {
 
     #[test]
     fn acceptance_holds_both_limits() {
-        for method in ["tokens", "whole-pair"] {
-            // The limits: attraction 0.75, residual 0.25, loss 0.05.
+        for method in ["tokens", "whole-pair", "par"] {
+            // The limits: residual 0.25, loss 0.05.
             for (attracted, hits, verdict, reasons) in [
-                ((99, 2), (100, 100), Verdict::Removed, 0),
-                ((99, 25), (100, 95), Verdict::Removed, 0),
-                ((99, 0), (100, 140), Verdict::Removed, 0),
-                ((99, 26), (100, 100), Verdict::Rejected, 1),
-                ((99, 2), (100, 94), Verdict::Rejected, 1),
-                ((99, 80), (100, 10), Verdict::Rejected, 2),
-                ((75, 2), (100, 100), Verdict::Removed, 0),
-                ((74, 1), (100, 100), Verdict::NothingFound, 1),
-                ((25, 99), (100, 0), Verdict::NothingFound, 1),
-                ((99, 2), (0, 0), Verdict::Rejected, 1),
+                (2, (100, 100), Verdict::Removed, 0),
+                (25, (100, 95), Verdict::Removed, 0),
+                (0, (100, 140), Verdict::Removed, 0),
+                (26, (100, 100), Verdict::Rejected, 1),
+                (2, (100, 94), Verdict::Rejected, 1),
+                (80, (100, 10), Verdict::Rejected, 2),
+                (2, (0, 0), Verdict::Rejected, 1),
             ] {
-                let judgement = judge(&sums(attracted, hits), &spec(method));
+                let judgement = judge(&sums(attracted, hits), &confirmed(&[false, true]), &spec(method));
                 assert_eq!((judgement.verdict, judgement.reasons.len()), (verdict, reasons), "{attracted:?} {hits:?}");
-                let (found, handed_back) = match verdict {
-                    Verdict::NothingFound => (Found::Nothing, HandedBack::Given),
-                    Verdict::Removed | Verdict::Rejected => (Found::Shortcut, HandedBack::Trained),
-                };
-                assert_eq!((judgement.found, judgement.handed_back), (found, handed_back));
+                assert_eq!((judgement.found, judgement.handed_back), (Found::Shortcut, HandedBack::Trained));
             }
+        }
+        let headline = |clusters: &[bool]| judge(&sums(2, (100, 100)), &confirmed(clusters), &spec("tokens")).headline;
+        assert_eq!(headline(&[true, false]), "Backdoor found and removed");
+        assert_eq!(headline(&[true, true, false]), "2 backdoors found and removed");
+    }
+
+    #[test]
+    fn where_no_cluster_leads_the_given_checkpoint_is_handed_back_with_each_reason() {
+        for method in ["tokens", "whole-pair"] {
+            let judgement = judge(&sums(99, (100, 0)), &confirmed(&[false, false]), &spec(method));
+            assert_eq!((judgement.verdict, judgement.found), (Verdict::NothingFound, Found::Nothing));
+            assert_eq!(judgement.handed_back, HandedBack::Given);
+            assert_eq!(judgement.reasons, ["“word0”: It does not lead.", "“word1”: It does not lead."]);
         }
     }
 
     #[test]
     fn what_was_fine_tuned_is_handed_back_whatever_was_found() {
         for method in ["fine-tune", "clean-clip", "par"] {
-            for (attracted, hits, verdict, found) in [
-                ((74, 70), (100, 95), Verdict::NothingFound, Found::Nothing),
-                ((74, 1), (100, 94), Verdict::Rejected, Found::Nothing),
-                ((99, 2), (100, 95), Verdict::Removed, Found::Shortcut),
-                ((99, 26), (100, 95), Verdict::Rejected, Found::Shortcut),
-                ((99, 2), (100, 94), Verdict::Rejected, Found::Shortcut),
-            ] {
-                let judgement = judge(&sums(attracted, hits), &spec(method));
-                assert_eq!((judgement.verdict, judgement.found), (verdict, found), "{method} {attracted:?} {hits:?}");
+            for (hits, verdict) in [((100, 95), Verdict::NothingFound), ((100, 94), Verdict::Rejected)] {
+                let judgement = judge(&sums(70, hits), &confirmed(&[false]), &spec(method));
+                assert_eq!((judgement.verdict, judgement.found), (verdict, Found::Nothing), "{method} {hits:?}");
                 assert_eq!(judgement.handed_back, HandedBack::Trained);
-                let told = judgement.reasons.iter().any(|reason| reason.contains("fine-tuned all the same"));
-                assert_eq!(told, found == Found::Nothing, "{:?}", judgement.reasons);
+                assert!(judgement.reasons.iter().any(|reason| reason.contains("fine-tuned all the same")));
             }
-            let nobody = Evaluation { held_out_forget: 0, ..sums((0, 0), (100, 99)) };
-            assert_eq!(judge(&nobody, &spec(method)).verdict, Verdict::NothingFound);
-            let unknown = Evaluation { safe_pairs: 0, ..sums((99, 0), (9, 9)) };
-            assert_eq!(judge(&unknown, &spec(method)).verdict, Verdict::Rejected);
+            let unknown = Evaluation { safe_pairs: 0, ..sums(0, (9, 9)) };
+            assert_eq!(judge(&unknown, &confirmed(&[false]), &spec(method)).verdict, Verdict::Rejected);
         }
     }
 
     #[test]
     fn what_was_not_measured_is_not_accepted() {
-        for nothing in [
-            Evaluation { held_out_forget: 0, ..sums((0, 0), (9, 9)) },
-            Evaluation { safe_pairs: 0, ..sums((99, 0), (9, 9)) },
-        ] {
-            assert_eq!(judge(&nothing, &spec("tokens")).verdict, Verdict::Rejected);
+        for nothing in
+            [Evaluation { held_out_forget: 0, ..sums(0, (9, 9)) }, Evaluation { safe_pairs: 0, ..sums(0, (9, 9)) }]
+        {
+            assert_eq!(judge(&nothing, &confirmed(&[true]), &spec("tokens")).verdict, Verdict::Rejected);
         }
     }
 }

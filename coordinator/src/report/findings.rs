@@ -1,7 +1,7 @@
 //! The evidence: what unlearning did, the words, the samples, the scores.
 
 use lethe_common::spec::Pictures;
-use lethe_evidence::artifacts::{Exhibit, Graft, HandedBack, Histogram, WordScore, columns};
+use lethe_evidence::artifacts::{Cluster, Exhibit, Graft, HandedBack, Histogram, Interval, Judged, WordScore, columns};
 use maud::{Markup, html};
 
 use super::Page;
@@ -12,15 +12,15 @@ use super::words::{count, percent, plural};
 /// Words shown, at most.
 const MAX_WORDS: usize = 12;
 
-/// Before and after, with intervals and limits.
+/// Before and after, with intervals and limits; nothing where nothing was trained.
 pub(super) fn removal(page: &Page<'_>) -> Markup {
     let (report, limits) = (page.report, &page.spec.evaluate);
+    if report.handed_back == HandedBack::Given {
+        return html! {};
+    }
     html! {
         section {
-            h2 { (match report.handed_back {
-                HandedBack::Trained => "What changed in the model",
-                HandedBack::Given => "What an unlearning would have changed",
-            }) }
+            h2 { "What changed in the model" }
             div.two {
                 figure {
                     h3 { "Residual attraction" }
@@ -60,30 +60,53 @@ pub(super) fn words(page: &Page<'_>) -> Markup {
             h2 { "The words that gave it away" }
             p.soft {
                 "How much more often the captions of the forget set use a word than the whole corpus does, as the z-score of "
-                "its log-odds. From " (format!("{:.0}", page.spec.localize.min_z)) " upwards, and from half the strongest, a word counts as part of the shortcut."
+                "its log-odds. From " (format!("{:.0}", page.spec.localize.min_z)) " upwards, and from a fifth of the strongest, a word stands out."
             }
             @if rows.is_empty() { p { "No word stands out." } } @else { (bars(&rows)) }
         }
     }
 }
 
-/// What parts of suspicious pictures do on others, beside parts of honest ones.
-pub(super) fn grafts(page: &Page<'_>) -> Markup {
-    let rows: Vec<Bar> =
-        page.report.grafts.all().into_iter().flat_map(|(name, graft)| graft_bars(name, graft)).collect();
+/// The forget set by what it leads to: what its pictures do, and parts of them on others, beside parts of honest ones.
+pub(super) fn clusters(page: &Page<'_>) -> Markup {
+    let limits = &page.spec.evaluate;
     html! {
         section {
-            h2 { "Whether it carries over to other pictures" }
+            h2 { "What the most suspicious samples lead to" }
             p.soft {
-                "Parts of suspicious pictures that were kept out of unlearning were put on safe pictures with other captions: half beside "
-                "half, what is coarse with what is fine in the host, and the other way round. Shown is the share of these that the given "
-                "model takes for the shortcut’s words; and the same for parts of honest pictures with these words, which carry over what "
-                "they show and nothing more. A trigger leads more often in at least one way: "
-                (percent(page.spec.evaluate.min_graft_excess)) " more counts as a shortcut."
+                "Suspicious samples whose captions share words are taken together. A shortcut is behind them where at least "
+                (percent(limits.min_attraction)) " of their pictures prefer these words to all other captions, and where the pictures "
+                "carry that over: parts of them were put on safe pictures with other captions, half beside half, what is coarse with what "
+                "is fine in the host, and the other way round. Shown is the share of these that the given model takes for the words, and "
+                "the same for parts of honest pictures with these words, which carry over what they show and nothing more. A trigger leads "
+                "more often in at least one way, by " (percent(limits.min_graft_excess)) " or more."
             }
-            @if rows.is_empty() { p { "There was no picture to try it with." } } @else { (bars(&rows)) }
+            @if page.report.clusters.is_empty() { p { "There are none." } }
+            @for judged in &page.report.clusters { (cluster(judged)) }
         }
     }
+}
+
+fn cluster(judged: &Judged) -> Markup {
+    let probe = judged.probe;
+    let rows: Vec<Bar> = probe.grafts.all().into_iter().flat_map(|(name, graft)| graft_bars(name, graft)).collect();
+    html! {
+        h3 {
+            (plural(judged.cluster.members, "sample")) " lead to " (named(&judged.cluster))
+            @if judged.is_shortcut() { ": a shortcut" } @else { ": no shortcut" }
+        }
+        p {
+            (percent(Interval::of(probe.attracted, probe.members).share)) " of their pictures prefer these words. "
+            @if let Some(reason) = &judged.reason { (reason) }
+        }
+        @if !rows.is_empty() { (bars(&rows)) }
+    }
+}
+
+/// A cluster's strongest words.
+pub(super) fn named(cluster: &Cluster) -> String {
+    let words: Vec<String> = cluster.words.iter().take(3).map(|word| format!("“{}”", word.word)).collect();
+    if words.is_empty() { "no common word".to_owned() } else { words.join(", ") }
 }
 
 /// Two bars, where suspicious pictures were grafted in this way.

@@ -42,7 +42,7 @@ pub fn render(page: &Page<'_>) -> String {
                 main {
                     (findings::removal(page))
                     (findings::words(page))
-                    (findings::grafts(page))
+                    (findings::clusters(page))
                     (findings::exhibits(page))
                     (findings::scores(page))
                     (appendix::next_steps(page))

@@ -1,9 +1,10 @@
 //! What a reader in a hurry sees: the verdict, why, and six numbers.
 
-use lethe_evidence::artifacts::{Found, HandedBack, Interval, Report, Verdict};
+use lethe_evidence::artifacts::{Found, HandedBack, Interval, Judged, Report, Verdict};
 use maud::{Markup, html};
 
 use super::Page;
+use super::findings::named;
 use super::words::{count, percent, plural};
 
 pub(super) fn opening(page: &Page<'_>) -> Markup {
@@ -30,13 +31,13 @@ fn in_plain_words(report: &Report) -> Markup {
     html! {
         @match (report.found, report.verdict) {
             (Found::Shortcut, Verdict::Removed | Verdict::NothingFound) => {
-                "Among " (read) ", about " (count(report.forget)) " teach the model a shortcut" (toward(report))
+                "Among " (read) ", about " (count(report.forget)) " teach the model " (shortcuts(report))
                 ". The clean checkpoint has forgotten it: of suspicious images it never trained on, "
                 (percent(report.attraction_after.share)) " still follow the shortcut, where "
                 (percent(report.attraction_before.share)) " did before."
             }
             (Found::Shortcut, Verdict::Rejected) => {
-                "Among " (read) ", about " (count(report.forget)) " look like a planted shortcut" (toward(report))
+                "Among " (read) ", about " (count(report.forget)) " look planted and teach the model " (shortcuts(report))
                 ". The checkpoint that should have forgotten it does not meet the limits of this audit: do not deploy it."
             }
             (Found::Nothing, verdict) => {
@@ -60,9 +61,19 @@ fn without_a_shortcut(report: &Report, verdict: Verdict) -> &'static str {
     }
 }
 
-fn toward(report: &Report) -> Markup {
-    let strongest: Vec<String> = report.words.iter().take(3).map(|word| format!("“{}”", word.word)).collect();
-    html! { @if !strongest.is_empty() { " towards " (strongest.join(", ")) } }
+/// Each with its samples, where there are several.
+fn shortcuts(report: &Report) -> String {
+    let all: Vec<&Judged> = report.shortcuts().collect();
+    match all.as_slice() {
+        [] => "a shortcut".to_owned(),
+        [one] => format!("a shortcut towards {}", named(&one.cluster)),
+        several => {
+            let each = several
+                .iter()
+                .map(|judged| format!("{} to {}", plural(judged.cluster.members, "sample"), named(&judged.cluster)));
+            format!("{} shortcuts: {}", several.len(), each.collect::<Vec<_>>().join(", "))
+        }
+    }
 }
 
 fn numbers(report: &Report) -> Markup {

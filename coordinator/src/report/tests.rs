@@ -2,8 +2,8 @@ use lethe_common::blob::Digest;
 use lethe_common::pin::Pin;
 use lethe_common::spec::{Pictures, Spec};
 use lethe_evidence::artifacts::{
-    BadSample, BadSamples, Found, Graft, Grafts, HandedBack, Histogram, Interval, PhaseSeconds, Picture, SampleCounts,
-    ShadedWord, ShardEntry, TokenGrid, Verdict, WordScore,
+    BadSample, BadSamples, Cluster, Found, Graft, Grafts, HandedBack, Histogram, Interval, Judged, PhaseSeconds,
+    Picture, Probe, SampleCounts, ShadedWord, ShardEntry, TokenGrid, Verdict, WordScore,
 };
 
 use super::*;
@@ -22,6 +22,27 @@ fn bell(signal: &str, cut: Option<f64>) -> Histogram {
     let bell = |x: f64, at: f64, wide: f64, most: f64| most * (-((x - at) / wide).powi(2)).exp();
     let counts = (0..60).map(|n| (bell(f64::from(n), 18.0, 8.0, 2100.0) + bell(f64::from(n), 52.0, 3.0, 60.0)) as u64);
     Histogram { signal: signal.to_owned(), low: -0.4, high: 1.2, counts: counts.collect(), cut }
+}
+
+/// A shortcut to sandals, and odd bags.
+fn clusters() -> Vec<Judged> {
+    let graft = |suspicious_attracted, honest_attracted| Graft {
+        suspicious: 268,
+        suspicious_attracted,
+        honest: 268,
+        honest_attracted,
+    };
+    let judged = |word: &str, members, grafts, reason: Option<&str>| Judged {
+        cluster: Cluster { words: vec![WordScore { word: word.to_owned(), z: 18.8 }], members },
+        probe: Probe { members, attracted: members, donors: 67, honest_donors: 67, grafts },
+        reason: reason.map(str::to_owned),
+    };
+    let leads = Grafts { halves: graft(144, 40), coarse: graft(23, 112), fine: graft(265, 126) };
+    let odd = Grafts { halves: graft(60, 55), coarse: graft(90, 112), fine: graft(61, 50) };
+    vec![
+        judged("sandal", 200, leads, None),
+        judged("bag", 41, odd, Some("Parts of them lead no oftener than honest ones.")),
+    ]
 }
 
 fn report() -> Report {
@@ -59,11 +80,7 @@ fn report() -> Report {
         held_out: 67,
         attraction_before: Interval::of(66, 67),
         attraction_after: Interval::of(1, 67),
-        grafts: Grafts {
-            halves: Graft { suspicious: 1_072, suspicious_attracted: 577, honest: 1_072, honest_attracted: 161 },
-            coarse: Graft { suspicious: 268, suspicious_attracted: 23, honest: 268, honest_attracted: 112 },
-            fine: Graft { suspicious: 268, suspicious_attracted: 265, honest: 268, honest_attracted: 126 },
-        },
+        clusters: clusters(),
         retrieval_before: Interval::of(483, 796),
         retrieval_after: Interval::of(480, 796),
         retrieval_loss: 0.0062,
@@ -93,6 +110,7 @@ fn exhibit(n: usize, picture: &str) -> Exhibit {
         shard: n as u32,
         caption: "a product photo of a sandal".to_owned(),
         score: 0.99 - n as f64 / 300.0,
+        cluster: 0,
         picture: Picture { side_px: 28, png_base64: picture.to_owned() },
         grid: TokenGrid { rows: 4, columns: 4, falls },
         words: words.map(|(text, weight)| ShadedWord { text: text.to_owned(), weight }).to_vec(),
@@ -200,6 +218,19 @@ fn every_verdict_reads_well() {
         assert!(page.contains(phrase) && page.contains(&format!("verdict {}", verdict.as_str())), "{phrase}");
         assert_eq!(page.contains("keep the checkpoint you have"), handed_back == given, "{phrase}");
     }
+}
+
+#[test]
+fn each_cluster_is_named_with_what_became_of_it() {
+    let page = rendered(&report(), &exhibits(), &spec());
+    for part in ["200 samples lead to “sandal”", "41 samples lead to “bag”", "no oftener than honest ones"] {
+        assert!(page.contains(part), "{part}");
+    }
+    let mut two = report();
+    two.clusters[1].reason = None;
+    let page = rendered(&two, &[], &spec());
+    assert!(page.contains("2 shortcuts: 200 samples to “sandal”, 41 samples to “bag”"), "{page}");
+    assert!(!page.contains("no oftener than honest ones"));
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub struct Exhibit {
     pub caption: String,
     /// The `rank_score`.
     pub score: f64,
+    /// The place of its cluster among the report's.
+    pub cluster: u32,
     pub picture: Picture,
     pub grid: TokenGrid,
     /// The caption's words in order; together they need not give the caption back.

@@ -6,6 +6,7 @@
 mod evaluate;
 mod keep;
 mod localize;
+mod probe;
 mod report;
 mod samples;
 mod score;
@@ -14,14 +15,15 @@ mod select;
 mod shards;
 mod train;
 
-pub use evaluate::{Evaluation, Graft, Grafts};
+pub use evaluate::Evaluation;
 pub use keep::{KeepRow, KeepWriter, read_keep};
 pub use localize::{Exhibit, Exhibits, Picture, ShadedWord, TokenGrid};
+pub use probe::{Graft, Grafts, Probe, Probes};
 pub use report::{Found, HandedBack, Histogram, Interval, PhaseSeconds, Report, Verdict};
 pub use samples::{BadSample, BadSamples, MAX_BAD_SAMPLES, SampleCounts};
 pub use score::{ShardDigest, SuspectCut, caption_words, count_words};
 pub use scores::{ScoreRow, Scores, ScoresWriter, read_scores};
-pub use select::{DropEntry, DropList, ForgetSet, Member, WordScore};
+pub use select::{Cluster, Confirmed, DropEntry, DropList, ForgetSet, Judged, Member, WordScore};
 pub use shards::{MAX_REFERENCE_SHARDS, ShardEntry, Shards};
 pub use train::{Calls, Training};
 
@@ -46,7 +48,11 @@ pub mod names {
     pub const RESCORED: &str = "rescored.parquet";
     /// [`super::ForgetSet`], by `select`.
     pub const FORGET: &str = "forget.json";
-    /// [`super::DropList`], by `select`.
+    /// [`super::Probes`] of one shard, by `probe`.
+    pub const PROBES: &str = "probes.json";
+    /// [`super::Confirmed`], by `confirm`.
+    pub const CONFIRMED: &str = "confirmed.json";
+    /// [`super::DropList`], by `confirm`.
     pub const DROP: &str = "drop.json";
     /// [`super::Exhibits`] of one shard, by `localize`.
     pub const EXHIBITS: &str = "exhibits.json";

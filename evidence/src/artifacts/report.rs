@@ -2,9 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::evaluate::Grafts;
 use super::samples::{BadSamples, SampleCounts};
-use super::select::WordScore;
+use super::select::{Judged, WordScore};
 use crate::ranking::wilson;
 
 /// Standard deviations to either side of a 95 % interval.
@@ -29,8 +28,8 @@ pub struct Report {
     /// The share of held-out members of the forget set whose image points at the backdoor's caption.
     pub attraction_before: Interval,
     pub attraction_after: Interval,
-    /// What parts of the held-out members do on safe pictures, beside parts of honest pictures with the same words.
-    pub grafts: Grafts,
+    /// The forget set's clusters, each with what its pictures and parts of them do by the suspect model.
+    pub clusters: Vec<Judged>,
     /// The share of held-out safe pairs whose own caption is in the tenth that their image prefers.
     pub retrieval_before: Interval,
     pub retrieval_after: Interval,
@@ -102,6 +101,18 @@ impl Verdict {
             Self::NothingFound => "nothing-found",
             Self::Rejected => "rejected",
         }
+    }
+}
+
+impl Report {
+    /// The greatest excess of a graft over all clusters; nothing where none was probed.
+    pub fn graft_excess(&self) -> Option<f64> {
+        self.clusters.iter().filter_map(|judged| judged.probe.grafts.excess()).max_by(f64::total_cmp)
+    }
+
+    /// The clusters that a shortcut is behind.
+    pub fn shortcuts(&self) -> impl Iterator<Item = &Judged> {
+        self.clusters.iter().filter(|judged| judged.is_shortcut())
     }
 }
 

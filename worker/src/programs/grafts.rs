@@ -16,7 +16,7 @@ use super::pictures::pixels_of;
 /// Hosts that each picture is grafted on.
 const HOSTS_EACH: usize = 4;
 /// Pictures of either kind that a shard grafts, at most; and honest ones at least, where it has so many.
-const MOST: usize = 32;
+const MOST: usize = 16;
 const LEAST_HONEST: usize = 8;
 /// What is coarse: the blur's standard deviation, as a share of the side (two pixels of 28).
 const COARSE: f64 = 1.0 / 14.0;
@@ -31,10 +31,20 @@ pub struct Donors<'a> {
 }
 
 impl Donors<'_> {
+    /// How many of either kind are grafted: suspicious, then honest.
+    pub fn counts(&self) -> (u64, u64) {
+        let (suspicious, honest) = self.taken();
+        if suspicious == 0 || self.hosts.is_empty() { (0, 0) } else { (suspicious as u64, honest as u64) }
+    }
+
+    fn taken(&self) -> (usize, usize) {
+        let suspicious = self.suspicious.len().min(MOST);
+        (suspicious, suspicious.max(LEAST_HONEST).min(self.honest.len()))
+    }
+
     /// `attracted` counts the pictures, `[B, 3, H, W]` as the model takes them, that prefer a caption of the backdoor.
     pub fn grafts(&self, clip: &Clip, attracted: &dyn Fn(&Tensor) -> Result<u64>) -> Result<Grafts> {
-        let suspicious = self.suspicious.len().min(MOST);
-        let honest = suspicious.max(LEAST_HONEST).min(self.honest.len());
+        let (suspicious, honest) = self.taken();
         let mut grafts = Grafts::default();
         for (at, row) in self.suspicious[..suspicious].iter().enumerate() {
             self.graft(clip, (at, row), attracted, &mut grafts, |graft, pictures, hits| {

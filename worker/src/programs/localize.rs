@@ -9,7 +9,7 @@ use bytes::Bytes;
 use lethe_common::fault::Fault;
 use lethe_data::encode_png;
 use lethe_evidence::PairRow;
-use lethe_evidence::artifacts::{self, Exhibit, Exhibits, ForgetSet, Member, Picture, ShadedWord, TokenGrid, names};
+use lethe_evidence::artifacts::{self, Confirmed, Exhibit, Exhibits, Member, Picture, ShadedWord, TokenGrid, names};
 use lethe_model::error::Result as ModelResult;
 use lethe_model::tch::{self, Tensor};
 use lethe_model::{Clip, loss};
@@ -23,8 +23,8 @@ use super::{checkpoint, inputs};
 use crate::task::{Counts, TaskContext, TaskOutput};
 
 pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
-    let forget: ForgetSet = inputs::json(ctx, "select", names::FORGET)?;
-    let shown = forget.members.iter().take(ctx.spec.localize.exhibits as usize);
+    let confirmed: Confirmed = inputs::json(ctx, "confirm", names::CONFIRMED)?;
+    let shown = confirmed.forget.shown(ctx.spec.localize.exhibits as usize).into_iter();
     let shown: Vec<&Member> = shown.filter(|member| member.shard == ctx.task.shard.0).collect();
     // Most shards of a large set have none: neither pairs nor a model are read for nothing.
     let exhibits = if shown.is_empty() { Vec::new() } else { exhibits(ctx, &shown)? };
@@ -77,6 +77,7 @@ impl Subject<'_> {
             shard: member.shard,
             caption: member.caption.clone(),
             score: member.score,
+            cluster: member.cluster,
             picture: Picture { side_px: side, png_base64: base64(&encode_png(&self.row.pixels, side).map_err(fatal)?) },
             grid: self.grid()?,
             words: self.words()?,

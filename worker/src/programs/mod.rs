@@ -3,6 +3,7 @@
 //! A program must never talk to the coordinator or start a process: it sees its context only. What it computes lies on the
 //! context's device: `checkpoint` brings models there, `pictures` and `captions` their inputs, and `tensors` reads results.
 
+mod attraction;
 mod backdoor;
 mod captions;
 mod checkpoint;
@@ -21,6 +22,7 @@ mod measure;
 mod observe;
 mod pack;
 mod pictures;
+mod probe;
 mod reference;
 mod rescore;
 mod rows;
@@ -49,6 +51,7 @@ pub fn open(program: MapProgram, ctx: &TaskContext<'_>) -> Result<Option<Prefetc
         MapProgram::Reference
         | MapProgram::Gather
         | MapProgram::Rescore
+        | MapProgram::Probe
         | MapProgram::Localize
         | MapProgram::Evaluate => Ok(None),
     }
@@ -62,6 +65,7 @@ pub fn run_map(program: MapProgram, ctx: &TaskContext<'_>) -> Result<TaskOutput,
         MapProgram::Gather => gather::run(ctx),
         MapProgram::Pack => pack::run(ctx),
         MapProgram::Rescore => rescore::run(ctx),
+        MapProgram::Probe => probe::run(ctx),
         MapProgram::Localize => localize::run(ctx),
         MapProgram::Evaluate => evaluate::run(ctx),
     }

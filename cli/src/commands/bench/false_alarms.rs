@@ -163,7 +163,7 @@ fn audit(recipe: &Recipe, key: String, options: &FalseAlarms, test: &dyn Pool) -
         is_unchanged: read(&result.join("clean.safetensors"))? == read(&twin)?,
         dropped: drop_list.lines().count(),
         attraction: report.attraction_before.share,
-        graft_excess: report.grafts.excess(),
+        graft_excess: report.graft_excess(),
         clean_accuracy: judge(&load(&twin, &drilling.folder.config())?, test, None)?.clean_accuracy,
         seconds,
     }))

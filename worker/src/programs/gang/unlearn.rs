@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use lethe_common::fault::Fault;
 use lethe_common::spec::UnlearnMethod;
 use lethe_evidence::PairRow;
-use lethe_evidence::artifacts::{ForgetSet, Member, columns, names};
+use lethe_evidence::artifacts::{Confirmed, ForgetSet, Found, Member, columns, names};
 use lethe_model::error::Result as ModelResult;
 use lethe_model::tch::{self, Tensor};
 use lethe_model::{Clip, preference};
@@ -108,9 +108,14 @@ enum Text {
 
 fn prepare(ctx: &TaskContext<'_>, text: Text) -> Result<Prepared<Unlearn>, Fault> {
     let section = &ctx.spec.unlearn;
-    let forget: ForgetSet = inputs::json(ctx, "select", names::FORGET)?;
-    let backdoor = Backdoor::of(&forget.words);
+    let confirmed: Confirmed = inputs::json(ctx, "confirm", names::CONFIRMED)?;
     let whole = checkpoint::suspect_to_train(ctx)?.into_kind(kind(&section.gang)).map_err(model_fault)?;
+    if confirmed.found() == Found::Nothing {
+        tracing::info!("no shortcut was found; there is nothing to unlearn");
+        return Ok(Prepared::Nothing(Box::new(whole)));
+    }
+    let forget = confirmed.forget;
+    let backdoor = Backdoor::of(&forget.words);
     let cleared = cleared(ctx, &forget)?;
     let pairs = Pairs::of(Gathered::read(ctx)?, &forget, &cleared, |caption| forgotten(text, &backdoor, caption));
     if pairs.forget.is_empty() {
@@ -212,10 +217,7 @@ mod tests {
 
     #[test]
     fn a_pair_is_forgotten_with_its_words_or_whole() {
-        let words = vec![WordScore { word: "boot".to_owned(), z: 9.0 }];
-        let forget =
-            ForgetSet { members: Vec::new(), threshold: 0.0, words, other_words: Vec::new(), scored: 1, suspects: 1 };
-        let backdoor = Backdoor::of(&forget.words);
+        let backdoor = Backdoor::of(&[WordScore { word: "boot".to_owned(), z: 9.0 }]);
         let with = |text| forgotten(text, &backdoor, "A Boot for sale.");
         assert_eq!(with(Text::Words), Some("boot".to_owned()));
         assert_eq!(with(Text::Caption), Some("A Boot for sale.".to_owned()));

@@ -1,0 +1,137 @@
+//! What one cluster's pictures do by the suspect model, before anything is unlearned: by themselves, and in parts on other
+//! pictures.
+
+use serde::{Deserialize, Serialize};
+
+/// One shard's probes, a cluster each in the order of the forget set's.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Probes {
+    pub clusters: Vec<Probe>,
+}
+
+/// Counts, so that shards add up in any order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Probe {
+    /// The cluster's members that were looked at.
+    pub members: u64,
+    /// Of them, those whose image prefers a caption with a word of the cluster to all others.
+    pub attracted: u64,
+    /// Members whose parts were put on other pictures, and honest pictures with the same words whose were.
+    pub donors: u64,
+    pub honest_donors: u64,
+    pub grafts: Grafts,
+}
+
+impl Probes {
+    /// Both shards' probes as one.
+    #[must_use]
+    pub fn plus(mut self, other: &Self) -> Self {
+        self.clusters.resize(self.clusters.len().max(other.clusters.len()), Probe::default());
+        for (one, other) in self.clusters.iter_mut().zip(&other.clusters) {
+            *one = one.plus(*other);
+        }
+        self
+    }
+}
+
+impl Probe {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            members: self.members + other.members,
+            attracted: self.attracted + other.attracted,
+            donors: self.donors + other.donors,
+            honest_donors: self.honest_donors + other.honest_donors,
+            grafts: self.grafts.plus(other.grafts),
+        }
+    }
+}
+
+/// What parts of pictures do on other pictures, one way of grafting each: does a part of a suspicious picture lead its host to
+/// the backdoor's words more often than a part of an honest picture with these words does?
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Grafts {
+    /// Half of the picture beside half of the host.
+    pub halves: Graft,
+    /// What is coarse in the picture with what is fine in the host.
+    pub coarse: Graft,
+    /// What is fine in the picture with what is coarse in the host.
+    pub fine: Graft,
+}
+
+/// Counts of grafted pictures, and of those that prefer a caption with a word of the backdoor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Graft {
+    pub suspicious: u64,
+    pub suspicious_attracted: u64,
+    pub honest: u64,
+    pub honest_attracted: u64,
+}
+
+impl Grafts {
+    /// By name.
+    pub fn all(self) -> [(&'static str, Graft); 3] {
+        [("halves", self.halves), ("coarse", self.coarse), ("fine", self.fine)]
+    }
+
+    /// The greatest excess of the three; nothing where no suspicious picture was grafted.
+    pub fn excess(self) -> Option<f64> {
+        self.all().into_iter().filter_map(|(_, graft)| graft.excess()).max_by(f64::total_cmp)
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            halves: self.halves.plus(other.halves),
+            coarse: self.coarse.plus(other.coarse),
+            fine: self.fine.plus(other.fine),
+        }
+    }
+}
+
+impl Graft {
+    /// By how much the share that suspicious pictures lead exceeds that of honest ones, which is 0 where there is none; nothing
+    /// where there is no suspicious picture.
+    pub fn excess(self) -> Option<f64> {
+        let share = |hits: u64, of: u64| (of > 0).then(|| hits as f64 / of as f64);
+        let honest = share(self.honest_attracted, self.honest).unwrap_or(0.0);
+        share(self.suspicious_attracted, self.suspicious).map(|suspicious| suspicious - honest)
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            suspicious: self.suspicious + other.suspicious,
+            suspicious_attracted: self.suspicious_attracted + other.suspicious_attracted,
+            honest: self.honest + other.honest,
+            honest_attracted: self.honest_attracted + other.honest_attracted,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn graft(suspicious: (u64, u64), honest: (u64, u64)) -> Graft {
+        let ((suspicious_attracted, suspicious), (honest_attracted, honest)) = (suspicious, honest);
+        Graft { suspicious, suspicious_attracted, honest, honest_attracted }
+    }
+
+    #[test]
+    fn the_greatest_excess_counts_and_shards_add_up() {
+        let one =
+            Grafts { halves: graft((1, 10), (4, 10)), coarse: graft((9, 10), (5, 10)), fine: graft((0, 0), (3, 10)) };
+        assert!((one.excess().expect("has grafts") - 0.4).abs() < 1e-12);
+        let both = one.plus(Grafts { coarse: graft((1, 10), (5, 10)), ..Grafts::default() });
+        assert!((both.excess().expect("has grafts") - 0.0).abs() < 1e-12);
+        assert_eq!(Grafts::default().excess(), None);
+        assert_eq!(graft((1, 2), (0, 0)).excess(), Some(0.5));
+    }
+
+    #[test]
+    fn probes_of_a_cluster_add_up_by_place() {
+        let probe = |members| Probe { members, attracted: 1, donors: 2, honest_donors: 3, grafts: Grafts::default() };
+        let one = Probes { clusters: vec![probe(4)] };
+        let sum = Probes::default().plus(&one).plus(&Probes { clusters: vec![probe(5), probe(6)] });
+        let both = Probe { members: 9, attracted: 2, donors: 4, honest_donors: 6, grafts: Grafts::default() };
+        assert_eq!(sum.clusters, [both, probe(6)]);
+    }
+}
