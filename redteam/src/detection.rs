@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lethe_common::spec::Detector;
-use lethe_evidence::artifacts::{ScoreRow, Scores};
+use lethe_evidence::artifacts::{Exhibit, ScoreRow, Scores, TokenGrid};
 use lethe_evidence::ranking::auroc;
 use serde::{Deserialize, Serialize};
 
 use crate::drill::{Drill, key};
 use crate::error::RedteamError;
+use crate::trigger::Square;
 
 /// Shares between 0 and 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -52,6 +53,37 @@ pub fn detectors(drill: &Drill, scores: &Scores) -> BTreeMap<String, f64> {
     Detector::ALL.into_iter().filter_map(of).collect()
 }
 
+/// A token belongs to an exhibit's region when it carries at least this share of the strongest token's, as in the report.
+const PEAK_SHARE: f32 = 0.6;
+
+/// How well the exhibits' regions cover the true patches: the mean of intersection over union, in pixels. `None` where no
+/// exhibit has a patch.
+pub fn region_iou(drill: &Drill, exhibits: &[Exhibit]) -> Option<f64> {
+    let one = |exhibit: &Exhibit| {
+        let square = drill.poisoned.get(&key(exhibit.shard, &exhibit.key))?.square?;
+        Some(iou(&exhibit.grid, square, exhibit.picture.side_px as usize))
+    };
+    let found: Vec<f64> = exhibits.iter().filter_map(one).collect();
+    (!found.is_empty()).then(|| found.iter().sum::<f64>() / found.len() as f64)
+}
+
+fn iou(grid: &TokenGrid, square: Square, side: usize) -> f64 {
+    let most = grid.falls.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+    let cell = |pixel: usize, cells: u32| pixel * cells as usize / side;
+    let in_region = |row: usize, column: usize| {
+        let token = cell(row, grid.rows) * grid.columns as usize + cell(column, grid.columns);
+        grid.falls.get(token).is_some_and(|fall| *fall >= PEAK_SHARE * most)
+    };
+    let within = |at: usize, from: usize| (from..from + square.side).contains(&at);
+    let (mut both, mut either) = (0_u32, 0_u32);
+    for (row, column) in (0..side).flat_map(|row| (0..side).map(move |column| (row, column))) {
+        let (region, truth) = (in_region(row, column), within(row, square.top) && within(column, square.left));
+        both += u32::from(region && truth);
+        either += u32::from(region || truth);
+    }
+    f64::from(both) / f64::from(either.max(1))
+}
+
 /// Each score's place among the different ones: the same order and ties, in the precision that AUROC takes.
 fn places(scores: &[ScoreRow]) -> Vec<f32> {
     let mut different: Vec<f64> = scores.iter().map(|row| row.suspicion).collect();
@@ -89,6 +121,17 @@ mod tests {
     #[test]
     fn scores_of_another_data_set_are_refused() {
         assert!(judge(&drill(), &[row(7, "1", 0.5)], &BTreeSet::new()).is_err());
+    }
+
+    #[test]
+    fn a_region_is_compared_with_the_true_patch_in_pixels() {
+        let grid = |falls: [f32; 4]| TokenGrid { rows: 2, columns: 2, falls: falls.to_vec() };
+        // The upper right cell of four pixels a side, and a patch of four that covers a half of it.
+        let square = Square { top: 0, left: 6, side: 4 };
+        assert_eq!(iou(&grid([0.1, 0.9, 0.2, 0.0]), Square { top: 0, left: 4, side: 4 }, 8), 1.0);
+        assert_eq!(iou(&grid([0.1, 0.9, 0.2, 0.0]), Square { left: 2, ..square }, 8), 8.0 / 24.0);
+        assert_eq!(iou(&grid([0.9, 0.1, 0.1, 0.6]), Square { top: 2, left: 2, side: 4 }, 8), 8.0 / 40.0);
+        assert_eq!(iou(&grid([0.9, 0.1, 0.2, 0.0]), Square { top: 4, left: 4, side: 4 }, 8), 0.0);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use lethe_common::spec::Spec;
-use lethe_evidence::artifacts::{Verdict, read_scores};
+use lethe_evidence::artifacts::{self, Exhibits, Verdict, names, read_scores};
 use lethe_proto::v1::AuditView;
 use lethe_redteam::data_set::Part;
 use lethe_redteam::detection::{self, Detection};
@@ -46,8 +46,8 @@ pub fn run(arguments: &Demo) -> anyhow::Result<Ending> {
     }
     let Some(view) = audit(&drilling, &arguments.out)? else { return Ok(Ending::Interrupted) };
     let after = judged(&arguments.out.join("clean.safetensors"))?;
-    let suspects = detect(&drill, &arguments.out)?.suspects;
-    conclude(&Story { drilling: &drilling, view: &view, before, after, twin, suspects }, &arguments.out)
+    let detected = detect(&drill, &arguments.out)?;
+    conclude(&Story { drilling: &drilling, view: &view, before, after, twin, detected }, &arguments.out)
 }
 
 /// Shards, victim and twin, from the cache where it has them. `None` when interrupted.
@@ -109,7 +109,13 @@ pub fn detect(drill: &Drill, out: &Path) -> anyhow::Result<Detected> {
     let list = String::from_utf8(read("drop-list.txt")?).context("drop-list.txt is not UTF-8")?;
     let flagged: BTreeSet<String> = list.lines().map(str::to_owned).collect();
     let suspects = detection::judge(drill, &scores.rows, &flagged)?;
-    Ok(Detected { suspects, others: detection::detectors(drill, &scores), flagged: flagged.len() })
+    let Exhibits { exhibits } = artifacts::decode(names::EXHIBITS, &read(names::EXHIBITS)?)?;
+    Ok(Detected {
+        suspects,
+        others: detection::detectors(drill, &scores),
+        flagged: flagged.len(),
+        region_iou: detection::region_iou(drill, &exhibits),
+    })
 }
 
 /// What became of the search for poison, by the truth.
@@ -119,6 +125,8 @@ pub struct Detected {
     pub others: BTreeMap<String, f64>,
     /// How many keys the audit wants dropped.
     pub flagged: usize,
+    /// Of the exhibits' regions with the true patches, where the attack has a patch.
+    pub region_iou: Option<f64>,
 }
 
 /// Everything a demo tells.
@@ -128,7 +136,7 @@ struct Story<'a> {
     before: Judgement,
     after: Judgement,
     twin: Judgement,
-    suspects: Detection,
+    detected: Detected,
 }
 
 fn conclude(story: &Story<'_>, out: &Path) -> anyhow::Result<Ending> {
@@ -150,7 +158,8 @@ impl Story<'_> {
             "before": self.before,
             "after": self.after,
             "twin": self.twin,
-            "suspects": self.suspects,
+            "suspects": self.detected.suspects,
+            "region_iou": self.detected.region_iou,
             "phases": phases_json(&phase_seconds(self.view)),
             "workers": self.drilling.workers,
             "seed": recipe.seed,
@@ -165,17 +174,18 @@ impl Story<'_> {
             let cells = [&self.before, &self.after, &self.twin].map(cell);
             format!("  {name:<16}{:>10}{:>10}{:>12}\n", cells[0], cells[1], cells[2])
         };
-        let Detection { auroc, precision, recall } = self.suspects;
+        let Detected { suspects: Detection { auroc, precision, recall }, region_iou, .. } = &self.detected;
+        let region = region_iou.map_or_else(String::new, |iou| format!(", regions on the patch (IoU) {iou:.2}"));
         format!(
-            "\n  {:<16}{:>10}{:>10}{:>12}\n{}{}\n  suspects        precision {}, recall {}, AUROC {auroc:.4}\n\n{}\n  report: {}\n",
+            "\n  {:<16}{:>10}{:>10}{:>12}\n{}{}\n  suspects        precision {}, recall {}, AUROC {auroc:.4}{region}\n\n{}\n  report: {}\n",
             "",
             "before",
             "after",
             "clean twin",
             row("clean accuracy", |j| Some(j.clean_accuracy)),
             row("attack success", |j| j.attack_success),
-            percent(precision),
-            percent(recall),
+            percent(*precision),
+            percent(*recall),
             phase_table(&phase_seconds(self.view)),
             out.join("report.html").display(),
         )
@@ -204,14 +214,19 @@ mod tests {
             before: judged(0.75),
             after: judged(0.5),
             twin: judged(0.25),
-            suspects: Detection { auroc: 1.0, precision: 0.5, recall: 0.25 },
+            detected: Detected {
+                suspects: Detection { auroc: 1.0, precision: 0.5, recall: 0.25 },
+                others: BTreeMap::new(),
+                flagged: 4,
+                region_iou: Some(0.375),
+            },
         };
         let expected = json!({
             "before": {"clean_accuracy": 0.75, "attack_success": 0.75},
             "after": {"clean_accuracy": 0.5, "attack_success": 0.5},
             "twin": {"clean_accuracy": 0.25, "attack_success": 0.25},
             "suspects": {"auroc": 1.0, "precision": 0.5, "recall": 0.25},
-            "phases": [], "workers": 2, "seed": 2, "attack": "blended", "target": 5,
+            "region_iou": 0.375, "phases": [], "workers": 2, "seed": 2, "attack": "blended", "target": 5,
         });
         assert_eq!(story.json(), expected);
         assert!(story.table("out".as_ref()).contains("75.0 %"));

@@ -17,10 +17,12 @@ use super::io::{blob_fault, blocking};
 use super::{ReduceContext, ReduceResult};
 
 /// All that may appear in a result folder, in the order of delivery. The last of a plan's says that all are there.
-const FILES: [&str; 10] = [
+const FILES: [&str; 12] = [
     "report.html",
     "suspects.parquet",
     "scores.parquet",
+    names::EXHIBITS,
+    names::SHARDS,
     "clean.json",
     "drop-list.txt",
     names::CLEAN,

@@ -4,6 +4,7 @@
 
 use lethe_common::blob::NamedBlob;
 use lethe_common::fault::Fault;
+use lethe_common::spec::Pictures;
 use lethe_engine::{PhaseState, PhaseView};
 use lethe_evidence::artifacts::{
     Confirmed, DropList, Evaluation, Exhibit, Exhibits, HandedBack, Interval, PhaseSeconds, Report, Shards, SuspectCut,
@@ -150,6 +151,9 @@ async fn pack(ctx: &ReduceContext, evidence: &Evidence, report: &Report) -> Resu
     package.put("suspects.parquet", table).await?;
     ranking.write_scores(ctx, cut, package.create("scores.parquet")?).await?;
     package.put_created("scores.parquet").await?;
+    package.put(names::EXHIBITS, shown(exhibits, ctx.spec.report.pictures)?.into()).await?;
+    // What `lethe scrub` writes the shards again by.
+    package.put_input(names::SHARDS, ctx.only(names::SHARDS)?).await?;
     package.put_file("clean.json", model_config(ctx)).await?;
     package.put("drop-list.txt", lines(drop).into()).await?;
     match report.handed_back {
@@ -159,6 +163,15 @@ async fn pack(ctx: &ReduceContext, evidence: &Evidence, report: &Report) -> Resu
     let json = encode(names::REPORT, report).map_err(|e| Fault::fatal(e.to_string()))?;
     package.put(names::REPORT, json.into()).await?;
     Ok(package.finish())
+}
+
+/// The exhibits for machines, without the pictures that the spec does not want shown.
+fn shown(exhibits: &[Exhibit], pictures: Pictures) -> Result<Vec<u8>, Fault> {
+    let mut exhibits = exhibits.to_vec();
+    if pictures != Pictures::Show {
+        exhibits.iter_mut().for_each(|exhibit| exhibit.picture.png_base64.clear());
+    }
+    encode(names::EXHIBITS, &Exhibits { exhibits }).map_err(|e| Fault::fatal(e.to_string()))
 }
 
 /// One key a line. A key cannot break its line: a tar member's name may hold a newline.

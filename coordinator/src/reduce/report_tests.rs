@@ -104,9 +104,11 @@ async fn everything_an_operator_needs_is_published() {
             "clean.json",
             "clean.safetensors",
             "drop-list.txt",
+            "exhibits.json",
             "report.html",
             "report.json",
             "scores.parquet",
+            "shards.json",
             "suspects.parquet"
         ]
     );
@@ -170,6 +172,19 @@ async fn one_ranking_covers_all_pairs_with_the_suspects_on_top() {
     assert_eq!(suspects.iter().filter(|s| s.drop).count(), 12);
     assert_eq!(suspects.iter().filter(|s| s.held_out && s.in_forget_set).count(), 4);
     assert!(suspects[..12].iter().all(|s| s.drop), "the drop list is the top of the ranking");
+}
+
+#[tokio::test]
+async fn exhibits_come_for_machines_too_without_pictures_that_nobody_wants_shown() {
+    for (pictures, png) in [(Pictures::Show, "AAAA"), (Pictures::Blur, ""), (Pictures::None, "")] {
+        let (mut ctx, _folder) = selected(&[0, 1]).await;
+        ctx.spec.report.pictures = pictures;
+        let report = output("report", run(&ctx).await.expect("reports").outputs);
+        deliver::run(&ReduceContext { inputs: vec![report], ..again(&ctx) }).await.expect("delivers");
+        let Exhibits { exhibits } = serde_json::from_slice(&bytes(&ctx, "exhibits.json")).expect("are exhibits");
+        assert_eq!(exhibits.len(), 4);
+        assert!(exhibits.iter().all(|exhibit| exhibit.picture.png_base64 == png), "{pictures:?}");
+    }
 }
 
 #[tokio::test]

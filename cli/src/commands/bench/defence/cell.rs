@@ -61,6 +61,8 @@ pub struct Cell {
     /// AUROC of other detectors.
     pub detectors: BTreeMap<String, f64>,
     pub dropped: usize,
+    /// Of the exhibits' regions with the true patches; for attacks with a patch.
+    pub region_iou: Option<f64>,
     /// Pairs that went through a training of the remedy, all its models together ([`Remedy::trained`]).
     pub trained: u64,
     pub verdict: Verdict,
@@ -153,6 +155,7 @@ pub mod tests {
             suspects: Detection { auroc: 0.999, precision: 0.97, recall: 0.9 },
             detectors: [("dao".to_owned(), 0.8)].into(),
             dropped: 400,
+            region_iou: Some(0.5),
             trained: 33_280,
             verdict: Verdict::Removed,
             seconds: 20.0,

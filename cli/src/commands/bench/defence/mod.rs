@@ -137,6 +137,7 @@ fn answer(question: &Question, options: &Defence, test: &dyn Pool) -> anyhow::Re
         suspects: detected.suspects,
         detectors: detected.others,
         dropped: detected.flagged,
+        region_iou: detected.region_iou,
         trained: remedy.trained(&spec),
         verdict: read_report(result.path())?.verdict,
         seconds,

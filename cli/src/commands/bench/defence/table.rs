@@ -18,7 +18,7 @@ use super::remedy::Remedy;
 /// A victim below this has hardly a backdoor to remove.
 const LEARNED: f64 = 0.9;
 const COLUMNS: &str = "data_set,tower,attack,rate,start,epochs,seed,target,remedy,accuracy_before,accuracy_after,accuracy_twin,\
-success_before,success_after,success_twin,auroc,precision,recall,dropped,samples_trained,verdict,seconds,method,stale";
+success_before,success_after,success_twin,auroc,precision,recall,region_iou,dropped,samples_trained,verdict,seconds,method,stale";
 /// The other detectors follow, a column each.
 fn columns() -> String {
     let others = others().map(|detector| format!(",auroc_{}", detector.as_str().replace('-', "_")));
@@ -108,6 +108,7 @@ fn csv(cells: &[&Cell]) -> String {
             format!("{:.5}", cell.suspects.auroc),
             format!("{:.4}", cell.suspects.precision),
             format!("{:.4}", cell.suspects.recall),
+            cell.region_iou.map_or_else(String::new, |iou| format!("{iou:.3}")),
             cell.dropped.to_string(),
             cell.trained.to_string(),
             word(&cell.verdict),
