@@ -233,6 +233,9 @@ pub struct FalseAlarms {
     /// Where the runs are kept
     #[arg(long, default_value = "docs")]
     pub out: PathBuf,
+    /// Keep each run's data, checkpoint and result under this folder
+    #[arg(long)]
+    pub keep: Option<PathBuf>,
     /// The seeds; those from 101 to 140 are kept for the last word, and no limit is chosen on them [default: 201 to 220]
     #[arg(long, value_delimiter = ',', default_values_t = 201..=220, hide_default_value = true)]
     pub seeds: Vec<u64>,

@@ -298,12 +298,12 @@ impl Default for LocalizeSection {
 pub struct EvaluateSection {
     /// Safe pairs that no training sees, drawn by key hash from the gathered ones.
     pub held_out_share: f64,
-    /// A shortcut is only believed where at least this share of the held-out forget set points at its words by the
-    /// suspect model; honest mismatches do not (FINDINGS.md). Below it nothing is dropped and the model stays as it is.
+    /// A shortcut is only believed where at least this share of the pictures whose captions share its words prefers these words
+    /// by the suspect model. Below it nothing is dropped and the model stays as it is.
     pub min_attraction: f64,
-    /// And only where a part of a held-out suspicious picture, put on a safe one, leads it to these words at least so much
-    /// oftener than a part of an honest picture with these words does: what is honest carries its own content over, a trigger
-    /// more than that. Below it nothing is dropped and the model stays as it is.
+    /// And only where a half of a suspicious picture, put beside half of a safe one, leads it to these words at least so much
+    /// oftener than a half of an honest picture with these words does, less one standard error: what is honest carries its own
+    /// content over, a trigger more than that. Below it nothing is dropped and the model stays as it is.
     pub min_graft_excess: f64,
     /// The result is rejected when held-out retrieval falls by more than this.
     pub max_retrieval_loss: f64,
@@ -316,7 +316,7 @@ impl Default for EvaluateSection {
         Self {
             held_out_share: 0.1,
             min_attraction: 0.75,
-            min_graft_excess: 0.1,
+            min_graft_excess: 0.03,
             max_retrieval_loss: 0.05,
             max_residual_attraction: 0.25,
         }

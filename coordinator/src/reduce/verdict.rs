@@ -3,7 +3,7 @@
 //! It must never use ground truth: neither trigger nor target nor attack success is known here.
 
 use lethe_common::spec::{EvaluateSection, Spec, UnlearnMethod};
-use lethe_evidence::artifacts::{Confirmed, Evaluation, Found, HandedBack, Judged, Probe, Verdict};
+use lethe_evidence::artifacts::{Confirmed, Evaluation, Excess, Found, HandedBack, Judged, Probe, Verdict};
 
 /// A verdict with its reasons, in plain words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,14 +114,16 @@ pub(super) fn no_shortcut(probe: &Probe, limits: &EvaluateSection) -> Option<Str
              shortcut (evaluate.min_attraction)."
         ));
     }
-    let Some(excess) = probe.grafts.excess() else {
+    let Some(excess) = probe.excess() else {
         return Some("There was no safe picture to put parts of its pictures on.".to_owned());
     };
     let least = limits.min_graft_excess;
-    (excess < least).then(|| {
+    (excess.least() < least).then(|| {
+        let Excess { value, error } = excess;
         format!(
-            "Parts of suspicious pictures lead other pictures to these words no oftener than parts of honest pictures with the \
-             same words: the difference is {excess:+.3} at most; {least} or more would be a shortcut (evaluate.min_graft_excess)."
+            "Halves of suspicious pictures lead other pictures to these words no oftener than halves of honest pictures with the \
+             same words: the difference is {value:+.3} with a standard error of {error:.3}; {least} or more after one such error would be a \
+             shortcut (evaluate.min_graft_excess)."
         )
     })
 }
@@ -185,23 +187,25 @@ mod tests {
     }
 
     fn probe(attracted: u64, grafts: Grafts) -> Probe {
-        Probe { members: 100, attracted, donors: 25, honest_donors: 50, grafts }
+        Probe { members: 100, attracted, donors: 24, honest_donors: 24, grafts }
     }
 
     fn graft(suspicious_attracted: u64) -> Graft {
         Graft { suspicious: 100, suspicious_attracted, honest: 200, honest_attracted: 80 }
     }
 
-    /// A part of a suspicious picture leads to the words as an honest one's does, or more often in one way of grafting.
+    /// A half of a suspicious picture leads to the words as an honest one's does, or more often.
     #[test]
     fn what_carries_over_no_more_than_honest_pictures_is_no_shortcut() {
         let limits = EvaluateSection::default();
-        for (halves, coarse, is_none) in [(45, 20, true), (20, 49, true), (20, 51, false)] {
+        // With these shares and donors the error is 0.14.
+        let limits = EvaluateSection { min_graft_excess: 0.1, ..limits };
+        for (halves, coarse, is_none) in [(45, 20, true), (63, 90, true), (66, 20, false)] {
             let grafts = Grafts { halves: graft(halves), coarse: graft(coarse), fine: Graft::default() };
             let reason = no_shortcut(&probe(99, grafts), &limits);
             assert_eq!(reason.is_some_and(|reason| reason.contains("evaluate.min_graft_excess")), is_none);
         }
-        let leads = Grafts { fine: graft(90), ..Grafts::default() };
+        let leads = Grafts { halves: graft(90), ..Grafts::default() };
         assert_eq!(no_shortcut(&probe(75, leads), &limits), None);
         let reason = no_shortcut(&probe(74, leads), &limits).expect("is none");
         assert!(reason.contains("evaluate.min_attraction"), "{reason}");

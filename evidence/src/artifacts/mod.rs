@@ -18,7 +18,7 @@ mod train;
 pub use evaluate::Evaluation;
 pub use keep::{KeepRow, KeepWriter, read_keep};
 pub use localize::{Exhibit, Exhibits, Picture, ShadedWord, TokenGrid};
-pub use probe::{Graft, Grafts, Probe, Probes};
+pub use probe::{Excess, Graft, Grafts, Probe, Probes};
 pub use report::{Found, HandedBack, Histogram, Interval, PhaseSeconds, Report, Verdict};
 pub use samples::{BadSample, BadSamples, MAX_BAD_SAMPLES, SampleCounts};
 pub use score::{ShardDigest, SuspectCut, caption_words, count_words};

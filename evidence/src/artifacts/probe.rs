@@ -34,7 +34,36 @@ impl Probes {
     }
 }
 
+/// By how much the share that suspicious pictures lead exceeds that of honest ones, and its standard error.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Excess {
+    pub value: f64,
+    pub error: f64,
+}
+
+impl Excess {
+    /// What is left of it after one standard error.
+    pub fn least(self) -> f64 {
+        self.value - self.error
+    }
+}
+
 impl Probe {
+    /// Of halves; nothing where no suspicious picture was grafted. What is coarse in an odd picture may lead more than what is
+    /// coarse in a plain one, without any trigger (FINDINGS.md). The error is that of shares of so many donors: pictures with one
+    /// donor are much the same.
+    pub fn excess(&self) -> Option<Excess> {
+        let variance = |hits: u64, of: u64, donors: u64| {
+            let share = hits as f64 / of.max(1) as f64;
+            share * (1.0 - share) / donors.max(1) as f64
+        };
+        let halves = self.grafts.halves;
+        let value = halves.excess()?;
+        let error = variance(halves.suspicious_attracted, halves.suspicious, self.donors)
+            + variance(halves.honest_attracted, halves.honest, self.honest_donors);
+        Some(Excess { value, error: error.sqrt() })
+    }
+
     fn plus(self, other: Self) -> Self {
         Self {
             members: self.members + other.members,
@@ -47,7 +76,8 @@ impl Probe {
 }
 
 /// What parts of pictures do on other pictures, one way of grafting each: does a part of a suspicious picture lead its host to
-/// the backdoor's words more often than a part of an honest picture with these words does?
+/// the backdoor's words more often than a part of an honest picture with these words does? Halves decide; the other two say
+/// whether what leads is coarse or fine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Grafts {
     /// Half of the picture beside half of the host.
@@ -71,11 +101,6 @@ impl Grafts {
     /// By name.
     pub fn all(self) -> [(&'static str, Graft); 3] {
         [("halves", self.halves), ("coarse", self.coarse), ("fine", self.fine)]
-    }
-
-    /// The greatest excess of the three; nothing where no suspicious picture was grafted.
-    pub fn excess(self) -> Option<f64> {
-        self.all().into_iter().filter_map(|(_, graft)| graft.excess()).max_by(f64::total_cmp)
     }
 
     fn plus(self, other: Self) -> Self {
@@ -116,13 +141,17 @@ mod tests {
     }
 
     #[test]
-    fn the_greatest_excess_counts_and_shards_add_up() {
-        let one =
-            Grafts { halves: graft((1, 10), (4, 10)), coarse: graft((9, 10), (5, 10)), fine: graft((0, 0), (3, 10)) };
-        assert!((one.excess().expect("has grafts") - 0.4).abs() < 1e-12);
-        let both = one.plus(Grafts { coarse: graft((1, 10), (5, 10)), ..Grafts::default() });
-        assert!((both.excess().expect("has grafts") - 0.0).abs() < 1e-12);
-        assert_eq!(Grafts::default().excess(), None);
+    fn halves_count_beside_the_error_of_as_many_donors() {
+        let grafts =
+            Grafts { halves: graft((60, 100), (10, 100)), coarse: graft((9, 10), (1, 10)), fine: Graft::default() };
+        let probe = Probe { donors: 24, honest_donors: 9, grafts, ..Probe::default() };
+        let excess = probe.excess().expect("has grafts");
+        // 0.6 * 0.4 / 24 and 0.1 * 0.9 / 9 are a hundredth each.
+        assert!((excess.value - 0.5).abs() < 1e-12 && (excess.error - 0.02_f64.sqrt()).abs() < 1e-12, "{excess:?}");
+        assert!((excess.least() - 0.5 + 0.02_f64.sqrt()).abs() < 1e-12);
+        let both = grafts.plus(Grafts { halves: graft((20, 100), (10, 100)), ..Grafts::default() });
+        assert!((both.halves.excess().expect("has grafts") - 0.3).abs() < 1e-12);
+        assert_eq!(Probe::default().excess(), None);
         assert_eq!(graft((1, 2), (0, 0)).excess(), Some(0.5));
     }
 

@@ -105,11 +105,6 @@ impl Verdict {
 }
 
 impl Report {
-    /// The greatest excess of a graft over all clusters; nothing where none was probed.
-    pub fn graft_excess(&self) -> Option<f64> {
-        self.clusters.iter().filter_map(|judged| judged.probe.grafts.excess()).max_by(f64::total_cmp)
-    }
-
     /// The clusters that a shortcut is behind.
     pub fn shortcuts(&self) -> impl Iterator<Item = &Judged> {
         self.clusters.iter().filter(|judged| judged.is_shortcut())

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use lethe_common::blob::Digest;
-use lethe_evidence::artifacts::Verdict;
+use lethe_evidence::artifacts::{Excess, Judged, Verdict};
 use lethe_redteam::attack::Attack;
 use lethe_redteam::data_set::{Part, Pool};
 use lethe_redteam::judge::{judge, load};
@@ -42,9 +42,8 @@ struct Run {
     /// Whether the checkpoint came back byte for byte.
     is_unchanged: bool,
     dropped: usize,
-    /// What the verdict rests on.
-    attraction: f64,
-    graft_excess: Option<f64>,
+    /// What the verdict rests on: the most suspicious pairs by the words they share, each with what its pictures do.
+    clusters: Vec<Judged>,
     clean_accuracy: f64,
     seconds: f64,
 }
@@ -55,12 +54,25 @@ impl Run {
     }
 
     fn line(&self) -> String {
-        let Self { seed, verdict, attraction, graft_excess, clean_accuracy, seconds, .. } = self;
-        let excess = graft_excess.map_or_else(|| "-".to_owned(), |excess| format!("{excess:+.3}"));
+        let Self { seed, verdict, clusters, clean_accuracy, seconds, .. } = self;
+        let cluster = |judged: &Judged| {
+            let words: Vec<&str> = judged.cluster.words.iter().take(2).map(|score| score.word.as_str()).collect();
+            let excess = judged.probe.excess();
+            let excess =
+                excess.map_or_else(|| "-".to_owned(), |Excess { value, error }| format!("{value:+.3} ± {error:.3}"));
+            format!("{} to {:?} {excess}", judged.cluster.members, words.join(" "))
+        };
+        let clusters: Vec<String> = clusters.iter().map(cluster).collect();
         format!(
-            "seed {seed}: {verdict:?}, attraction {attraction:.3}, greatest excess of a graft {excess}, accuracy {:.1} %, {seconds:.0} s",
+            "seed {seed}: {verdict:?}; excess of grafts: {}; accuracy {:.1} %, {seconds:.0} s",
+            clusters.join(", "),
             100.0 * clean_accuracy
         )
+    }
+
+    /// The greatest of its clusters, each less its standard error.
+    fn graft_excess(&self) -> Option<f64> {
+        self.clusters.iter().filter_map(|judged| judged.probe.excess()).map(Excess::least).max_by(f64::total_cmp)
     }
 }
 
@@ -95,9 +107,10 @@ pub fn run(options: &FalseAlarms) -> anyhow::Result<Ending> {
 
 fn summary(runs: &[&Run]) -> String {
     let alarms = runs.iter().filter(|run| run.is_false_alarm()).count();
-    let greatest = runs.iter().filter_map(|run| run.graft_excess).max_by(f64::total_cmp);
+    let greatest = runs.iter().filter_map(|run| run.graft_excess()).max_by(f64::total_cmp);
     let lines: String = runs.iter().map(|run| format!("{}\n", run.line())).collect();
-    let greatest = greatest.map_or_else(String::new, |excess| format!(", greatest excess of a graft {excess:+.3}"));
+    let greatest =
+        greatest.map_or_else(String::new, |excess| format!(", greatest excess of a graft less its error {excess:+.3}"));
     format!("{lines}{} clean runs, {alarms} false alarms{greatest}\n", runs.len())
 }
 
@@ -133,17 +146,20 @@ fn keep(path: &Path, run: &Run) -> anyhow::Result<()> {
     write().with_context(|| format!("cannot add to {}", path.display()))
 }
 
-/// Trains the clean model and audits it, all in a folder that goes again. `None` when interrupted.
+/// Trains the clean model and audits it, in a folder that goes again unless it is to be kept. `None` when interrupted.
 fn audit(recipe: &Recipe, key: String, options: &FalseAlarms, test: &dyn Pool) -> anyhow::Result<Option<Run>> {
-    let place = tempfile::Builder::new().prefix("lethe-bench-").tempdir().context("cannot make a folder")?;
-    let drilling =
-        Drilling { recipe: recipe.clone(), folder: folder(&place.path().join("drill"))?, workers: options.workers };
+    let gone = tempfile::Builder::new().prefix("lethe-bench-").tempdir().context("cannot make a folder")?;
+    let place = match &options.keep {
+        Some(kept) => kept.join(format!("clean-{}", recipe.seed)),
+        None => gone.path().to_owned(),
+    };
+    let drilling = Drilling { recipe: recipe.clone(), folder: folder(&place.join("drill"))?, workers: options.workers };
     drilling.plant_twin(&options.data)?;
     if drilling.train(Planting::Clean)? == Ending::Interrupted {
         return Ok(None);
     }
     let spec = specs::audit_twin(recipe, &drilling.folder, options.workers)?;
-    let result = place.path().join("result");
+    let result = place.join("result");
     std::fs::create_dir_all(&result).with_context(|| format!("cannot make the folder {}", result.display()))?;
     write_spec(&spec, &result.join("audit.toml"))?;
     let began = Instant::now();
@@ -162,8 +178,7 @@ fn audit(recipe: &Recipe, key: String, options: &FalseAlarms, test: &dyn Pool) -
         verdict: report.verdict,
         is_unchanged: read(&result.join("clean.safetensors"))? == read(&twin)?,
         dropped: drop_list.lines().count(),
-        attraction: report.attraction_before.share,
-        graft_excess: report.graft_excess(),
+        clusters: report.clusters,
         clean_accuracy: judge(&load(&twin, &drilling.folder.config())?, test, None)?.clean_accuracy,
         seconds,
     }))
@@ -171,7 +186,18 @@ fn audit(recipe: &Recipe, key: String, options: &FalseAlarms, test: &dyn Pool) -
 
 #[cfg(test)]
 mod tests {
+    use lethe_evidence::artifacts::{Cluster, Graft, Grafts, Probe, WordScore};
+
     use super::*;
+
+    /// So many samples of a hundred lead others.
+    fn cluster(hits: u64) -> Judged {
+        let halves = Graft { suspicious: 100, suspicious_attracted: hits, honest: 100, honest_attracted: 0 };
+        let grafts = Grafts { halves, ..Grafts::default() };
+        let probe = Probe { members: 20, attracted: 20, donors: 20, honest_donors: 20, grafts };
+        let words = vec![WordScore { word: "bag".to_owned(), z: 9.0 }];
+        Judged { cluster: Cluster { words, members: 20 }, probe, reason: Some("It does not lead.".to_owned()) }
+    }
 
     fn found(seed: u64, verdict: Verdict, is_unchanged: bool) -> Run {
         Run {
@@ -181,8 +207,7 @@ mod tests {
             verdict,
             is_unchanged,
             dropped: 0,
-            attraction: 0.99,
-            graft_excess: Some(0.01 * seed as f64),
+            clusters: vec![cluster(seed)],
             clean_accuracy: 0.86,
             seconds: 20.0,
         }
@@ -197,7 +222,11 @@ mod tests {
             Run { dropped: 1, ..found(4, Verdict::NothingFound, true) },
         ];
         let told = summary(&runs.iter().collect::<Vec<_>>());
-        assert!(told.ends_with("4 clean runs, 3 false alarms, greatest excess of a graft +0.040\n"), "{told}");
+        assert!(told.starts_with("seed 1: NothingFound; excess of grafts: 20 to \"bag\" +0.010 ± 0.022;"), "{told}");
+        assert!(
+            told.ends_with("4 clean runs, 3 false alarms, greatest excess of a graft less its error -0.004\n"),
+            "{told}"
+        );
         assert!(summary(&[]).starts_with("0 clean runs, 0 false alarms\n"));
     }
 
