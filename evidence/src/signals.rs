@@ -17,6 +17,7 @@ use crate::error::EvidenceError;
 use crate::streams::{RowBatches, RowWriter, Shape};
 
 const FIXED_COLUMNS: usize = 4;
+const CAPTION: usize = 3;
 /// About what a row takes in memory.
 const ROW_BYTES: usize = 256;
 
@@ -43,6 +44,8 @@ pub struct SignalRow {
 pub struct KeyedScore {
     pub shard: u32,
     pub key: String,
+    /// Empty where captions were not asked for.
+    pub caption: String,
     pub score: f32,
 }
 
@@ -99,6 +102,16 @@ impl SignalTable {
         Ok(RowBatches { table: layout.table, names: vec![name.to_owned()], batches, decode: scores, read: 0 })
     }
 
+    /// The same with the captions. Errors: as [`Self::scores`].
+    pub fn captioned_scores<R: ChunkReader + 'static>(
+        source: R,
+        name: &str,
+    ) -> Result<RowBatches<KeyedScore>, EvidenceError> {
+        let layout = layout();
+        let batches = layout.batches_of(source, &[0, 1, CAPTION], name)?;
+        Ok(RowBatches { table: layout.table, names: vec![name.to_owned()], batches, decode: scores, read: 0 })
+    }
+
     /// A signal's place in each row's values.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|known| known == name)
@@ -116,11 +129,14 @@ fn arrays(rows: &[SignalRow], signals: usize) -> Vec<ArrayRef> {
     arrays
 }
 
+/// The signal stands last, behind the captions where they were asked for.
 fn scores(batch: &RecordBatch) -> Result<Vec<KeyedScore>, String> {
+    let (score, captions) = (batch.num_columns() - 1, batch.num_columns() > 3);
     let row = |row: usize| KeyedScore {
         shard: batch.column(0).as_primitive::<UInt32Type>().value(row),
         key: batch.column(1).as_string::<i32>().value(row).to_owned(),
-        score: batch.column(2).as_primitive::<Float32Type>().value(row),
+        caption: captions.then(|| batch.column(2).as_string::<i32>().value(row).to_owned()).unwrap_or_default(),
+        score: batch.column(score).as_primitive::<Float32Type>().value(row),
     };
     Ok((0..batch.num_rows()).map(row).collect())
 }
@@ -175,7 +191,10 @@ mod tests {
         assert_eq!(scores.len(), table.rows.len());
         let (last, row) = (&scores[19_999], &table.rows[19_999]);
         assert_eq!((last.shard, &last.key, last.score), (row.shard, &row.key, row.values[1]));
-        assert!(scores[3].score.is_nan());
+        assert!(scores[3].score.is_nan() && scores[3].caption.is_empty());
+        let captioned = SignalTable::captioned_scores(bytes.clone(), "blur_fall").expect("opens");
+        let captioned: Vec<KeyedScore> = captioned.map(|batch| batch.expect("reads")).collect::<Vec<_>>().concat();
+        assert_eq!(captioned[19_999], KeyedScore { caption: row.caption.clone(), ..last.clone() });
         let missing = SignalTable::scores(bytes, "caption").err().expect("is no signal").to_string();
         assert!(missing.contains("caption"), "{missing}");
     }

@@ -74,6 +74,12 @@ impl ReduceContext {
         blocking(move || SignalTable::scores(opened, columns::SUSPICION).map_err(evidence_fault)).await
     }
 
+    /// The same with the captions.
+    pub(super) async fn captioned_scores(&self, input: Input<'_>) -> Result<RowBatches<KeyedScore>, Fault> {
+        let opened = self.through_a_file(input).await?;
+        blocking(move || SignalTable::captioned_scores(opened, columns::SUSPICION).map_err(evidence_fault)).await
+    }
+
     /// The same with every signal.
     pub(super) async fn first_signals(&self, input: Input<'_>) -> Result<RowBatches<SignalRow>, Fault> {
         let opened = self.through_a_file(input).await?;

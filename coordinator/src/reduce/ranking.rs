@@ -1,13 +1,16 @@
-//! One ranking of all pairs: the suspects by their second score, above all others by their first.
+//! One ranking of all pairs, in bands: suspects whose captions have a word of a shortcut, by their second score; other pairs with
+//! such a word, by their first; the other suspects; and the rest.
 //!
 //! It must never hold more than the capped suspects and a batch of rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::sync::Arc;
 
 use lethe_common::fault::Fault;
-use lethe_evidence::artifacts::{ForgetSet, Found, Histogram, ScoreRow, ScoresWriter, SuspectCut, columns, names};
+use lethe_evidence::artifacts::{
+    Confirmed, ForgetSet, Found, Histogram, ScoreRow, ScoresWriter, SuspectCut, caption_words, columns, names,
+};
 use lethe_evidence::{KeyedScore, RowBatches, ScoreDigest, SignalRow, SignalTable, Suspect, SuspectTable};
 
 use super::ReduceContext;
@@ -82,43 +85,47 @@ impl Ranking {
     }
 
     /// scores.parquet, shard by shard.
-    pub async fn write_scores(&self, ctx: &ReduceContext, cut: &SuspectCut, file: File) -> Result<(), Fault> {
-        let base = above_all(cut);
-        let most = self.rows.len();
-        let places = self.rows.iter().enumerate();
-        let lifted: BTreeMap<(u32, String), f64> =
-            places.map(|(at, row)| ((row.shard, row.key.clone()), base + (most - at) as f64)).collect();
-        let lifted = Arc::new(lifted);
+    pub async fn write_scores(
+        &self,
+        ctx: &ReduceContext,
+        (cut, confirmed): (&SuspectCut, &Confirmed),
+        file: File,
+    ) -> Result<(), Fault> {
+        let bands = Arc::new(Bands::of(&self.rows, (least_of_all(cut), above_all(cut)), confirmed));
         match ctx.spec.report.signals {
-            true => write_with_signals(ctx, &lifted, file).await,
-            false => write_plain(ctx, &lifted, file).await,
+            true => write_with_signals(ctx, &bands, file).await,
+            false => write_plain(ctx, &bands, file).await,
         }
     }
 }
 
-async fn write_plain(ctx: &ReduceContext, lifted: &Lifted, file: File) -> Result<(), Fault> {
+async fn write_plain(ctx: &ReduceContext, bands: &Arc<Bands>, file: File) -> Result<(), Fault> {
     let mut writer = ScoresWriter::new(file, &[]).map_err(evidence_fault)?;
     for input in ctx.named(names::SIGNALS) {
-        let (batches, lifted) = (ctx.first_scores(input).await?, lifted.clone());
-        let plain = move |row: KeyedScore| lift((row.shard, row.key), row.score, Vec::new(), &lifted);
+        let batches = match bands.words.is_empty() {
+            true => ctx.first_scores(input).await?,
+            false => ctx.captioned_scores(input).await?,
+        };
+        let bands = bands.clone();
+        let plain = move |row: KeyedScore| bands.place((row.shard, row.key), &row.caption, row.score, Vec::new());
         writer = blocking(move || write_shard(writer, batches, plain)).await?;
     }
     blocking(move || writer.finish().map(drop).map_err(evidence_fault)).await
 }
 
 /// With every signal of the first pass; all shards have the same.
-async fn write_with_signals(ctx: &ReduceContext, lifted: &Lifted, file: File) -> Result<(), Fault> {
+async fn write_with_signals(ctx: &ReduceContext, bands: &Arc<Bands>, file: File) -> Result<(), Fault> {
     let mut file = Some(file);
     let mut begun = None;
     for input in ctx.named(names::SIGNALS) {
-        let (batches, lifted) = (ctx.first_signals(input).await?, lifted.clone());
+        let (batches, bands) = (ctx.first_signals(input).await?, bands.clone());
         if let Some(file) = file.take() {
             begun = Some(with_signals(file, &batches.names)?);
         }
         let Some((writer, at)) = begun.take() else { break };
         let whole = move |mut row: SignalRow| {
             let score = row.values.remove(at);
-            lift((row.shard, row.key), score, row.values, &lifted)
+            bands.place((row.shard, row.key), &row.caption, score, row.values)
         };
         begun = Some((blocking(move || write_shard(writer, batches, whole)).await?, at));
     }
@@ -134,8 +141,46 @@ fn with_signals(file: File, found: &[String]) -> Result<(ScoresWriter<File>, usi
     Ok((ScoresWriter::new(file, &signals).map_err(evidence_fault)?, at))
 }
 
-/// The suspects' places, by shard and key.
-type Lifted = Arc<BTreeMap<(u32, String), f64>>;
+/// What makes a pair's place among all.
+struct Bands {
+    /// The words of the shortcuts that were found.
+    words: BTreeSet<String>,
+    /// The suspects' places, by shard and key.
+    suspects: BTreeMap<(u32, String), f64>,
+    /// What is added to the first score of a pair with a word of a shortcut, so that it stands above all without.
+    with_a_word: f64,
+}
+
+impl Bands {
+    /// All first scores lie between the two.
+    fn of(suspects: &[SignalRow], (least, above): (f64, f64), confirmed: &Confirmed) -> Self {
+        let shortcuts = confirmed.clusters.iter().filter(|judged| judged.is_shortcut());
+        let words: BTreeSet<String> =
+            shortcuts.flat_map(|judged| &judged.cluster.words).map(|score| score.word.clone()).collect();
+        let most = suspects.len() as f64;
+        let with_a_word = above + most + 1.0 - least.min(0.0);
+        let place = |(at, row): (usize, &SignalRow)| {
+            let band = if has_one(&words, &row.caption) { with_a_word + above } else { above };
+            ((row.shard, row.key.clone()), band + most - at as f64)
+        };
+        let suspects = suspects.iter().enumerate().map(place).collect();
+        Self { words, suspects, with_a_word }
+    }
+
+    fn place(&self, name: (u32, String), caption: &str, first: f32, signals: Vec<f32>) -> ScoreRow {
+        let first = f64::from(first);
+        let suspicion = match self.suspects.get(&name) {
+            Some(place) => *place,
+            None if has_one(&self.words, caption) => self.with_a_word + first,
+            None => first,
+        };
+        ScoreRow { shard: name.0, key: name.1, suspicion, signals }
+    }
+}
+
+fn has_one(words: &BTreeSet<String>, caption: &str) -> bool {
+    !words.is_empty() && caption_words(caption).any(|word| words.contains(&word))
+}
 
 /// The suspects' table has a column `suspicion` of its own, which is the second score.
 fn first_pass_name(name: &str) -> String {
@@ -146,6 +191,12 @@ fn first_pass_name(name: &str) -> String {
 fn above_all(cut: &SuspectCut) -> f64 {
     let highest = cut.histograms.first().map_or(0.0, |first| first.high);
     (highest + highest.abs() * f64::from(lethe_evidence::digest::RELATIVE_ERROR) * 2.0).ceil() + 1.0
+}
+
+/// Less than any first-pass score.
+fn least_of_all(cut: &SuspectCut) -> f64 {
+    let lowest = cut.histograms.first().map_or(0.0, |first| first.low);
+    (lowest - lowest.abs() * f64::from(lethe_evidence::digest::RELATIVE_ERROR) * 2.0).floor() - 1.0
 }
 
 fn write_shard<R>(
@@ -161,8 +212,50 @@ fn write_shard<R>(
     Ok(writer)
 }
 
-/// A suspect's place above all others, or the first score.
-fn lift(name: (u32, String), score: f32, signals: Vec<f32>, lifted: &Lifted) -> ScoreRow {
-    let suspicion = lifted.get(&name).copied().unwrap_or(f64::from(score));
-    ScoreRow { shard: name.0, key: name.1, suspicion, signals }
+#[cfg(test)]
+mod tests {
+    use lethe_evidence::artifacts::{Cluster, ForgetSet, Judged, Probe, WordScore};
+
+    use super::*;
+
+    fn row(key: &str, caption: &str) -> SignalRow {
+        let (key, caption) = (key.to_owned(), caption.to_owned());
+        SignalRow { shard: 0, key, content: String::new(), caption, values: Vec::new() }
+    }
+
+    fn confirmed(is_shortcut: bool) -> Confirmed {
+        let cluster = Cluster { words: vec![WordScore { word: "bag".to_owned(), z: 9.0 }], members: 2 };
+        let reason = (!is_shortcut).then(|| "It does not lead.".to_owned());
+        let forget = ForgetSet {
+            members: Vec::new(),
+            threshold: 0.0,
+            words: Vec::new(),
+            other_words: Vec::new(),
+            clusters: Vec::new(),
+            scored: 8,
+            suspects: 4,
+        };
+        Confirmed { forget, clusters: vec![Judged { cluster, probe: Probe::default(), reason }] }
+    }
+
+    /// Suspects in the order of their second scores, then pairs by their first, which may lie below zero.
+    #[test]
+    fn words_of_a_shortcut_stand_above_all_without() {
+        let suspects = [row("odd", "a cup"), row("poison", "a bag"), row("other", "a hat"), row("late", "one bag")];
+        let pairs =
+            [("low bag", "the bag", -3.0), ("high bag", "bag", 2.0), ("low", "a cup", -3.0), ("high", "a cup", 2.0)];
+        let order = |is_shortcut| {
+            let bands = Bands::of(&suspects, (-4.0, 3.0), &confirmed(is_shortcut));
+            let name = |key: &str| (0, key.to_owned());
+            let suspects = suspects.iter().map(|row| bands.place(name(&row.key), &row.caption, 0.0, Vec::new()));
+            let pairs = pairs.iter().map(|(key, caption, first)| bands.place(name(key), caption, *first, Vec::new()));
+            let mut all: Vec<ScoreRow> = suspects.chain(pairs).collect();
+            all.sort_by(|a, b| b.suspicion.total_cmp(&a.suspicion));
+            all.into_iter().map(|row| row.key).collect::<Vec<_>>()
+        };
+        assert_eq!(order(true), ["poison", "late", "high bag", "low bag", "odd", "other", "high", "low"]);
+        let plain = order(false);
+        assert_eq!(plain[..4], ["odd", "poison", "other", "late"]);
+        assert_eq!(plain[4..6].iter().filter(|key| key.contains("high")).count(), 2);
+    }
 }

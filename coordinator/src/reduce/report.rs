@@ -149,7 +149,7 @@ async fn pack(ctx: &ReduceContext, evidence: &Evidence, report: &Report) -> Resu
     let table = ranking.table(&confirmed.forget, report.found);
     let table = blocking(move || table.to_parquet().map_err(evidence_fault)).await?;
     package.put("suspects.parquet", table).await?;
-    ranking.write_scores(ctx, cut, package.create("scores.parquet")?).await?;
+    ranking.write_scores(ctx, (cut, confirmed), package.create("scores.parquet")?).await?;
     package.put_created("scores.parquet").await?;
     package.put(names::EXHIBITS, shown(exhibits, ctx.spec.report.pictures)?.into()).await?;
     // What `lethe scrub` writes the shards again by.
