@@ -91,9 +91,9 @@ class Model:
         return 2 * (self.image() + 0.75 * self.text())
 
     def recipe(self, batch):
-        """All three trainings."""
+        """Both trainings."""
         image, text = self.image(), self.text()
-        a_pair = {"overfit": 3 * image + 3 * text, "stand-in": 3.75 * image + 3 * text, "unlearn": self.unlearn()}
+        a_pair = {"stand-in": 3.75 * image + 3 * text, "unlearn": self.unlearn()}
         return sum(steps * batch * a_pair[name] for name, steps in STEPS.items())
 
     def held(self, width, tokens, layers):
@@ -255,7 +255,7 @@ def given():
         ["a number read from a GPU; a small copy begun", f"{ITEM / US:.0f} us; {COPY / US:.0f} us", "assumed"],
         ["pinned memory to a GPU", f"{PCIE / G:.0f} GB/s", "assumed; queued on the stream that computes"],
         ["a shard; a pair; decoded", f"{SHARD_PAIRS:,} pairs; {PAIR_BYTES / K:.0f} KB; {DECODED_S} a second and thread", "assumed; a worker has one thread (`DECODERS`)"],
-        ["overfit, stand-in, unlearn", f"{', '.join(map(str, STEPS.values()))} steps of {BATCH}; {SUSPECTS:,} suspects, {SAFE:,} safe pairs", "read: the spec's defaults"],
+        ["stand-in, unlearn", f"{', '.join(map(str, STEPS.values()))} steps of {BATCH}; {SUSPECTS:,} suspects, {SAFE:,} safe pairs", "read: the spec's defaults"],
         ["waits at a heartbeat of 1 s", f"collective {GANG_TIMEOUT_S} s, rank without progress {GANG_LEASE_S} s, shrink 15 s", "read: engine/src/knobs.rs"],
         ["coordinator; one of four ranks lost", "9,070 leases and commits a second, 230 us of a processor for both, 164 MB, takeover 4.9 s; 1.27 s", "measured: `lethe bench control-plane --seconds 5 --repetitions 1`; `lethe bench collective --no-torchrun`"],
         ["a rank reads its inputs", f"{READ_BYTES_S / G:.1f} GB/s, {OPEN_FILE_S / MS:.0f} ms a blob; object store {OPEN_OBJECT_S / MS:.0f} ms, {GETS_S:,} GETs a second and prefix", "assumed; the GETs documented: Amazon S3's guide"],
@@ -352,9 +352,9 @@ def scaling():
 
 
 def choice():
-    """The three trainings of the default recipe, by the number of ranks."""
+    """The two trainings of the default recipe, by the number of ranks."""
     sizes = (1, 8, 32, 256)
-    head = ["steps' time of the three trainings (GPU-minutes), as planned", *(f"n = {n}" for n in sizes), "n = 64, batch 32,768"]
+    head = ["steps' time of the two trainings (GPU-minutes), as planned", *(f"n = {n}" for n in sizes), "n = 64, batch 32,768"]
     rows = []
     for m in MODELS:
         total = sum(STEPS.values())
@@ -450,8 +450,8 @@ def timeline():
          lambda n: n / gpus / min(rate, DECODED_S)),
         ("suspect", "one thread reads 0.6 MB of JSON a shard, 100 MB/s", "0", lambda n: shards(n) * 0.6e6 / 100e6),
         ("gather", "every shard is read twice, 100 GB/s in all", f"{gpus:,}", lambda n: 2 * n * PAIR_BYTES / 100e9),
-        ("three trainings of 8 ranks", "each reads 208,000 pairs, 0.4 GB/s and 1 ms a blob", "8",
-         lambda n: steps + 3 * pixels + 4 * shards(n) * OPEN_FILE_S),
+        ("two trainings of 8 ranks", "each reads 208,000 pairs, 0.4 GB/s and 1 ms a blob", "8",
+         lambda n: steps + 2 * pixels + 3 * shards(n) * OPEN_FILE_S),
         ("rescore, localize, evaluate", "five checkpoints loaded a shard, 1 GB/s", f"{gpus:,}",
          lambda n: 5 * load * shards(n) / gpus),
         ("report", "one thread writes a row a pair, 1 M rows a second", "0", lambda n: n / 1e6),

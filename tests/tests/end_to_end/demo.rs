@@ -17,7 +17,7 @@ const ACCURACY_LOSS_AT_MOST: f64 = 0.02;
 const AUROC_AT_LEAST: f64 = 0.95;
 /// Otsu's split and the second pass find nearly every planted pair here, and little else.
 const PRECISION_AND_RECALL_AT_LEAST: f64 = 0.8;
-/// How far each training of the second pass moves the suspects' mean similarity, at least; measured: 0.14 and 0.22.
+/// How far the stand-in's training moves the suspects' mean similarity, at least; measured: 0.22.
 const LEAST_SHIFT: f32 = 0.1;
 
 #[test]
@@ -51,11 +51,11 @@ fn a_planted_backdoor_is_found_and_forgotten() {
     for name in ["report.html", "report.json", "suspects.parquet", "clean.safetensors", "drop-list.txt"] {
         assert!(out.join(name).is_file(), "the demo left no {name}");
     }
-    each_training_moved_the_suspects(&out);
+    the_stand_in_forgot_the_suspects(&out);
 }
 
-/// The ranking must come from both trainings of the second pass: on this easy drill one alone would rank as well.
-fn each_training_moved_the_suspects(out: &Path) {
+/// The ranking must come from the stand-in and, since overfitting is left out by default, the suspect model itself.
+fn the_stand_in_forgot_the_suspects(out: &Path) {
     let bytes = std::fs::read(out.join("suspects.parquet")).expect("reads");
     let SuspectTable { names, rows } = SuspectTable::from_parquet(bytes.into()).expect("is a table of suspects");
     let column = |name: &str| {
@@ -65,7 +65,8 @@ fn each_training_moved_the_suspects(out: &Path) {
     let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len() as f32;
     let [plain, overfitted, stand_in, rank] =
         ["similarity", "similarity_overfitted", "similarity_stand_in", "rank_score"].map(column);
-    assert!(mean(&overfitted) > mean(&plain) + LEAST_SHIFT, "overfitting did not pull the suspects together");
+    let moved = plain.iter().zip(&overfitted).map(|(plain, same)| (plain - same).abs()).fold(0.0, f32::max);
+    assert!(moved < 1e-5, "without steps the overfitted model is the suspect one: {moved}");
     assert!(mean(&stand_in) < mean(&plain) - LEAST_SHIFT, "the stand-in did not forget them");
     for ((overfitted, stand_in), rank) in overfitted.iter().zip(&stand_in).zip(&rank) {
         assert!(
