@@ -1,6 +1,6 @@
 //! What can be said of the shards that an audit judged.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
 
@@ -47,4 +47,22 @@ pub struct Scrub {
     /// What to print at the end
     #[arg(long, value_enum, default_value_t)]
     pub output: Format,
+}
+
+impl Scrub {
+    /// The command with `--out` and nothing else.
+    pub fn plain(result: &Path, out: &Path) -> Self {
+        Self {
+            result: result.to_owned(),
+            out: Some(out.to_owned()),
+            keep_list: None,
+            shards: Vec::new(),
+            drop: None,
+            listing: None,
+            spec: None,
+            allow_missing: false,
+            jobs: 2,
+            output: Format::default(),
+        }
+    }
 }

@@ -15,6 +15,7 @@ mod record;
 mod summary;
 mod write;
 
+use std::path::Path;
 use std::time::Instant;
 
 use lethe_common::spec::{self, Spec};
@@ -28,6 +29,23 @@ use read::Reader;
 use summary::Summary;
 
 pub fn run(arguments: &Scrub) -> anyhow::Result<Ending> {
+    let (summary, ending) = scrub(arguments)?;
+    conclude(&summary, ending, arguments.output)
+}
+
+/// The shards of the audit in `result` again in `out`, and nothing is printed.
+///
+/// # Errors
+/// As the command's.
+pub fn quietly(result: &Path, out: &Path) -> anyhow::Result<Ending> {
+    let (summary, ending) = scrub(&Scrub::plain(result, out))?;
+    match summary.problems() {
+        Some(problems) if ending != Ending::Interrupted => Err(anyhow::anyhow!(problems)),
+        Some(_) | None => Ok(ending),
+    }
+}
+
+fn scrub(arguments: &Scrub) -> anyhow::Result<(Summary, Ending)> {
     let begun = Instant::now();
     let spec: Option<Spec> = arguments.spec.as_deref().map(spec::load).transpose()?;
     let source = match &spec {
@@ -43,7 +61,7 @@ pub fn run(arguments: &Scrub) -> anyhow::Result<Ending> {
         (None, None) => return Err(bad_input("expected --out or --keep-list")),
     };
     summary.seconds = begun.elapsed().as_secs_f64();
-    conclude(&summary, ending, arguments.output)
+    Ok((summary, ending))
 }
 
 /// A job for each shard of the audit, in their order.

@@ -14,11 +14,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use lethe_redteam::data_set::{Part, Pool};
+use lethe_redteam::drill::DrillFolder;
+use lethe_redteam::pairs::Planting;
 use lethe_redteam::plant::write_spec;
+use lethe_redteam::specs;
 
 use crate::arguments::{Defence, Devices};
 use crate::commands::audit::read_report;
 use crate::commands::demo::detect;
+use crate::commands::scrub;
 use crate::exit::Ending;
 use crate::session::{self, Outcome};
 
@@ -125,6 +129,13 @@ fn answer(question: &Question, options: &Defence, test: &dyn Pool) -> anyhow::Re
     if let Outcome::Interrupted = session::run(&spec, result.path(), Devices::Cpu)? {
         return Ok(None);
     }
+    let handed_back = match remedy {
+        Remedy::Retrain => {
+            let Some(retrained) = retrain(question, (folder, result.path()), options.workers)? else { return Ok(None) };
+            retrained
+        }
+        _ => checkpoint(result.path())?,
+    };
     let seconds = began.elapsed().as_secs_f64();
     let detected = detect(&victim.drill, result.path())?;
     Ok(Some(Cell {
@@ -132,16 +143,37 @@ fn answer(question: &Question, options: &Defence, test: &dyn Pool) -> anyhow::Re
         method: METHOD.to_owned(),
         question: question.clone(),
         before: victim.before,
-        after: victim.judge(&checkpoint(result.path())?, test)?,
+        after: victim.judge(&handed_back, test)?,
         twin: victim.twin,
         suspects: detected.suspects,
         detectors: detected.others,
         dropped: detected.flagged,
         region_iou: detected.region_iou,
-        trained: remedy.trained(&spec),
+        trained: remedy.trained(&spec, recipe)?,
         verdict: read_report(result.path())?.verdict,
         seconds,
     }))
+}
+
+/// A model that is trained as the victim was, on its shards without what the audit in `result` drops. `None` when interrupted.
+fn retrain(
+    question: &Question,
+    (folder, result): (&DrillFolder, &Path),
+    workers: u32,
+) -> anyhow::Result<Option<PathBuf>> {
+    let (clean, out) = (result.join("clean-shards"), result.join("retrained"));
+    if scrub::quietly(result, &clean)? == Ending::Interrupted {
+        return Ok(None);
+    }
+    let mut spec = specs::train(&question.recipe, folder, Planting::Poisoned, workers)?;
+    let (given, clean) = (folder.shards(), clean.to_string_lossy().into_owned());
+    for pattern in &mut spec.data.shards {
+        *pattern = pattern.replace(given.to_string_lossy().as_ref(), &clean);
+    }
+    match session::run(&spec, &out, Devices::Cpu)? {
+        Outcome::Interrupted => Ok(None),
+        Outcome::Done(_) => Ok(Some(out.join("model.safetensors"))),
+    }
 }
 
 /// What a remedy hands back: a clean checkpoint, whatever its verdict.

@@ -4,6 +4,7 @@ use clap::ValueEnum;
 use lethe_common::spec::{GangSection, Spec, UnlearnMethod, UnlearnSection};
 use lethe_redteam::drill::DrillFolder;
 use lethe_redteam::error::RedteamError;
+use lethe_redteam::pairs::Planting;
 use lethe_redteam::recipe::Recipe;
 use lethe_redteam::specs;
 use serde::{Deserialize, Serialize};
@@ -23,11 +24,13 @@ pub enum Remedy {
     CleanClip,
     /// The same while the features are pushed away from the victim's (PAR, arXiv 2412.00727)
     Par,
+    /// The shards are written again without what the audit drops, and a model is trained on them anew
+    Retrain,
 }
 
 impl Remedy {
-    pub const ALL: [Self; 6] =
-        [Self::Ubt, Self::UbtTrusted, Self::WholePair, Self::FineTune, Self::CleanClip, Self::Par];
+    pub const ALL: [Self; 7] =
+        [Self::Ubt, Self::UbtTrusted, Self::WholePair, Self::FineTune, Self::CleanClip, Self::Par, Self::Retrain];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -37,6 +40,7 @@ impl Remedy {
             Self::FineTune => "fine-tune",
             Self::CleanClip => "clean-clip",
             Self::Par => "par",
+            Self::Retrain => "retrain",
         }
     }
 
@@ -47,7 +51,7 @@ impl Remedy {
 
     fn method(self) -> UnlearnMethod {
         match self {
-            Self::Ubt | Self::UbtTrusted => UnlearnMethod::Tokens,
+            Self::Ubt | Self::UbtTrusted | Self::Retrain => UnlearnMethod::Tokens,
             Self::WholePair => UnlearnMethod::WholePair,
             Self::FineTune => UnlearnMethod::FineTune,
             Self::CleanClip => UnlearnMethod::CleanClip,
@@ -77,15 +81,22 @@ impl Remedy {
 
     /// The pairs that its trainings take, all together; a pair with a second view is two. The trainings by which an audit
     /// finds poison do not count where the remedy makes nothing of that.
-    pub fn trained(self, spec: &Spec) -> u64 {
+    ///
+    /// # Errors
+    /// A recipe that cannot be planted.
+    pub fn trained(self, spec: &Spec, recipe: &Recipe) -> Result<u64, RedteamError> {
         let pairs = |gang: &GangSection| gang.steps * u64::from(gang.batch);
         let found = pairs(&spec.overfit.gang) + pairs(&spec.stand_in.gang);
         let unlearned = pairs(&spec.unlearn.gang);
-        match self {
+        Ok(match self {
             Self::Ubt | Self::UbtTrusted | Self::WholePair => found + unlearned,
             Self::FineTune | Self::Par => unlearned,
             Self::CleanClip => 2 * unlearned,
-        }
+            Self::Retrain => {
+                let nowhere = DrillFolder::new("/".as_ref());
+                found + pairs(&specs::train(recipe, &nowhere, Planting::Poisoned, 1)?.train.gang)
+            }
+        })
     }
 }
 
@@ -117,8 +128,11 @@ mod tests {
             (Remedy::FineTune, 72_000),
             (Remedy::CleanClip, 144_000),
             (Remedy::Par, 14_400),
+            // The suspects' search, and 312 steps of 256.
+            (Remedy::Retrain, 40 * 64 + 312 * 256),
         ] {
-            assert_eq!(remedy.trained(&spec(remedy)), trained, "{remedy:?}");
+            let found = remedy.trained(&spec(remedy), &Recipe::usual(Attack::Badnet, 1));
+            assert_eq!(found.expect("is a good recipe"), trained, "{remedy:?}");
         }
     }
 

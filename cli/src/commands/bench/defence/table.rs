@@ -369,7 +369,7 @@ const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;mar
 svg{max-width:36rem;width:100%;font-size:12px}.axis{stroke:#8b929a;stroke-dasharray:3 3}.end{text-anchor:end}.middle{text-anchor:middle}\
 circle{fill:#5b6470;fill-opacity:.75}.ubt{fill:#0b6bcb;color:#0b6bcb}.ubt-trusted{fill:#c2410c;color:#c2410c}\
 .whole-pair{fill:#15803d;color:#15803d}.fine-tune{fill:#a16207;color:#a16207}\
-.clean-clip{fill:#7e22ce;color:#7e22ce}.par{fill:#be185d;color:#be185d}\
+.clean-clip{fill:#7e22ce;color:#7e22ce}.par{fill:#be185d;color:#be185d}.retrain{fill:#0f766e;color:#0f766e}\
 .key::before{content:'\\25CF ';}table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
 td,th{padding:.2rem .6rem;text-align:right;border-bottom:1px solid #e2e5e9}td:nth-child(-n+3),th:nth-child(-n+3){text-align:left}\
 .weak{color:#8b929a}";
