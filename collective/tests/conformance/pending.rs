@@ -123,6 +123,7 @@ pub fn dropping_the_group_aborts_what_a_peer_holds_up<W: Wiring>() {
     let (gone, waiting) = channel::<()>();
     let (gone, waiting) = (Mutex::new(Some(gone)), Mutex::new(waiting));
     on_every_rank::<W, _>(2, PATIENT, |group| {
+        group.barrier().expect("all are connected"); // or rank 0 may go before rank 1 is
         if group.rank() == 1 {
             // It keeps its connections open and takes part in nothing.
             let _gone = waiting.lock().expect("is free").recv_timeout(PATIENT);

@@ -80,8 +80,8 @@ async fn a_deposed_driver_changes_nothing_ends_its_sessions_and_says_who_leads()
 async fn an_audit_is_durable_before_it_is_shown() {
     let rig = rig().await;
     let status = rig.handle.submit(submission()).await.expect("answers").expect("is taken");
-    assert_eq!(status.view.phases.len(), 14);
-    assert_eq!(records::load(&rig.store).await.expect("loads").len(), 15, "one record of the audit and one a phase");
+    assert_eq!(status.view.phases.len(), 16);
+    assert_eq!(records::load(&rig.store).await.expect("loads").len(), 17, "one record of the audit and one a phase");
 }
 
 #[tokio::test]

@@ -118,8 +118,8 @@ fn pair(shard: u32, n: u32, values: Vec<f32>) -> SignalRow {
 
 fn signals(shard: u32) -> SignalTable {
     let suspicion = |n: u32| if n.is_multiple_of(10) { 5.0 + n as f32 / 1000.0 } else { (n % 97) as f32 / 97.0 };
-    let rows = (0..200).map(|n| pair(shard, n, vec![suspicion(n)])).collect();
-    SignalTable { names: vec![columns::SUSPICION.to_owned()], rows }
+    let rows = (0..200).map(|n| pair(shard, n, vec![0.25, suspicion(n)])).collect();
+    SignalTable { names: [columns::SIMILARITY, columns::SUSPICION].map(str::to_owned).to_vec(), rows }
 }
 
 fn rescored(shard: u32) -> SignalTable {
@@ -132,7 +132,7 @@ fn rescored(shard: u32) -> SignalTable {
 async fn cut_json() -> Bytes {
     let digest = |shard: u32| ShardDigest {
         counts: SampleCounts { read: 200, scored: 200, failed: 0 },
-        suspicion: signals(shard).rows.iter().map(|row| row.values[0]).collect(),
+        suspicion: signals(shard).rows.iter().map(|row| row.values[1]).collect(),
         words: count_words(signals(shard).rows.iter().map(|row| row.caption.as_str())),
         ..ShardDigest::default()
     };

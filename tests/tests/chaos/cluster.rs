@@ -188,6 +188,10 @@ impl Cluster {
         self.coordinators[coordinator].log()
     }
 
+    pub fn coordinator_logs(&self) -> impl Iterator<Item = String> {
+        self.coordinators.iter().map(Part::log)
+    }
+
     /// Starts an ended worker again, under its name.
     pub fn start_worker(&mut self, index: usize) {
         assert!(!self.workers[index].is_up(), "it runs");
