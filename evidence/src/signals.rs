@@ -132,10 +132,11 @@ fn arrays(rows: &[SignalRow], signals: usize) -> Vec<ArrayRef> {
 /// The signal stands last, behind the captions where they were asked for.
 fn scores(batch: &RecordBatch) -> Result<Vec<KeyedScore>, String> {
     let (score, captions) = (batch.num_columns() - 1, batch.num_columns() > 3);
+    let text = |row: usize| batch.column(2).as_string::<i32>().value(row).to_owned();
     let row = |row: usize| KeyedScore {
         shard: batch.column(0).as_primitive::<UInt32Type>().value(row),
         key: batch.column(1).as_string::<i32>().value(row).to_owned(),
-        caption: captions.then(|| batch.column(2).as_string::<i32>().value(row).to_owned()).unwrap_or_default(),
+        caption: if captions { text(row) } else { String::new() },
         score: batch.column(score).as_primitive::<Float32Type>().value(row),
     };
     Ok((0..batch.num_rows()).map(row).collect())
