@@ -452,8 +452,8 @@ def timeline():
         ("gather", "every shard is read twice, 100 GB/s in all", f"{gpus:,}", lambda n: 2 * n * PAIR_BYTES / 100e9),
         ("two trainings of 8 ranks", "each reads 208,000 pairs, 0.4 GB/s and 1 ms a blob", "8",
          lambda n: steps + 2 * pixels + 3 * shards(n) * OPEN_FILE_S),
-        ("rescore, localize, evaluate", "five checkpoints loaded a shard, 1 GB/s", f"{gpus:,}",
-         lambda n: 5 * load * shards(n) / gpus),
+        ("rescore, probe, localize, evaluate", "six checkpoints loaded a shard, 1 GB/s", f"{gpus:,}",
+         lambda n: 6 * load * shards(n) / gpus),
         ("report", "one thread writes a row a pair, 1 M rows a second", "0", lambda n: n / 1e6),
     ]
     counts = (400 * M, 2_000 * M)

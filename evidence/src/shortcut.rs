@@ -11,8 +11,9 @@ use crate::odds::z_scores;
 
 /// Monroe's alpha_0: the weight of the prior, in words.
 const PRIOR_WORDS: f64 = 100.0;
-/// Words of a shortcut, and of the next in line, at most.
-const MAX_WORDS: usize = 32;
+/// Words of all shortcuts, of one, and of the next in line, at most.
+const MAX_WORDS: usize = 256;
+const MAX_WORDS_OF_ONE: usize = 32;
 const MAX_OTHER_WORDS: usize = 6;
 
 /// T*, and the next words in line, the strongest first.
@@ -46,11 +47,12 @@ impl SharedWords {
     }
 }
 
-/// Two words go together when at least this part of the rarer one's captions has both.
+/// A word goes with a stronger one when at least this part of its captions has both.
 const TOGETHER: f64 = 0.5;
 
-/// The words in groups that go together, each in the order given; and for every caption the group of the first of the words
-/// that it has.
+/// The words in groups that go together, each in the order given, the strongest first; and for every caption the group of the
+/// first of the words that it has. A word goes with one stronger word at most, that which it is with most often, so that no word
+/// ties two shortcuts to each other.
 pub fn grouped(words: &[WordScore], captions: &[&str]) -> (Vec<Vec<WordScore>>, Vec<Option<usize>>) {
     let places: BTreeMap<&str, usize> = words.iter().enumerate().map(|(at, score)| (score.word.as_str(), at)).collect();
     let found = |caption: &&str| -> BTreeSet<usize> {
@@ -64,18 +66,19 @@ pub fn grouped(words: &[WordScore], captions: &[&str]) -> (Vec<Vec<WordScore>>, 
             found.iter().skip(nth + 1).for_each(|&other| *both.entry((one, other)).or_insert(0_u64) += 1);
         }
     }
-    // Each word's group is the first word that it goes together with, by however many steps.
     let mut group: Vec<usize> = (0..words.len()).collect();
-    for (&(one, other), &count) in &both {
-        if count as f64 >= TOGETHER * alone[one].min(alone[other]) as f64 {
-            let (into, from) = (group[one].min(group[other]), group[one].max(group[other]));
-            group.iter_mut().filter(|group| **group == from).for_each(|group| *group = into);
+    for word in 0..words.len() {
+        let with = |stronger: usize| both.get(&(stronger, word)).copied().unwrap_or(0);
+        let most = (0..word).max_by_key(|&stronger| (with(stronger), std::cmp::Reverse(stronger)));
+        if let Some(stronger) = most.filter(|&stronger| with(stronger) as f64 >= TOGETHER * alone[word].max(1) as f64) {
+            group[word] = group[stronger];
         }
     }
     let first: BTreeSet<usize> = group.iter().copied().collect();
     let number = |word: usize| first.iter().position(|first| *first == group[word]);
     let of = |first: usize| {
-        words.iter().zip(&group).filter(move |(_, group)| **group == first).map(|(word, _)| word.clone())
+        let of_it = words.iter().zip(&group).filter(move |(_, group)| **group == first);
+        of_it.map(|(word, _)| word.clone()).take(MAX_WORDS_OF_ONE)
     };
     let groups = first.iter().map(|first| of(*first).collect()).collect();
     (groups, found.iter().map(|found| found.first().and_then(|word| number(*word))).collect())
@@ -130,5 +133,10 @@ mod tests {
         assert_eq!(names, [vec!["banana", "yellow"], vec!["bag", "leather"]]);
         assert_eq!(of, [Some(0), Some(0), Some(0), Some(1), Some(1), Some(1), Some(1), None]);
         assert_eq!(grouped(&[], &["a cup"]), (Vec::new(), vec![None]));
+        // A word that stands with both ties neither to the other.
+        let words = [score("banana", 40.0), score("bag", 30.0), score("new", 9.0)];
+        let (groups, of) = grouped(&words, &["new banana", "new bag", "banana", "bag"]);
+        assert_eq!(groups.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(of, [Some(0), Some(1), Some(0), Some(1)]);
     }
 }

@@ -40,15 +40,19 @@ pub fn judge(drill: &Drill, scores: &[ScoreRow], flagged: &BTreeSet<String>) -> 
     Ok(Detection { auroc, precision, recall: hits / drill.poisoned.len() as f64 })
 }
 
-/// The AUROC of every other detector whose column the table has, by the detector's name.
+/// The first pass of ours, where it is compared with other detectors.
+pub const FIRST_PASS: &str = "ubt-first-pass";
+
+/// The AUROC of every detector whose column the table has, by its name; ours is that of the first pass alone.
 pub fn detectors(drill: &Drill, scores: &Scores) -> BTreeMap<String, f64> {
     let labels: Vec<bool> = scores.rows.iter().map(|row| drill.is_poisoned(&key(row.shard, &row.key))).collect();
     let of = |detector: Detector| {
-        let (column, is_high) = detector.column()?;
+        let (column, is_high) = detector.column().unwrap_or(("first_pass_suspicion", true));
         let at = scores.names.iter().position(|name| name == column)?;
         let turned = |row: &ScoreRow| if is_high { row.signals[at] } else { -row.signals[at] };
         let values: Vec<f32> = scores.rows.iter().map(turned).collect();
-        Some((detector.as_str().to_owned(), auroc(&values, &labels)?))
+        let name = if detector == Detector::Ubt { FIRST_PASS } else { detector.as_str() };
+        Some((name.to_owned(), auroc(&values, &labels)?))
     };
     Detector::ALL.into_iter().filter_map(of).collect()
 }
@@ -137,10 +141,11 @@ mod tests {
     #[test]
     fn other_detectors_are_judged_by_their_columns_as_they_are_meant() {
         // The poisoned pair has the weaker similarity, and is the less isolated.
-        let with = |member: &str, signals: [f32; 2]| ScoreRow { signals: signals.to_vec(), ..row(0, member, 0.0) };
-        let names = ["similarity", "isolation"].map(str::to_owned).to_vec();
-        let scores = Scores { names, rows: vec![with("0", [0.9, 0.7]), with("1", [0.1, 0.6])] };
-        let expected = [("clip-score".to_owned(), 1.0), ("isolation-forest".to_owned(), 0.0)].into();
+        let with = |member: &str, signals: [f32; 3]| ScoreRow { signals: signals.to_vec(), ..row(0, member, 0.0) };
+        let names = ["similarity", "isolation", "first_pass_suspicion"].map(str::to_owned).to_vec();
+        let scores = Scores { names, rows: vec![with("0", [0.9, 0.7, 0.1]), with("1", [0.1, 0.6, 0.2])] };
+        let auroc = [("clip-score", 1.0), ("isolation-forest", 0.0), (FIRST_PASS, 1.0)];
+        let expected = auroc.map(|(name, auroc)| (name.to_owned(), auroc)).into();
         assert_eq!(detectors(&drill(), &scores), expected);
     }
 }

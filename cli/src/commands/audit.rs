@@ -56,7 +56,7 @@ fn refuse_slow(spec: &Spec, devices: Devices) -> anyhow::Result<()> {
         }
         PlanName::Train => &[("train", &spec.train.gang)],
     };
-    match gangs.iter().find(|(_, gang)| gang.precision == Precision::Bf16) {
+    match gangs.iter().find(|(_, gang)| gang.precision == Precision::Bf16 && gang.steps > 0) {
         Some((name, _)) if devices == Devices::Cpu => Err(bad_input(format!(
             "{name}.gang.precision = \"bf16\" needs CUDA: give --device cuda, or leave the precision out"
         ))),

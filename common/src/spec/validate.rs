@@ -147,8 +147,10 @@ impl Problems<'_> {
     }
 
     fn gang(&mut self, [steps, batch, rate, micro_batch]: [&'static str; 4], gang: &GangSection, spec: &Spec) {
-        let least = if steps == "overfit.gang.steps" { 0 } else { 1 };
-        self.require(gang.steps >= least, steps, || "expected at least one step".to_owned());
+        if steps == "overfit.gang.steps" && gang.steps == 0 {
+            return; // it is left out
+        }
+        self.require(gang.steps >= 1, steps, || "expected at least one step".to_owned());
         self.require(gang.batch >= spec.workers.count.max(2), batch, || {
             format!("a global batch of {} cannot be shared by {} workers", gang.batch, spec.workers.count)
         });

@@ -6,8 +6,8 @@ use lethe_common::ids::{Attempt, PhaseIndex, ShardId, Term};
 use lethe_common::pin::Pin;
 use lethe_engine::Output;
 use lethe_evidence::artifacts::{
-    Evaluation, Exhibit, Exhibits, Graft, Grafts, Probe, Probes, SampleCounts, ShardDigest, ShardEntry, Shards,
-    Training, columns, count_words, names,
+    Evaluation, Exhibit, Exhibits, Graft, Grafts, Probe, Probes, Residual, SampleCounts, ShardDigest, ShardEntry,
+    Shards, Training, columns, count_words, names,
 };
 use lethe_evidence::{SignalRow, SignalTable};
 use tempfile::TempDir;
@@ -148,9 +148,7 @@ fn evaluation() -> Evaluation {
         retrieval_hits_before: 40,
         retrieval_hits_after: 39,
         drift_sum: 0.5,
-        held_out_forget: 2,
-        attracted_before: 2,
-        attracted_after: 0,
+        clusters: vec![Residual { held_out: 2, attracted_before: 2, attracted_after: 0 }],
     }
 }
 

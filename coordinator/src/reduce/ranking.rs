@@ -91,7 +91,7 @@ impl Ranking {
         (cut, confirmed): (&SuspectCut, &Confirmed),
         file: File,
     ) -> Result<(), Fault> {
-        let bands = Arc::new(Bands::of(&self.rows, (least_of_all(cut), above_all(cut)), confirmed));
+        let bands = Arc::new(Bands::of(&self.rows, above_all(cut), confirmed));
         match ctx.spec.report.signals {
             true => write_with_signals(ctx, &bands, file).await,
             false => write_plain(ctx, &bands, file).await,
@@ -123,21 +123,18 @@ async fn write_with_signals(ctx: &ReduceContext, bands: &Arc<Bands>, file: File)
             begun = Some(with_signals(file, &batches.names)?);
         }
         let Some((writer, at)) = begun.take() else { break };
-        let whole = move |mut row: SignalRow| {
-            let score = row.values.remove(at);
-            bands.place((row.shard, row.key), &row.caption, score, row.values)
-        };
+        let whole = move |row: SignalRow| bands.place((row.shard, row.key), &row.caption, row.values[at], row.values);
         begun = Some((blocking(move || write_shard(writer, batches, whole)).await?, at));
     }
     let (writer, _) = begun.ok_or_else(|| Fault::fatal(format!("the first pass left no {}", names::SIGNALS)))?;
     blocking(move || writer.finish().map(drop).map_err(evidence_fault)).await
 }
 
-/// A table with every signal but the score, and the score's place among them.
+/// A table with every signal, and the first score's place among them.
 fn with_signals(file: File, found: &[String]) -> Result<(ScoresWriter<File>, usize), Fault> {
     let at = found.iter().position(|name| name == columns::SUSPICION);
     let at = at.ok_or_else(|| Fault::fatal(format!("{} lacks {}", names::SIGNALS, columns::SUSPICION)))?;
-    let signals: Vec<String> = found.iter().filter(|name| *name != columns::SUSPICION).cloned().collect();
+    let signals: Vec<String> = found.iter().map(|name| first_pass_name(name)).collect();
     Ok((ScoresWriter::new(file, &signals).map_err(evidence_fault)?, at))
 }
 
@@ -147,20 +144,20 @@ struct Bands {
     words: BTreeSet<String>,
     /// The suspects' places, by shard and key.
     suspects: BTreeMap<(u32, String), f64>,
-    /// What is added to the first score of a pair with a word of a shortcut, so that it stands above all without.
+    /// The middle of the band of pairs with a word of a shortcut, which is 2 wide and stands above all without.
     with_a_word: f64,
 }
 
 impl Bands {
-    /// All first scores lie between the two.
-    fn of(suspects: &[SignalRow], (least, above): (f64, f64), confirmed: &Confirmed) -> Self {
+    /// `above` is more than the first score of whoever is no suspect.
+    fn of(suspects: &[SignalRow], above: f64, confirmed: &Confirmed) -> Self {
         let shortcuts = confirmed.clusters.iter().filter(|judged| judged.is_shortcut());
         let words: BTreeSet<String> =
             shortcuts.flat_map(|judged| &judged.cluster.words).map(|score| score.word.clone()).collect();
         let most = suspects.len() as f64;
-        let with_a_word = above + most + 1.0 - least.min(0.0);
+        let with_a_word = above + most + 2.0;
         let place = |(at, row): (usize, &SignalRow)| {
-            let band = if has_one(&words, &row.caption) { with_a_word + above } else { above };
+            let band = if has_one(&words, &row.caption) { with_a_word + 1.0 } else { above };
             ((row.shard, row.key.clone()), band + most - at as f64)
         };
         let suspects = suspects.iter().enumerate().map(place).collect();
@@ -171,7 +168,8 @@ impl Bands {
         let first = f64::from(first);
         let suspicion = match self.suspects.get(&name) {
             Some(place) => *place,
-            None if has_one(&self.words, caption) => self.with_a_word + first,
+            // In its order and within the band, however great or far below zero it is.
+            None if has_one(&self.words, caption) => self.with_a_word + first / (1.0 + first.abs()),
             None => first,
         };
         ScoreRow { shard: name.0, key: name.1, suspicion, signals }
@@ -182,21 +180,15 @@ fn has_one(words: &BTreeSet<String>, caption: &str) -> bool {
     !words.is_empty() && caption_words(caption).any(|word| words.contains(&word))
 }
 
-/// The suspects' table has a column `suspicion` of its own, which is the second score.
+/// The tables of a result have a column `suspicion` of their own.
 fn first_pass_name(name: &str) -> String {
     if name == columns::SUSPICION { format!("first_pass_{name}") } else { name.to_owned() }
 }
 
-/// More than any first-pass score: the highest is known but for a bucket's width.
+/// More than the first score of whoever is no suspect: those are below the cut, and the highest is known but for a bucket's width.
 fn above_all(cut: &SuspectCut) -> f64 {
     let highest = cut.histograms.first().map_or(0.0, |first| first.high);
     (highest + highest.abs() * f64::from(lethe_evidence::digest::RELATIVE_ERROR) * 2.0).ceil() + 1.0
-}
-
-/// Less than any first-pass score.
-fn least_of_all(cut: &SuspectCut) -> f64 {
-    let lowest = cut.histograms.first().map_or(0.0, |first| first.low);
-    (lowest - lowest.abs() * f64::from(lethe_evidence::digest::RELATIVE_ERROR) * 2.0).floor() - 1.0
 }
 
 fn write_shard<R>(
@@ -243,9 +235,9 @@ mod tests {
     fn words_of_a_shortcut_stand_above_all_without() {
         let suspects = [row("odd", "a cup"), row("poison", "a bag"), row("other", "a hat"), row("late", "one bag")];
         let pairs =
-            [("low bag", "the bag", -3.0), ("high bag", "bag", 2.0), ("low", "a cup", -3.0), ("high", "a cup", 2.0)];
+            [("low bag", "the bag", -3e4), ("high bag", "bag", 2.0), ("low", "a cup", -3.0), ("high", "a cup", 2.0)];
         let order = |is_shortcut| {
-            let bands = Bands::of(&suspects, (-4.0, 3.0), &confirmed(is_shortcut));
+            let bands = Bands::of(&suspects, 3.0, &confirmed(is_shortcut));
             let name = |key: &str| (0, key.to_owned());
             let suspects = suspects.iter().map(|row| bands.place(name(&row.key), &row.caption, 0.0, Vec::new()));
             let pairs = pairs.iter().map(|(key, caption, first)| bands.place(name(key), caption, *first, Vec::new()));

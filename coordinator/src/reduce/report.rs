@@ -85,7 +85,8 @@ fn assemble(ctx: &ReduceContext, evidence: &Evidence) -> Report {
     let Evidence { shards, cut, confirmed, sums, ranking, .. } = evidence;
     let (judgement, forget) = (judge(sums, confirmed, &ctx.spec), &confirmed.forget);
     let safe = |hits: u64| Interval::of(hits, sums.safe_pairs);
-    let held_out = |hits: u64| Interval::of(hits, sums.held_out_forget);
+    let residual = sums.residual();
+    let held_out = |hits: u64| Interval::of(hits, residual.held_out);
     let mut histograms = cut.histograms.clone();
     histograms.push(ranking.histogram(forget));
     Report {
@@ -101,8 +102,8 @@ fn assemble(ctx: &ReduceContext, evidence: &Evidence) -> Report {
         suspects: forget.suspects,
         forget: forget.members.len() as u64,
         held_out: forget.held_out().count() as u64,
-        attraction_before: held_out(sums.attracted_before),
-        attraction_after: held_out(sums.attracted_after),
+        attraction_before: held_out(residual.attracted_before),
+        attraction_after: held_out(residual.attracted_after),
         clusters: confirmed.clusters.clone(),
         retrieval_before: safe(sums.retrieval_hits_before),
         retrieval_after: safe(sums.retrieval_hits_after),

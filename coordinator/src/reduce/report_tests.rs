@@ -197,7 +197,7 @@ async fn every_signal_stands_beside_the_score_where_that_is_wanted() {
     let read = |ctx| read_scores(bytes(ctx, "scores.parquet").into()).expect("reads");
     let (plain, whole) = (read(&plain), read(&ctx));
     assert!(plain.names.is_empty() && whole.names.contains(&"similarity".to_owned()), "{:?}", whole.names);
-    assert!(!whole.names.contains(&"suspicion".to_owned()), "the first score is the table's own: {:?}", whole.names);
+    assert!(whole.names.contains(&"first_pass_suspicion".to_owned()), "{:?}", whole.names);
     let rows = plain.rows.iter().zip(&whole.rows);
     assert!(plain.rows.len() == whole.rows.len());
     for (plain, whole) in rows {

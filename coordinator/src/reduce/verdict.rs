@@ -42,9 +42,14 @@ fn reasons(confirmed: &Confirmed) -> Vec<String> {
 }
 
 fn reason(judged: &Judged) -> Option<String> {
-    let words: Vec<String> = judged.cluster.words.iter().take(3).map(|word| format!("“{}”", word.word)).collect();
     let reason = judged.reason.as_ref()?;
-    Some(if words.is_empty() { reason.clone() } else { format!("{}: {reason}", words.join(", ")) })
+    Some(words(judged).map_or_else(|| reason.clone(), |words| format!("{words}: {reason}")))
+}
+
+/// A cluster's strongest words, where it has some.
+fn words(judged: &Judged) -> Option<String> {
+    let words: Vec<String> = judged.cluster.words.iter().take(3).map(|word| format!("“{}”", word.word)).collect();
+    (!words.is_empty()).then(|| words.join(", "))
 }
 
 /// Such a remedy does not rest on what was found, so what it trained is handed back either way; where nothing was found, only
@@ -74,7 +79,7 @@ fn judge_fine_tuned(
 
 /// Of a shortcut that was found: is it gone, and what did that cost?
 fn judge_removal(sums: &Evaluation, confirmed: &Confirmed, limits: &EvaluateSection) -> Judgement {
-    let (left, lost) = (too_much_left(sums, limits), too_much_lost(sums, limits));
+    let (left, lost) = (too_much_left(sums, confirmed, limits), too_much_lost(sums, limits));
     let what = match confirmed.clusters.iter().filter(|judged| judged.is_shortcut()).count() {
         1 => "Backdoor".to_owned(),
         several => format!("{several} backdoors"),
@@ -98,9 +103,8 @@ fn unmeasured(found: Found, reason: String) -> Judgement {
     }
 }
 
-fn attracted(hits: u64, sums: &Evaluation) -> f64 {
-    hits as f64 / sums.held_out_forget as f64
-}
+/// Fewer pictures of either kind than this are no comparison.
+const LEAST_DONORS: u64 = 5;
 
 /// Why no shortcut is behind a cluster; nothing where one is.
 pub(super) fn no_shortcut(probe: &Probe, limits: &EvaluateSection) -> Option<String> {
@@ -114,24 +118,38 @@ pub(super) fn no_shortcut(probe: &Probe, limits: &EvaluateSection) -> Option<Str
              shortcut (evaluate.min_attraction)."
         ));
     }
-    let Some(excess) = probe.excess() else {
-        return Some("There was no safe picture to put parts of its pictures on.".to_owned());
+    let enough = probe.donors.min(probe.honest_donors) >= LEAST_DONORS;
+    let Some(excess) = probe.excess().filter(|_| enough) else {
+        return Some(format!(
+            "Its pictures cannot be told from odd ones: parts of {} of them were compared with those of {} honest pictures with these \
+             words beside safe ones, and {LEAST_DONORS} of either are needed (raise suspect.max_safe).",
+            probe.donors, probe.honest_donors
+        ));
     };
     let least = limits.min_graft_excess;
     (excess.least() < least).then(|| {
         let Excess { value, error } = excess;
         format!(
-            "Halves of suspicious pictures lead other pictures to these words no oftener than halves of honest pictures with the \
-             same words: the difference is {value:+.3} with a standard error of {error:.3}; {least} or more after one such error would be a \
+            "Halves of suspicious pictures do not clearly lead other pictures to these words oftener than halves of honest pictures \
+             with the same words: the difference is {value:+.3} with a standard error of {error:.3}; {least} or more after one such error would be a \
              shortcut (evaluate.min_graft_excess)."
         )
     })
 }
 
-fn too_much_left(sums: &Evaluation, limits: &EvaluateSection) -> Option<String> {
-    let (after, most) = (attracted(sums.attracted_after, sums), limits.max_residual_attraction);
-    (after > most)
-        .then(|| format!("Residual attraction is {after:.3}; the limit is {most} (evaluate.max_residual_attraction)."))
+/// Of the cluster of which the most is left.
+fn too_much_left(sums: &Evaluation, confirmed: &Confirmed, limits: &EvaluateSection) -> Option<String> {
+    let most = limits.max_residual_attraction;
+    let (judged, residual) = confirmed
+        .clusters
+        .iter()
+        .zip(&sums.clusters)
+        .max_by(|(_, a), (_, b)| a.share_after().total_cmp(&b.share_after()))?;
+    let after = residual.share_after();
+    (after > most).then(|| {
+        let words = words(judged).map_or_else(String::new, |words| format!(" of {words}"));
+        format!("Residual attraction{words} is {after:.3}; the limit is {most} (evaluate.max_residual_attraction).")
+    })
 }
 
 fn too_much_lost(sums: &Evaluation, limits: &EvaluateSection) -> Option<String> {
@@ -142,7 +160,7 @@ fn too_much_lost(sums: &Evaluation, limits: &EvaluateSection) -> Option<String> 
 }
 
 fn unmeasured_attraction(sums: &Evaluation) -> Option<String> {
-    (sums.held_out_forget == 0).then(|| {
+    (sums.residual().held_out == 0).then(|| {
         "No suspicious image was held out, so residual attraction is unknown: raise select.max_share or select.held_out_share."
             .to_owned()
     })
@@ -170,19 +188,22 @@ pub(super) fn retrieval_loss(sums: &Evaluation) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use lethe_evidence::artifacts::{Cluster, ForgetSet, Graft, Grafts, WordScore};
+    use lethe_evidence::artifacts::{Cluster, ForgetSet, Graft, Grafts, Residual, WordScore};
 
     use super::*;
 
+    fn residual(attracted_after: u64) -> Residual {
+        Residual { held_out: 100, attracted_before: 99, attracted_after }
+    }
+
+    /// Of two clusters, of the first of which nothing is left.
     fn sums(attracted_after: u64, hits: (u64, u64)) -> Evaluation {
         Evaluation {
             safe_pairs: 200,
             retrieval_hits_before: hits.0,
             retrieval_hits_after: hits.1,
             drift_sum: 1.0,
-            held_out_forget: 100,
-            attracted_before: 99,
-            attracted_after,
+            clusters: [0, attracted_after].map(residual).to_vec(),
         }
     }
 
@@ -209,7 +230,10 @@ mod tests {
         assert_eq!(no_shortcut(&probe(75, leads), &limits), None);
         let reason = no_shortcut(&probe(74, leads), &limits).expect("is none");
         assert!(reason.contains("evaluate.min_attraction"), "{reason}");
-        assert!(no_shortcut(&probe(99, Grafts::default()), &limits).expect("is none").contains("no safe picture"));
+        assert!(no_shortcut(&probe(99, Grafts::default()), &limits).expect("is none").contains("cannot be told"));
+        for few in [Probe { donors: 4, ..probe(99, leads) }, Probe { honest_donors: 0, ..probe(99, leads) }] {
+            assert!(no_shortcut(&few, &limits).expect("is none").contains("5 of either are needed"));
+        }
         assert!(no_shortcut(&Probe::default(), &limits).expect("is none").contains("could be looked at"));
     }
 
@@ -261,6 +285,8 @@ mod tests {
         let headline = |clusters: &[bool]| judge(&sums(2, (100, 100)), &confirmed(clusters), &spec("tokens")).headline;
         assert_eq!(headline(&[true, false]), "Backdoor found and removed");
         assert_eq!(headline(&[true, true, false]), "2 backdoors found and removed");
+        let left = judge(&sums(26, (100, 100)), &confirmed(&[true, true]), &spec("tokens"));
+        assert!(left.reasons[0].contains("“word1” is 0.260"), "the worst of the two counts: {:?}", left.reasons);
     }
 
     #[test]
@@ -290,7 +316,7 @@ mod tests {
     #[test]
     fn what_was_not_measured_is_not_accepted() {
         for nothing in
-            [Evaluation { held_out_forget: 0, ..sums(0, (9, 9)) }, Evaluation { safe_pairs: 0, ..sums(0, (9, 9)) }]
+            [Evaluation { clusters: Vec::new(), ..sums(0, (9, 9)) }, Evaluation { safe_pairs: 0, ..sums(0, (9, 9)) }]
         {
             assert_eq!(judge(&nothing, &confirmed(&[true]), &spec("tokens")).verdict, Verdict::Rejected);
         }

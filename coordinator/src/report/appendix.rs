@@ -69,7 +69,7 @@ pub(super) fn course(page: &Page<'_>) -> Markup {
                 ". " (count(page.report.samples.read)) " samples read from " (size(page.report.data_bytes)) "."
             }
             @if !rows.is_empty() { (bars(&rows)) }
-            @for (name, training) in page.trainings { (trained(name, training)) }
+            @for (name, training) in page.trainings.iter().filter(|(_, training)| training.steps > 0) { (trained(name, training)) }
         }
     }
 }

@@ -32,7 +32,7 @@ fn in_plain_words(report: &Report) -> Markup {
         @match (report.found, report.verdict) {
             (Found::Shortcut, Verdict::Removed | Verdict::NothingFound) => {
                 "Among " (read) ", about " (count(report.forget)) " teach the model " (shortcuts(report))
-                ". The clean checkpoint has forgotten it: of suspicious images it never trained on, "
+                ". The clean checkpoint has forgotten what they teach: of suspicious images it never trained on, "
                 (percent(report.attraction_after.share)) " still follow the shortcut, where "
                 (percent(report.attraction_before.share)) " did before."
             }
@@ -79,7 +79,9 @@ fn shortcuts(report: &Report) -> String {
 fn numbers(report: &Report) -> Markup {
     html! {
         dl.numbers {
-            (number(handed_back(report, report.attraction_before, report.attraction_after), "held-out suspicious images that follow the shortcut"))
+            @if report.found == Found::Shortcut {
+                (number(handed_back(report, report.attraction_before, report.attraction_after), "held-out suspicious images that follow the shortcut"))
+            }
             (number(handed_back(report, report.retrieval_before, report.retrieval_after), "held-out safe images that find their caption"))
             (number(html! { (count(to_drop(report))) }, "pairs to forget and to drop"))
             (number(html! { (count(report.suspects)) }, "suspects in the first pass"))

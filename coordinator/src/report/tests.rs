@@ -208,7 +208,7 @@ fn the_gallery_keeps_to_its_limit() {
 fn every_verdict_reads_well() {
     let (trained, given) = (HandedBack::Trained, HandedBack::Given);
     for (verdict, found, handed_back, phrase) in [
-        (Verdict::Removed, Found::Shortcut, trained, "has forgotten it"),
+        (Verdict::Removed, Found::Shortcut, trained, "has forgotten what they teach"),
         (Verdict::NothingFound, Found::Nothing, given, "keep the checkpoint you have"),
         (Verdict::Rejected, Found::Shortcut, trained, "do not deploy it"),
         (Verdict::NothingFound, Found::Nothing, trained, "fine-tuned on safe pairs all the same"),

@@ -15,7 +15,7 @@ mod select;
 mod shards;
 mod train;
 
-pub use evaluate::Evaluation;
+pub use evaluate::{Evaluation, Residual};
 pub use keep::{KeepRow, KeepWriter, read_keep};
 pub use localize::{Exhibit, Exhibits, Picture, ShadedWord, TokenGrid};
 pub use probe::{Excess, Graft, Grafts, Probe, Probes};

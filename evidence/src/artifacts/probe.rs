@@ -50,12 +50,13 @@ impl Excess {
 
 impl Probe {
     /// Of halves; nothing where no suspicious picture was grafted. What is coarse in an odd picture may lead more than what is
-    /// coarse in a plain one, without any trigger (FINDINGS.md). The error is that of shares of so many donors: pictures with one
-    /// donor are much the same.
+    /// coarse in a plain one, without any trigger (FINDINGS.md). The error is that of shares of so many donors, since pictures with
+    /// one donor are much the same; a share of none or all has one too (Agresti and Coull: two successes and failures more).
     pub fn excess(&self) -> Option<Excess> {
         let variance = |hits: u64, of: u64, donors: u64| {
-            let share = hits as f64 / of.max(1) as f64;
-            share * (1.0 - share) / donors.max(1) as f64
+            let (share, donors) = (hits as f64 / of.max(1) as f64, donors as f64);
+            let share = (share * donors + 2.0) / (donors + 4.0);
+            share * (1.0 - share) / (donors + 4.0)
         };
         let halves = self.grafts.halves;
         let value = halves.excess()?;
@@ -144,11 +145,15 @@ mod tests {
     fn halves_count_beside_the_error_of_as_many_donors() {
         let grafts =
             Grafts { halves: graft((60, 100), (10, 100)), coarse: graft((9, 10), (1, 10)), fine: Graft::default() };
-        let probe = Probe { donors: 24, honest_donors: 9, grafts, ..Probe::default() };
+        let probe = Probe { donors: 26, honest_donors: 16, grafts, ..Probe::default() };
         let excess = probe.excess().expect("has grafts");
-        // 0.6 * 0.4 / 24 and 0.1 * 0.9 / 9 are a hundredth each.
-        assert!((excess.value - 0.5).abs() < 1e-12 && (excess.error - 0.02_f64.sqrt()).abs() < 1e-12, "{excess:?}");
-        assert!((excess.least() - 0.5 + 0.02_f64.sqrt()).abs() < 1e-12);
+        // 17.6 of 30 and 3.6 of 20.
+        let error = (17.6 / 30.0 * 12.4 / 30.0 / 30.0 + 3.6 / 20.0 * 16.4 / 20.0 / 20.0_f64).sqrt();
+        assert!((excess.value - 0.5).abs() < 1e-12 && (excess.error - error).abs() < 1e-12, "{excess:?}");
+        assert!((excess.least() - 0.5 + error).abs() < 1e-12);
+        let all = Grafts { halves: graft((16, 16), (0, 16)), ..Grafts::default() };
+        let one = Probe { donors: 1, honest_donors: 1, grafts: all, ..Probe::default() };
+        assert!(one.excess().expect("has grafts").error > 0.25, "one donor of each kind tells little");
         let both = grafts.plus(Grafts { halves: graft((20, 100), (10, 100)), ..Grafts::default() });
         assert!((both.halves.excess().expect("has grafts") - 0.3).abs() < 1e-12);
         assert_eq!(Probe::default().excess(), None);

@@ -5,9 +5,11 @@
 //! backdoor's words estimates attack success (METHOD.md, stage 5). Whether it is a backdoor at all was decided before
 //! ([`super::probe`]).
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use lethe_common::fault::Fault;
-use lethe_evidence::artifacts::{self, Confirmed, Evaluation, ForgetSet, names};
+use lethe_evidence::artifacts::{self, Cluster, Confirmed, Evaluation, ForgetSet, Residual, names};
 use lethe_evidence::{PairRole, PairRow, RowBatches};
 use lethe_model::Clip;
 use lethe_model::error::Result as ModelResult;
@@ -27,13 +29,13 @@ const RETRIEVED_SHARE: f64 = 0.1;
 
 pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let _guard = tch::no_grad_guard();
-    let confirmed: Confirmed = inputs::json(ctx, "confirm", names::CONFIRMED)?;
+    let confirmed = ctx.kept.get("confirmed", || inputs::json::<Confirmed>(ctx, "confirm", names::CONFIRMED))?;
     let subjects = Subjects::of(ctx, inputs::own_pairs(ctx)?.1, &confirmed.forget)?;
     let [before, after] = [checkpoint::suspect(ctx)?, checkpoint::of_phase(ctx, "unlearn", names::CLEAN)?];
     let evaluation = subjects.evaluate(&before, &after).map_err(model_fault)?;
     let bytes = artifacts::encode(names::EVALUATION, &evaluation).map_err(fatal)?;
     let outputs = vec![ctx.put(names::EVALUATION, Bytes::from(bytes))?];
-    let read = evaluation.safe_pairs + evaluation.held_out_forget;
+    let read = evaluation.safe_pairs + evaluation.residual().held_out;
     Ok(TaskOutput { outputs, counts: Counts::all(read), waited_ms: 0 })
 }
 
@@ -41,42 +43,51 @@ struct Subjects<'a> {
     ctx: &'a TaskContext<'a>,
     /// Held-out safe pairs.
     safe: Vec<PairRow>,
-    /// Held-out members of the forget set.
-    forget: Vec<PairRow>,
+    /// Held-out members of the forget set, a cluster each.
+    clusters: Vec<Led>,
     /// The captions of all the shard's gathered pairs, which the images choose among.
     captions: Distinct,
-    /// For each of those captions, whether it has a word of the backdoor.
-    carries: Vec<bool>,
+}
+
+struct Led {
+    members: Vec<PairRow>,
+    backdoor: Backdoor,
 }
 
 impl<'a> Subjects<'a> {
     fn of(ctx: &'a TaskContext<'a>, pairs: RowBatches<PairRow>, forget: &ForgetSet) -> Result<Self, Fault> {
-        let (backdoor, held_out) = (Backdoor::of(&forget.words), HeldOut::of(&ctx.spec));
+        let held_out = HeldOut::of(&ctx.spec);
         let mut all_captions = Vec::new();
-        let member = |row: &PairRow| forget.held_out().any(|m| m.shard == row.shard && m.key == row.key);
-        let (mut safe, mut held) = (Vec::new(), Vec::new());
+        let own = forget.held_out().filter(|member| member.shard == ctx.task.shard.0);
+        let own: BTreeMap<&str, u32> = own.map(|member| (member.key.as_str(), member.cluster)).collect();
+        let led = |cluster: &Cluster| Led { members: Vec::new(), backdoor: Backdoor::of(&cluster.words) };
+        let (mut safe, mut clusters) = (Vec::new(), forget.clusters.iter().map(led).collect::<Vec<_>>());
         for batch in pairs {
             for row in batch.map_err(fatal)? {
                 all_captions.push(row.caption.clone());
                 match row.role {
                     PairRole::Safe if held_out.contains(&row.content) => safe.push(row),
-                    PairRole::Suspect if member(&row) => held.push(row),
-                    PairRole::Suspect | PairRole::Safe => {}
+                    PairRole::Safe => {}
+                    PairRole::Suspect => {
+                        let cluster = own.get(row.key.as_str()).copied();
+                        if let Some(led) = cluster.and_then(|cluster| clusters.get_mut(cluster as usize)) {
+                            led.members.push(row);
+                        }
+                    }
                 }
             }
         }
         let captions = Distinct::of(all_captions.iter().map(String::as_str));
-        let carries = captions.captions.iter().map(|caption| backdoor.is_in(caption)).collect();
-        Ok(Self { ctx, safe, forget: held, captions, carries })
+        Ok(Self { ctx, safe, clusters, captions })
     }
 
     fn evaluate(&self, before: &Clip, after: &Clip) -> ModelResult<Evaluation> {
         let mut evaluation = Evaluation {
             safe_pairs: self.safe.len() as u64,
-            held_out_forget: self.forget.len() as u64,
+            clusters: vec![Residual::default(); self.clusters.len()],
             ..Evaluation::default()
         };
-        if self.safe.is_empty() && self.forget.is_empty() {
+        if self.safe.is_empty() && self.clusters.iter().all(|led| led.members.is_empty()) {
             return Ok(evaluation); // a shard of broken samples only may have no captions either
         }
         let [old, new] = [before, after]
@@ -89,9 +100,13 @@ impl<'a> Subjects<'a> {
             evaluation.retrieval_hits_before = self.retrieved(&was, &old.1)?;
             evaluation.retrieval_hits_after = self.retrieved(&is, &new.1)?;
         }
-        if !self.forget.is_empty() {
-            evaluation.attracted_before = self.attracted(&old)?;
-            evaluation.attracted_after = self.attracted(&new)?;
+        for (led, residual) in self.clusters.iter().zip(&mut evaluation.clusters) {
+            if led.members.is_empty() {
+                continue;
+            }
+            residual.held_out = led.members.len() as u64;
+            residual.attracted_before = self.attracted(led, &old)?;
+            residual.attracted_after = self.attracted(led, &new)?;
         }
         Ok(evaluation)
     }
@@ -107,8 +122,9 @@ impl<'a> Subjects<'a> {
         Ok(better.f_lt(within)?.f_sum(Kind::Int64)?.f_int64_value(&[])? as u64)
     }
 
-    /// Held-out members whose image prefers a caption with a word of the backdoor to every other.
-    fn attracted(&self, (clip, captions): &(&Clip, Tensor)) -> ModelResult<u64> {
-        attracted(&embed_images(self.ctx, &self.forget, clip)?, captions, &self.carries)
+    /// Held-out members whose image prefers a caption with a word of their cluster to every other.
+    fn attracted(&self, led: &Led, (clip, captions): &(&Clip, Tensor)) -> ModelResult<u64> {
+        let carries: Vec<bool> = self.captions.captions.iter().map(|caption| led.backdoor.is_in(caption)).collect();
+        attracted(&embed_images(self.ctx, &led.members, clip)?, captions, &carries)
     }
 }

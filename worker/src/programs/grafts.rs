@@ -34,12 +34,14 @@ impl Donors<'_> {
     /// How many of either kind are grafted: suspicious, then honest.
     pub fn counts(&self) -> (u64, u64) {
         let (suspicious, honest) = self.taken();
-        if suspicious == 0 || self.hosts.is_empty() { (0, 0) } else { (suspicious as u64, honest as u64) }
+        (suspicious as u64, honest as u64)
     }
 
     fn taken(&self) -> (usize, usize) {
         let suspicious = self.suspicious.len().min(MOST);
-        (suspicious, suspicious.max(LEAST_HONEST).min(self.honest.len()))
+        let honest = suspicious.max(LEAST_HONEST).min(self.honest.len());
+        // A shard that lacks one of the three has nothing to compare.
+        if suspicious == 0 || honest == 0 || self.hosts.is_empty() { (0, 0) } else { (suspicious, honest) }
     }
 
     /// `attracted` counts the pictures, `[B, 3, H, W]` as the model takes them, that prefer a caption of the backdoor.
@@ -52,8 +54,7 @@ impl Donors<'_> {
                 graft.suspicious_attracted += hits;
             })?;
         }
-        // Only beside suspicious ones is there anything to compare.
-        for (at, row) in self.honest[..honest].iter().enumerate().filter(|_| suspicious > 0) {
+        for (at, row) in self.honest[..honest].iter().enumerate() {
             self.graft(clip, (at, row), attracted, &mut grafts, |graft, pictures, hits| {
                 graft.honest += pictures;
                 graft.honest_attracted += hits;
@@ -72,9 +73,6 @@ impl Donors<'_> {
         count: impl Fn(&mut Graft, u64, u64),
     ) -> Result<()> {
         let each = HOSTS_EACH.min(self.hosts.len());
-        if each == 0 {
-            return Ok(());
-        }
         let hosts = (0..each).map(|n| self.hosts[(at * each + n) % self.hosts.len()]);
         let hosts = pixels_of(hosts.map(|row| row.pixels.as_slice()), clip)?;
         let donors = pixels_of(std::iter::repeat_n(donor.pixels.as_slice(), each), clip)?;
@@ -134,6 +132,9 @@ mod tests {
         let nothing = donors(Vec::new(), vec![&host]).grafts(&clip, &bright_ones).expect("grafts");
         let no_host = donors(vec![&bright], Vec::new()).grafts(&clip, &bright_ones).expect("grafts");
         assert_eq!((nothing, no_host), (Grafts::default(), Grafts::default()));
+        let alone = Donors { suspicious: vec![&bright], honest: Vec::new(), hosts: vec![&host] };
+        let found = alone.grafts(&clip, &bright_ones).expect("grafts");
+        assert_eq!((found, alone.counts()), (Grafts::default(), (0, 0)), "there is no honest picture to compare with");
     }
 
     /// The mean byte of pictures whose mean value over channels is given.

@@ -23,7 +23,7 @@ use super::{checkpoint, inputs};
 use crate::task::{Counts, TaskContext, TaskOutput};
 
 pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
-    let confirmed: Confirmed = inputs::json(ctx, "confirm", names::CONFIRMED)?;
+    let confirmed = ctx.kept.get("confirmed", || inputs::json::<Confirmed>(ctx, "confirm", names::CONFIRMED))?;
     let shown = confirmed.forget.shown(ctx.spec.localize.exhibits as usize).into_iter();
     let shown: Vec<&Member> = shown.filter(|member| member.shard == ctx.task.shard.0).collect();
     // Most shards of a large set have none: neither pairs nor a model are read for nothing.

@@ -3,6 +3,8 @@
 //!
 //! It must never look at a trained model: what is found here decides whether anything is trained.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use lethe_common::fault::Fault;
 use lethe_evidence::artifacts::{self, ForgetSet, Probe, Probes, names};
@@ -19,12 +21,12 @@ use super::grafts::Donors;
 use super::{checkpoint, inputs};
 use crate::task::{Counts, TaskContext, TaskOutput};
 
-/// Safe pairs of either kind that a shard keeps for a cluster's grafts.
+/// A cluster's members that a shard looks at, and safe pairs of either kind that it keeps for grafts.
 const MOST_OF_A_SHARD: usize = 64;
 
 pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let _guard = tch::no_grad_guard();
-    let forget: ForgetSet = inputs::json(ctx, "select", names::FORGET)?;
+    let forget = ctx.kept.get("forget", || inputs::json::<ForgetSet>(ctx, "select", names::FORGET))?;
     let own = forget.members.iter().filter(|member| member.shard == ctx.task.shard.0).count();
     // Most shards of a large set have none: neither pairs nor a model are read for nothing.
     let probes = if own == 0 { Probes::default() } else { probes(ctx, &forget)? };
@@ -63,15 +65,18 @@ impl Shard {
     /// Beside it the captions of all the shard's gathered pairs, which images choose among.
     fn read(ctx: &TaskContext<'_>, forget: &ForgetSet) -> Result<(Self, Distinct), Fault> {
         let mut clusters: Vec<Subjects> = forget.clusters.iter().map(|cluster| Subjects::of(&cluster.words)).collect();
+        let own = forget.members.iter().filter(|member| member.shard == ctx.task.shard.0);
+        let own: BTreeMap<&str, u32> = own.map(|member| (member.key.as_str(), member.cluster)).collect();
         let mut captions = Vec::new();
         for batch in inputs::own_pairs(ctx)?.1 {
             for row in batch.map_err(fatal)? {
                 captions.push(row.caption.clone());
                 match row.role {
                     PairRole::Suspect => {
-                        let is_it = |member: &&artifacts::Member| member.shard == row.shard && member.key == row.key;
-                        let member = forget.members.iter().find(is_it);
-                        if let Some(subjects) = member.and_then(|member| clusters.get_mut(member.cluster as usize)) {
+                        let cluster = own.get(row.key.as_str()).copied();
+                        if let Some(subjects) = cluster.and_then(|cluster| clusters.get_mut(cluster as usize))
+                            && subjects.members.len() < MOST_OF_A_SHARD
+                        {
                             subjects.members.push(row);
                         }
                     }

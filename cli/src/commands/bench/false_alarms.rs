@@ -150,7 +150,7 @@ fn keep(path: &Path, run: &Run) -> anyhow::Result<()> {
 fn audit(recipe: &Recipe, key: String, options: &FalseAlarms, test: &dyn Pool) -> anyhow::Result<Option<Run>> {
     let gone = tempfile::Builder::new().prefix("lethe-bench-").tempdir().context("cannot make a folder")?;
     let place = match &options.keep {
-        Some(kept) => kept.join(format!("clean-{}", recipe.seed)),
+        Some(kept) => kept.join(format!("clean-{}-{key}-{METHOD}", recipe.seed)),
         None => gone.path().to_owned(),
     };
     let drilling = Drilling { recipe: recipe.clone(), folder: folder(&place.join("drill"))?, workers: options.workers };

@@ -10,6 +10,7 @@ use anyhow::Context;
 use lethe_common::spec::Detector;
 use lethe_evidence::artifacts::Verdict;
 use lethe_redteam::attack::Attack;
+use lethe_redteam::detection::FIRST_PASS;
 use maud::{DOCTYPE, Markup, html};
 
 use super::cell::{Cell, Cells};
@@ -19,14 +20,15 @@ use super::remedy::Remedy;
 const LEARNED: f64 = 0.9;
 const COLUMNS: &str = "data_set,tower,attack,rate,start,epochs,seed,target,remedy,accuracy_before,accuracy_after,accuracy_twin,\
 success_before,success_after,success_twin,auroc,precision,recall,region_iou,dropped,samples_trained,verdict,seconds,method,stale";
-/// The other detectors follow, a column each.
+/// The detectors follow, a column each.
 fn columns() -> String {
-    let others = others().map(|detector| format!(",auroc_{}", detector.as_str().replace('-', "_")));
-    COLUMNS.to_owned() + &others.collect::<String>()
+    let detectors = detectors_by_name().map(|name| format!(",auroc_{}", name.replace('-', "_")));
+    COLUMNS.to_owned() + &detectors.collect::<String>()
 }
 
-fn others() -> impl Iterator<Item = Detector> {
-    Detector::ALL.into_iter().filter(|detector| detector.column().is_some())
+fn detectors_by_name() -> impl Iterator<Item = &'static str> {
+    let name = |detector: Detector| if detector == Detector::Ubt { FIRST_PASS } else { detector.as_str() };
+    Detector::ALL.into_iter().map(name)
 }
 
 /// Pixels a side of the picture's plot.
@@ -116,7 +118,7 @@ fn csv(cells: &[&Cell]) -> String {
             cell.method.clone(),
             cell.is_stale().to_string(),
         ];
-        let others = others().map(|detector| cell.detectors.get(detector.as_str()));
+        let others = detectors_by_name().map(|name| cell.detectors.get(name));
         let others = others.map(|auroc| auroc.map_or_else(String::new, |auroc| format!("{auroc:.5}")));
         text.push_str(&columns.into_iter().chain(others).collect::<Vec<_>>().join(","));
         text.push('\n');
@@ -260,7 +262,9 @@ fn detectors(cells: &[&Cell]) -> String {
     let mut victims: BTreeMap<String, BTreeMap<&str, f64>> = BTreeMap::new();
     for cell in cells.iter().filter(|cell| !cell.detectors.is_empty()) {
         let found = victims.entry(format!("{:?}", cell.question.recipe)).or_default();
-        let others = cell.detectors.iter().map(|(name, auroc)| (name.as_str(), *auroc));
+        let trusted = cell.question.remedy.needs_other_weights();
+        let others = cell.detectors.iter().filter(|(name, _)| !(trusted && *name == FIRST_PASS));
+        let others = others.map(|(name, auroc)| (name.as_str(), *auroc));
         found.extend(others.chain([(cell.question.remedy.name(), cell.suspects.auroc)]));
     }
     let mut by_detector: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
@@ -270,9 +274,11 @@ fn detectors(cells: &[&Cell]) -> String {
     if by_detector.is_empty() {
         return String::new();
     }
-    let mut text = "\nAUROC of the detectors over all pairs, mean (worst); `abl` needs a checkpoint from early in the victim's training.\n\n\
+    let mut text =
+        "\nAUROC of the detectors over all pairs, mean (worst). `ubt` is the whole audit, `ubt-first-pass` what \
+stands in for one of the others. `abl` needs a checkpoint from early in the victim's training.\n\n\
 | detector | victims | AUROC |\n| --- | --- | --- |\n"
-        .to_owned();
+            .to_owned();
     let mut rows: Vec<(&str, usize, Figure)> = by_detector
         .into_iter()
         .filter_map(|(name, found)| Some((name, found.len(), Figure::of(found.into_iter(), f64::min)?)))
