@@ -76,7 +76,20 @@ impl Remedy {
         // For the other detectors' columns.
         spec.report.signals = self.needs_other_weights() || self == Self::Ubt;
         spec.unlearn = UnlearnSection::usual(self.method(), safe_pairs(recipe, &spec));
+        if let Some(rate) = self.tuned_rate() {
+            spec.unlearn.gang.learning_rate = rate;
+        }
         Ok(spec)
+    }
+
+    /// The peers' learning rates, of those that were tried on two victims of seed 1 the one that leaves the least attack success
+    /// (docs/peers.md); their authors' own leave nearly all of it.
+    fn tuned_rate(self) -> Option<f64> {
+        match self {
+            Self::FineTune => Some(2e-3),
+            Self::CleanClip | Self::Par => Some(1.5e-3),
+            Self::Ubt | Self::UbtTrusted | Self::WholePair | Self::Retrain => None,
+        }
     }
 
     /// The pairs that its trainings take, all together; a pair with a second view is two. The trainings by which an audit
@@ -142,6 +155,10 @@ mod tests {
             let mut audit = spec(remedy);
             (audit.model.trusted, audit.model.early) = (None, None);
             audit.report.signals = true;
+            if remedy.tuned_rate().is_some() {
+                audit.unlearn.gang.learning_rate =
+                    UnlearnSection::usual(remedy.method(), UnlearnSection::USUAL_SAFE_PAIRS).gang.learning_rate;
+            }
             let mut usual = spec(Remedy::Ubt);
             let written = serde_json::json!({"method": audit.unlearn.method});
             usual.unlearn = serde_json::from_value(written).expect("is a section");
