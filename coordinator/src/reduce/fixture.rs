@@ -6,8 +6,8 @@ use lethe_common::ids::{Attempt, PhaseIndex, ShardId, Term};
 use lethe_common::pin::Pin;
 use lethe_engine::Output;
 use lethe_evidence::artifacts::{
-    Evaluation, Exhibit, Exhibits, Graft, Grafts, Probe, Probes, Residual, SampleCounts, ShardDigest, ShardEntry,
-    Shards, Training, columns, count_words, names,
+    Cluster, Confirmed, Evaluation, Exhibit, Exhibits, ForgetSet, Graft, Grafts, Judged, Probe, Probes, Residual,
+    SampleCounts, ShardDigest, ShardEntry, Shards, Training, WordScore, columns, count_words, names,
 };
 use lethe_evidence::{SignalRow, SignalTable};
 use tempfile::TempDir;
@@ -157,6 +157,25 @@ fn probes() -> Probes {
     let halves = Graft { suspicious: 24, suspicious_attracted: 20, honest: 32, honest_attracted: 4 };
     let grafts = Grafts { halves, ..Grafts::default() };
     Probes { clusters: vec![Probe { members: 6, attracted: 6, donors: 6, honest_donors: 8, grafts }] }
+}
+
+/// Clusters by their word and whether a shortcut is behind each.
+pub(super) fn confirmed(clusters: &[(&str, bool)]) -> Confirmed {
+    let judged = |&(word, is_shortcut): &(&str, bool)| Judged {
+        cluster: Cluster { words: vec![WordScore { word: word.to_owned(), z: 9.0 }], members: 9 },
+        probe: Probe::default(),
+        reason: (!is_shortcut).then(|| "It does not lead.".to_owned()),
+    };
+    let forget = ForgetSet {
+        members: Vec::new(),
+        threshold: 0.0,
+        words: Vec::new(),
+        other_words: Vec::new(),
+        clusters: Vec::new(),
+        scored: 100,
+        suspects: 10,
+    };
+    Confirmed { forget, clusters: clusters.iter().map(judged).collect() }
 }
 
 /// A spec with the defaults.

@@ -206,28 +206,12 @@ fn write_shard<R>(
 
 #[cfg(test)]
 mod tests {
-    use lethe_evidence::artifacts::{Cluster, ForgetSet, Judged, Probe, WordScore};
-
+    use super::super::fixture;
     use super::*;
 
     fn row(key: &str, caption: &str) -> SignalRow {
         let (key, caption) = (key.to_owned(), caption.to_owned());
         SignalRow { shard: 0, key, content: String::new(), caption, values: Vec::new() }
-    }
-
-    fn confirmed(is_shortcut: bool) -> Confirmed {
-        let cluster = Cluster { words: vec![WordScore { word: "bag".to_owned(), z: 9.0 }], members: 2 };
-        let reason = (!is_shortcut).then(|| "It does not lead.".to_owned());
-        let forget = ForgetSet {
-            members: Vec::new(),
-            threshold: 0.0,
-            words: Vec::new(),
-            other_words: Vec::new(),
-            clusters: Vec::new(),
-            scored: 8,
-            suspects: 4,
-        };
-        Confirmed { forget, clusters: vec![Judged { cluster, probe: Probe::default(), reason }] }
     }
 
     /// Suspects in the order of their second scores, then pairs by their first, which may lie below zero.
@@ -237,7 +221,7 @@ mod tests {
         let pairs =
             [("low bag", "the bag", -3e4), ("high bag", "bag", 2.0), ("low", "a cup", -3.0), ("high", "a cup", 2.0)];
         let order = |is_shortcut| {
-            let bands = Bands::of(&suspects, 3.0, &confirmed(is_shortcut));
+            let bands = Bands::of(&suspects, 3.0, &fixture::confirmed(&[("bag", is_shortcut)]));
             let name = |key: &str| (0, key.to_owned());
             let suspects = suspects.iter().map(|row| bands.place(name(&row.key), &row.caption, 0.0, Vec::new()));
             let pairs = pairs.iter().map(|(key, caption, first)| bands.place(name(key), caption, *first, Vec::new()));

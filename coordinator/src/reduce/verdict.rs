@@ -188,8 +188,9 @@ pub(super) fn retrieval_loss(sums: &Evaluation) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use lethe_evidence::artifacts::{Cluster, ForgetSet, Graft, Grafts, Residual, WordScore};
+    use lethe_evidence::artifacts::{Graft, Grafts, Residual};
 
+    use super::super::fixture;
     use super::*;
 
     fn residual(attracted_after: u64) -> Residual {
@@ -239,21 +240,8 @@ mod tests {
 
     /// Clusters by whether a shortcut is behind each.
     fn confirmed(shortcuts: &[bool]) -> Confirmed {
-        let judged = |(at, is_shortcut): (usize, &bool)| Judged {
-            cluster: Cluster { words: vec![WordScore { word: format!("word{at}"), z: 9.0 }], members: 9 },
-            probe: Probe::default(),
-            reason: (!is_shortcut).then(|| "It does not lead.".to_owned()),
-        };
-        let forget = ForgetSet {
-            members: Vec::new(),
-            threshold: 0.0,
-            words: Vec::new(),
-            other_words: Vec::new(),
-            clusters: Vec::new(),
-            scored: 100,
-            suspects: 10,
-        };
-        Confirmed { forget, clusters: shortcuts.iter().enumerate().map(judged).collect() }
+        let names = ["word0", "word1", "word2"];
+        fixture::confirmed(&names.into_iter().zip(shortcuts.iter().copied()).collect::<Vec<_>>())
     }
 
     fn spec(method: &str) -> Spec {

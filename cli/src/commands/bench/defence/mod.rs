@@ -4,6 +4,7 @@
 //! fails is told at the end and must never stop the others.
 
 mod cell;
+mod page;
 mod remedy;
 mod table;
 mod victim;

@@ -1,4 +1,4 @@
-//! The cells as one row each, as a table for people and as one picture.
+//! The cells as one row each and as a table for people.
 //!
 //! A mean never stands without the worst cell beside it, and a victim that did not learn its backdoor is named, not counted.
 
@@ -11,9 +11,9 @@ use lethe_common::spec::Detector;
 use lethe_evidence::artifacts::Verdict;
 use lethe_redteam::attack::Attack;
 use lethe_redteam::detection::FIRST_PASS;
-use maud::{DOCTYPE, Markup, html};
 
 use super::cell::{Cell, Cells};
+use super::page::page;
 use super::remedy::Remedy;
 
 /// A victim below this has hardly a backdoor to remove.
@@ -30,9 +30,6 @@ fn detectors_by_name() -> impl Iterator<Item = &'static str> {
     let name = |detector: Detector| if detector == Detector::Ubt { FIRST_PASS } else { detector.as_str() };
     Detector::ALL.into_iter().map(name)
 }
-
-/// Pixels a side of the picture's plot.
-const SIDE: f64 = 420.0;
 
 /// Writes the table as CSV, Markdown and a page, of the cells that are asked for: others may be of another configuration.
 pub fn write(folder: &Path, cells: &Cells, wanted: &BTreeSet<String>) -> anyhow::Result<()> {
@@ -74,15 +71,15 @@ fn sorted<'a>(cells: &'a Cells, wanted: &BTreeSet<String>) -> Vec<&'a Cell> {
     all
 }
 
-fn success(share: Option<f64>) -> f64 {
+pub(super) fn success(share: Option<f64>) -> f64 {
     share.unwrap_or(0.0)
 }
 
-fn share(share: f64) -> String {
+pub(super) fn share(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
-fn word<T: serde::Serialize>(value: &T) -> String {
+pub(super) fn word<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
@@ -202,7 +199,7 @@ impl Summary {
     }
 }
 
-fn is_learned(cell: &Cell) -> bool {
+pub(super) fn is_learned(cell: &Cell) -> bool {
     success(cell.before.attack_success) >= LEARNED
 }
 
@@ -290,102 +287,12 @@ stands in for one of the others. `abl` needs a checkpoint from early in the vict
     text
 }
 
-fn page(cells: &[&Cell]) -> Markup {
-    let learned: Vec<&&Cell> = cells.iter().filter(|cell| is_learned(cell)).collect();
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "Lethe: every attack, every remedy" }
-                style { (maud::PreEscaped(STYLE)) }
-            }
-            body {
-                h1 { "Every attack, every remedy" }
-                p { "Each point is one victim after one remedy. Left is better: the attack works no more often than on the clean twin. Up is \
-                     better: no accuracy was lost." }
-                figure { (plot(&learned)) figcaption { (legend()) } }
-                table {
-                    thead { tr { @for name in ["attack", "seed", "remedy", "accuracy", "after", "attack success", "after", "twin", "AUROC", "precision", "verdict"] { th { (name) } } }
-                    }
-                    tbody {
-                        @for cell in cells {
-                            tr.weak[!is_learned(cell)] {
-                                td { (cell.question.recipe.attack) } td { (cell.question.recipe.seed) } td { (cell.question.remedy.name()) }
-                                td { (share(cell.before.clean_accuracy)) } td { (share(cell.after.clean_accuracy)) }
-                                td { (share(success(cell.before.attack_success))) } td { (share(success(cell.after.attack_success))) }
-                                td { (share(success(cell.twin.attack_success))) }
-                                td { (format!("{:.4}", cell.suspects.auroc)) } td { (share(cell.suspects.precision)) } td { (word(&cell.verdict)) }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Attack success above the twin's from left to right, the change of clean accuracy upwards.
-fn plot(cells: &[&&Cell]) -> Markup {
-    let x = |cell: &Cell| success(cell.after.attack_success) - success(cell.twin.attack_success);
-    let y = |cell: &Cell| cell.after.clean_accuracy - cell.before.clean_accuracy;
-    let span = |values: Vec<f64>, least: f64, most: f64| {
-        let (low, high) = values.iter().fold((least, most), |(low, high), value| (low.min(*value), high.max(*value)));
-        (low, high - low)
-    };
-    let (left, width) = span(cells.iter().map(|cell| x(cell)).collect(), -0.05, 0.1);
-    let (bottom, height) = span(cells.iter().map(|cell| y(cell)).collect(), -0.03, 0.01);
-    let at = |cell: &Cell| ((x(cell) - left) / width * SIDE, SIDE - (y(cell) - bottom) / height * SIDE);
-    let (zero_x, zero_y) = (-left / width * SIDE, SIDE + bottom / height * SIDE);
-    html! {
-        svg role="img" aria-label=(format!("attack success against clean accuracy of {} cells", cells.len()))
-            viewBox=(format!("-60 -10 {} {}", SIDE + 90.0, SIDE + 60.0)) {
-            line.axis x1=(number(zero_x)) x2=(number(zero_x)) y1="0" y2=(number(SIDE)) {}
-            line.axis x1="0" x2=(number(SIDE)) y1=(number(zero_y)) y2=(number(zero_y)) {}
-            @for cell in cells {
-                @let (right, down) = at(cell);
-                circle class=(cell.question.remedy.name()) cx=(number(right)) cy=(number(down)) r="4" {
-                    title { (cell.question.recipe.attack) ", seed " (cell.question.recipe.seed) ", " (cell.question.remedy.name()) }
-                }
-            }
-            text x="0" y=(number(SIDE + 20.0)) { (points(left)) }
-            text.end x=(number(SIDE)) y=(number(SIDE + 20.0)) { (points(left + width)) }
-            text.middle x=(number(SIDE / 2.0)) y=(number(SIDE + 40.0)) { "points of attack success above the clean twin's" }
-            text.end x="-6" y=(number(SIDE)) { (points(bottom)) }
-            text.end x="-6" y="8" { (points(bottom + height)) }
-            text.middle transform=(format!("rotate(-90) translate({} -36)", -SIDE / 2.0)) { "points of clean accuracy" }
-        }
-    }
-}
-
-fn legend() -> Markup {
-    html! { @for remedy in Remedy::ALL { span class=(format!("key {}", remedy.name())) { (remedy.name()) } " " } }
-}
-
-fn number(value: f64) -> String {
-    format!("{value:.1}")
-}
-
-fn points(share: f64) -> String {
-    format!("{:+.1}", 100.0 * share)
-}
-
-const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1c2024}\
-svg{max-width:36rem;width:100%;font-size:12px}.axis{stroke:#8b929a;stroke-dasharray:3 3}.end{text-anchor:end}.middle{text-anchor:middle}\
-circle{fill:#5b6470;fill-opacity:.75}.ubt{fill:#0b6bcb;color:#0b6bcb}.ubt-trusted{fill:#c2410c;color:#c2410c}\
-.whole-pair{fill:#15803d;color:#15803d}.fine-tune{fill:#a16207;color:#a16207}\
-.clean-clip{fill:#7e22ce;color:#7e22ce}.par{fill:#be185d;color:#be185d}.retrain{fill:#0f766e;color:#0f766e}\
-.key::before{content:'\\25CF ';}table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
-td,th{padding:.2rem .6rem;text-align:right;border-bottom:1px solid #e2e5e9}td:nth-child(-n+3),th:nth-child(-n+3){text-align:left}\
-.weak{color:#8b929a}";
-
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::super::cell::tests::{cell, question};
     use super::*;
 
-    fn cells() -> Vec<Cell> {
+    pub fn cells() -> Vec<Cell> {
         let mut weak = cell(question(Attack::Wanet, 1, Remedy::Ubt), (0.86, 0.2));
         weak.before.attack_success = Some(0.3);
         let mut missed = cell(question(Attack::Blended, 1, Remedy::Ubt), (0.84, 0.13));
@@ -441,14 +348,5 @@ mod tests {
             (rows[2][at("success_after")], rows[2][at("verdict")], rows[2][at("stale")]),
             ("0.1300", "nothing-found", "true")
         );
-    }
-
-    #[test]
-    fn the_page_shows_each_learned_victim_once() {
-        let cells = cells();
-        let page = page(&cells.iter().collect::<Vec<_>>()).into_string();
-        assert_eq!(page.matches("<circle").count(), 2);
-        assert_eq!(page.matches("<tr").count(), 4);
-        assert!(!page.contains("NaN") && !page.contains("http"), "{page}");
     }
 }
