@@ -48,6 +48,7 @@ const SHOWN: &[&str] = &[
     "coordinator/src/reduce/report.rs",
     "evidence/src/artifacts/keep.rs",
     "evidence/src/artifacts/localize.rs",
+    "evidence/src/artifacts/look.rs",
     "evidence/src/artifacts/report.rs",
     "evidence/src/artifacts/train.rs",
     "worker/src/programs/measure",

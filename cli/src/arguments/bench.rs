@@ -11,7 +11,7 @@ use lethe_redteam::data_set::DataSet;
 use lethe_redteam::recipe::Tower;
 
 use super::Format;
-use crate::commands::bench::Remedy;
+use crate::commands::bench::{Ablation, Remedy};
 
 #[derive(Debug, Args)]
 pub struct Bench {
@@ -197,6 +197,10 @@ pub struct Defence {
     /// The remedies [default: all]
     #[arg(long, value_delimiter = ',', value_enum, default_values_t = Remedy::ALL, hide_default_value = true)]
     pub remedies: Vec<Remedy>,
+    /// In place of the remedies `ubt` with one of its choices replaced, each beside `ubt` itself [default: every one]; writes
+    /// ablations.md
+    #[arg(long, value_delimiter = ',', value_enum, num_args = 0..)]
+    pub ablations: Option<Vec<Ablation>>,
     /// The poisoned share of all pairs
     #[arg(long, default_value_t = lethe_redteam::recipe::Recipe::RATE)]
     pub rate: f64,

@@ -109,7 +109,7 @@ pub fn detect(drill: &Drill, out: &Path) -> anyhow::Result<Detected> {
     let list = String::from_utf8(read("drop-list.txt")?).context("drop-list.txt is not UTF-8")?;
     let flagged: BTreeSet<String> = list.lines().map(str::to_owned).collect();
     let suspects = detection::judge(drill, &scores.rows, &flagged)?;
-    let Exhibits { exhibits } = artifacts::decode(names::EXHIBITS, &read(names::EXHIBITS)?)?;
+    let Exhibits { exhibits, .. } = artifacts::decode(names::EXHIBITS, &read(names::EXHIBITS)?)?;
     Ok(Detected {
         suspects,
         others: detection::detectors(drill, &scores),

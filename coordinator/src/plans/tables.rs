@@ -22,7 +22,10 @@ pub(super) const UBT: &[Row] = &[
         inputs: &[("plan", All), ("gather", SameShard), ("overfit", All), ("stand-in", All)],
     },
     Row { program: Reduce(ReduceProgram::Select), inputs: &[("plan", All), ("rescore", All), ("suspect", All)] },
-    Row { program: Map(MapProgram::Probe), inputs: &[("plan", All), ("gather", SameShard), ("select", All)] },
+    Row {
+        program: Map(MapProgram::Probe),
+        inputs: &[("plan", All), ("score", SameShard), ("suspect", All), ("gather", SameShard), ("select", All)],
+    },
     Row { program: Reduce(ReduceProgram::Confirm), inputs: &[("plan", All), ("select", All), ("probe", All)] },
     Row { program: Map(MapProgram::Localize), inputs: &[("plan", All), ("gather", SameShard), ("confirm", All)] },
     Row {
@@ -42,6 +45,7 @@ pub(super) const UBT: &[Row] = &[
             ("overfit", All),
             ("stand-in", All),
             ("rescore", All),
+            ("probe", All),
             ("confirm", All),
             ("localize", All),
             ("unlearn", All),

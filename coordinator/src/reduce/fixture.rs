@@ -6,8 +6,8 @@ use lethe_common::ids::{Attempt, PhaseIndex, ShardId, Term};
 use lethe_common::pin::Pin;
 use lethe_engine::Output;
 use lethe_evidence::artifacts::{
-    Cluster, Confirmed, Evaluation, Exhibit, Exhibits, ForgetSet, Graft, Grafts, Judged, Probe, Probes, Residual,
-    SampleCounts, ShardDigest, ShardEntry, Shards, Training, WordScore, columns, count_words, names,
+    Cluster, Confirmed, Evaluation, Exhibit, Exhibits, ForgetSet, Graft, Grafts, Judged, Look, Looks, PixelSums, Probe,
+    Probes, Residual, SampleCounts, ShardDigest, ShardEntry, Shards, Training, WordScore, columns, count_words, names,
 };
 use lethe_evidence::{SignalRow, SignalTable};
 use tempfile::TempDir;
@@ -81,6 +81,7 @@ pub(super) async fn audited(order: &[u32]) -> (ReduceContext, TempDir) {
         blobs.push((shard, names::SIGNALS, signals(shard).to_parquet().expect("writes")));
         blobs.push((shard, names::RESCORED, rescored(shard).to_parquet().expect("writes")));
         blobs.push((shard, names::PROBES, json(&probes())));
+        blobs.push((shard, names::LOOKS, json(&looks())));
         blobs.push((shard, names::EVALUATION, json(&evaluation())));
         blobs.push((shard, names::EXHIBITS, json(&exhibits(shard))));
     }
@@ -159,6 +160,15 @@ fn probes() -> Probes {
     Probes { clusters: vec![Probe { members: 6, attracted: 6, donors: 6, honest_donors: 8, grafts }] }
 }
 
+/// Pictures of two by two: members' first pixel is white, others' is black.
+fn looks() -> Looks {
+    let sums = |first: u8| {
+        let picture: Vec<u8> = [[first; 3], [90; 3], [90; 3], [90; 3]].concat();
+        PixelSums::of(std::iter::repeat_n(picture.as_slice(), 6), 2)
+    };
+    Looks { clusters: vec![Look { side_px: 2, members: sums(255), honest: sums(0), hosts: sums(0) }] }
+}
+
 /// Clusters by their word and whether a shortcut is behind each.
 pub(super) fn confirmed(clusters: &[(&str, bool)]) -> Confirmed {
     let judged = |&(word, is_shortcut): &(&str, bool)| Judged {
@@ -195,5 +205,5 @@ fn exhibits(shard: u32) -> Exhibits {
         grid: lethe_evidence::artifacts::TokenGrid::default(),
         words: Vec::new(),
     };
-    Exhibits { exhibits: [190, 180].map(exhibit).to_vec() }
+    Exhibits { exhibits: [190, 180].map(exhibit).to_vec(), ..Exhibits::default() }
 }

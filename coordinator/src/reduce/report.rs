@@ -2,13 +2,15 @@
 //!
 //! It must never write where the operator looks: that is `deliver`'s, once the store points at these.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lethe_common::blob::NamedBlob;
 use lethe_common::fault::Fault;
 use lethe_common::spec::Pictures;
 use lethe_engine::{PhaseState, PhaseView};
 use lethe_evidence::artifacts::{
-    Confirmed, DropList, Evaluation, Exhibit, Exhibits, HandedBack, Interval, PhaseSeconds, Report, Shards, SuspectCut,
-    Training, encode, names,
+    Confirmed, DropList, Evaluation, Exhibit, Exhibits, HandedBack, Interval, Look, Looks, PhaseSeconds, Picture,
+    Report, Shards, SuspectCut, Training, encode, names,
 };
 
 use super::io::{blocking, evidence_fault};
@@ -26,7 +28,7 @@ struct Evidence {
     drop: DropList,
     sums: Evaluation,
     ranking: Ranking,
-    exhibits: Vec<Exhibit>,
+    exhibits: Exhibits,
     trainings: Vec<(String, Training)>,
 }
 
@@ -45,7 +47,7 @@ async fn gather(ctx: &ReduceContext) -> Result<Evidence, Fault> {
         drop: ctx.only_json(names::DROP).await?,
         sums: sums(ctx).await?,
         ranking: Ranking::read(ctx).await?,
-        exhibits: exhibits(ctx).await?,
+        exhibits: Exhibits { exhibits: exhibits(ctx).await?, in_common: in_common(ctx).await? },
         trainings: trainings(ctx).await?,
     })
 }
@@ -69,6 +71,23 @@ async fn exhibits(ctx: &ReduceContext) -> Result<Vec<Exhibit>, Fault> {
         best.truncate(ctx.spec.localize.exhibits as usize);
     }
     Ok(best)
+}
+
+/// Of each of the clusters.
+async fn in_common(ctx: &ReduceContext) -> Result<Vec<Option<Picture>>, Fault> {
+    let mut looks = Looks::default();
+    for input in ctx.named(names::LOOKS) {
+        looks = looks.plus(&ctx.json(names::LOOKS, input).await?);
+    }
+    looks.clusters.iter().map(picture).collect()
+}
+
+fn picture(look: &Look) -> Result<Option<Picture>, Fault> {
+    let picture = |pixels: Vec<u8>| {
+        let png = lethe_data::encode_png(&pixels, look.side_px).map_err(|e| Fault::fatal(e.to_string()))?;
+        Ok(Picture { side_px: look.side_px, png_base64: STANDARD.encode(png) })
+    };
+    look.in_common().map(picture).transpose()
 }
 
 async fn trainings(ctx: &ReduceContext) -> Result<Vec<(String, Training)>, Fault> {
@@ -144,7 +163,8 @@ fn compared_with(ctx: &ReduceContext) -> &'static str {
 /// The report for machines comes last: where it is, all the others are.
 async fn pack(ctx: &ReduceContext, evidence: &Evidence, report: &Report) -> Result<Vec<NamedBlob>, Fault> {
     let Evidence { shards, cut, confirmed, drop, ranking, exhibits, trainings, .. } = evidence;
-    let page = Page { report, exhibits, spec: &ctx.spec, shards, trainings };
+    let Exhibits { exhibits: samples, in_common } = exhibits;
+    let page = Page { report, exhibits: samples, in_common, spec: &ctx.spec, shards, trainings };
     let mut package = Package::begin(ctx).await?;
     package.put("report.html", render(&page).into()).await?;
     let table = ranking.table(&confirmed.forget, report.found);
@@ -167,12 +187,13 @@ async fn pack(ctx: &ReduceContext, evidence: &Evidence, report: &Report) -> Resu
 }
 
 /// The exhibits for machines, without the pictures that the spec does not want shown.
-fn shown(exhibits: &[Exhibit], pictures: Pictures) -> Result<Vec<u8>, Fault> {
-    let mut exhibits = exhibits.to_vec();
+fn shown(exhibits: &Exhibits, pictures: Pictures) -> Result<Vec<u8>, Fault> {
+    let mut exhibits = exhibits.clone();
     if pictures != Pictures::Show {
-        exhibits.iter_mut().for_each(|exhibit| exhibit.picture.png_base64.clear());
+        let samples = exhibits.exhibits.iter_mut().map(|exhibit| &mut exhibit.picture);
+        samples.chain(exhibits.in_common.iter_mut().flatten()).for_each(|picture| picture.png_base64.clear());
     }
-    encode(names::EXHIBITS, &Exhibits { exhibits }).map_err(|e| Fault::fatal(e.to_string()))
+    encode(names::EXHIBITS, &exhibits).map_err(|e| Fault::fatal(e.to_string()))
 }
 
 /// One key a line. A key cannot break its line: a tar member's name may hold a newline.

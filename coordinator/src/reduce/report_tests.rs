@@ -181,9 +181,12 @@ async fn exhibits_come_for_machines_too_without_pictures_that_nobody_wants_shown
         ctx.spec.report.pictures = pictures;
         let report = output("report", run(&ctx).await.expect("reports").outputs);
         deliver::run(&ReduceContext { inputs: vec![report], ..again(&ctx) }).await.expect("delivers");
-        let Exhibits { exhibits } = serde_json::from_slice(&bytes(&ctx, "exhibits.json")).expect("are exhibits");
+        let Exhibits { exhibits, in_common } =
+            serde_json::from_slice(&bytes(&ctx, "exhibits.json")).expect("are exhibits");
         assert_eq!(exhibits.len(), 4);
         assert!(exhibits.iter().all(|exhibit| exhibit.picture.png_base64 == png), "{pictures:?}");
+        let [Some(common)] = in_common.as_slice() else { panic!("{in_common:?}") };
+        assert_eq!((common.side_px, common.png_base64.is_empty()), (2, png.is_empty()), "{pictures:?}");
     }
 }
 

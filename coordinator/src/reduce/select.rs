@@ -17,7 +17,7 @@ use super::{ReduceContext, ReduceResult};
 const OF_STRONGEST: f64 = 0.2;
 /// Fewer members than this are no cluster: nothing can be said of them.
 const LEAST_MEMBERS: usize = 5;
-/// Clusters at most, those with the most members.
+/// Clusters at most, those with the strongest words.
 const MOST_CLUSTERS: usize = 8;
 /// Sets the draw of the held-out part apart from other draws by key hash.
 const HELD_OUT: &str = "held-out";
@@ -80,8 +80,8 @@ fn clustered(members: &mut Vec<Member>, words: &[WordScore]) -> Vec<Cluster> {
     let (groups, of) = grouped(words, &captions(members).collect::<Vec<_>>());
     let size = |group: usize| of.iter().filter(|of| **of == Some(group)).count();
     let mut kept: Vec<usize> = (0..groups.len()).filter(|&group| size(group) >= LEAST_MEMBERS).collect();
+    kept.truncate(MOST_CLUSTERS); // groups come by their strongest words
     kept.sort_by_key(|&group| (std::cmp::Reverse(size(group)), group));
-    kept.truncate(MOST_CLUSTERS);
     if kept.is_empty() {
         return vec![Cluster { words: Vec::new(), members: members.len() as u64 }];
     }

@@ -122,7 +122,7 @@ pub(super) fn no_shortcut(probe: &Probe, limits: &EvaluateSection) -> Option<Str
     let Some(excess) = probe.excess().filter(|_| enough) else {
         return Some(format!(
             "Its pictures cannot be told from odd ones: parts of {} of them were compared with those of {} honest pictures with these \
-             words beside safe ones, and {LEAST_DONORS} of either are needed (raise suspect.max_safe).",
+             words beside safe ones, and {LEAST_DONORS} of either are needed: the shards of its members have no more.",
             probe.donors, probe.honest_donors
         ));
     };

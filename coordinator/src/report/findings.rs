@@ -1,12 +1,14 @@
 //! The evidence: what unlearning did, the words, the samples, the scores.
 
 use lethe_common::spec::Pictures;
-use lethe_evidence::artifacts::{Cluster, Exhibit, Graft, HandedBack, Histogram, Interval, Judged, WordScore, columns};
+use lethe_evidence::artifacts::{
+    Cluster, Exhibit, Graft, HandedBack, Histogram, Interval, Judged, Picture, WordScore, columns,
+};
 use maud::{Markup, html};
 
 use super::Page;
 use super::figures::{Bar, bars, histogram, range};
-use super::gallery::gallery;
+use super::gallery::{embedded, gallery};
 use super::words::{count, percent, plural};
 
 /// Words shown, at most.
@@ -83,7 +85,10 @@ pub(super) fn clusters(page: &Page<'_>) -> Markup {
                 "say whether what leads is coarse or fine."
             }
             @if page.report.clusters.is_empty() { p { "There are none." } }
-            @for judged in &page.report.clusters { (cluster(judged)) }
+            @for (at, judged) in page.report.clusters.iter().enumerate() {
+                (cluster(judged))
+                @if let Some(Some(picture)) = page.in_common.get(at) { (in_common(picture, page.spec.report.pictures)) }
+            }
         }
     }
 }
@@ -105,6 +110,23 @@ fn cluster(judged: &Judged) -> Markup {
             @if let Some(reason) = &judged.reason { (reason) }
         }
         @if !rows.is_empty() { (bars(&rows)) }
+    }
+}
+
+fn in_common(picture: &Picture, pictures: Pictures) -> Markup {
+    html! {
+        @if pictures != Pictures::None {
+            figure.common {
+                svg role="img" aria-label="what the cluster’s pictures have in common" viewBox="0 0 1 1" {
+                    (embedded(picture, None, pictures == Pictures::Blur))
+                }
+                figcaption {
+                    "What their pictures have in common, as far as it is beyond doubt: how their mean differs from that of other "
+                    "pictures, greatly enlarged; grey is no difference. A trigger that is always at the same place shows as it is; one that "
+                    "moves, or bends what is there, shows faintly or not at all."
+                }
+            }
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! It must never write sample text or picture bytes unescaped: both come from strangers.
 
 use lethe_common::spec::Pictures;
-use lethe_evidence::artifacts::{Exhibit, ShadedWord, TokenGrid};
+use lethe_evidence::artifacts::{Exhibit, Picture, ShadedWord, TokenGrid};
 use maud::{Markup, html};
 
 /// A token that carries at least this share of the most is outlined.
@@ -45,11 +45,17 @@ fn panels(at: usize, exhibit: &Exhibit, blurred: bool) -> Markup {
     html! {
         svg role="img" aria-label=(format!("sample {}, plain and with its suspicious regions", at + 1))
             viewBox=(format!("0 0 {} 1", 2.0 + GAP)) {
-            image.blurred[blurred] id=(id) width="1" height="1" preserveAspectRatio="none"
-                href=(source(&exhibit.picture.png_base64)) {}
+            (embedded(&exhibit.picture, Some(&id), blurred))
             use href=(format!("#{id}")) x=(right) {}
             g transform=(format!("translate({right} 0)")) { (heat(&exhibit.grid)) }
         }
+    }
+}
+
+/// A picture within an SVG, one unit wide.
+pub(super) fn embedded(picture: &Picture, id: Option<&str>, blurred: bool) -> Markup {
+    html! {
+        image.blurred[blurred] id=[id] width="1" height="1" preserveAspectRatio="none" href=(source(&picture.png_base64)) {}
     }
 }
 

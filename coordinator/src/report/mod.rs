@@ -10,7 +10,7 @@ mod opening;
 mod words;
 
 use lethe_common::spec::Spec;
-use lethe_evidence::artifacts::{Exhibit, Report, Shards, Training};
+use lethe_evidence::artifacts::{Exhibit, Picture, Report, Shards, Training};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 const STYLE: &str = include_str!("style.css");
@@ -25,6 +25,8 @@ pub struct Page<'a> {
     pub report: &'a Report,
     /// The most suspicious first.
     pub exhibits: &'a [Exhibit],
+    /// What the pictures of each of the report's clusters have in common, where that is clear.
+    pub in_common: &'a [Option<Picture>],
     pub spec: &'a Spec,
     pub shards: &'a Shards,
     /// Each gang's training under its phase's name.

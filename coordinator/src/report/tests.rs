@@ -142,7 +142,8 @@ fn rendered(report: &Report, exhibits: &[Exhibit], spec: &Spec) -> String {
         ..Training::default()
     };
     let trainings = [("unlearn".to_owned(), training)];
-    render(&Page { report, exhibits, spec, shards: &shards(), trainings: &trainings })
+    let in_common = [PICTURES.lines().next().map(|png| Picture { side_px: 28, png_base64: png.to_owned() }), None];
+    render(&Page { report, exhibits, in_common: &in_common, spec, shards: &shards(), trainings: &trainings })
 }
 
 #[test]
@@ -153,6 +154,7 @@ fn a_whole_page_is_written_for_a_browser() {
     {
         assert!(page.contains(part), "{part}");
     }
+    assert_eq!(page.matches("class=\"common\"").count(), 1, "of the cluster whose pictures have something in common");
     // A person who changes the page looks at it: LETHE_REPORT_SAMPLE=report.html cargo test.
     if let Some(path) = std::env::var_os("LETHE_REPORT_SAMPLE") {
         std::fs::write(path, page).expect("writes the sample");

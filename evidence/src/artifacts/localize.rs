@@ -2,10 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One shard's exhibits, the most suspicious first.
+/// One shard's exhibits, or the result's, the most suspicious first.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Exhibits {
     pub exhibits: Vec<Exhibit>,
+    /// In a result: what the pictures of each of the report's clusters have in common and others lack ([`super::Look`]);
+    /// nothing of a cluster where that is not clear.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub in_common: Vec<Option<Picture>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -6,6 +6,7 @@
 mod evaluate;
 mod keep;
 mod localize;
+mod look;
 mod probe;
 mod report;
 mod samples;
@@ -18,6 +19,7 @@ mod train;
 pub use evaluate::{Evaluation, Residual};
 pub use keep::{KeepRow, KeepWriter, read_keep};
 pub use localize::{Exhibit, Exhibits, Picture, ShadedWord, TokenGrid};
+pub use look::{Look, Looks, PixelSums, look_side};
 pub use probe::{Excess, Graft, Grafts, Probe, Probes};
 pub use report::{Found, HandedBack, Histogram, Interval, PhaseSeconds, Report, Verdict};
 pub use samples::{BadSample, BadSamples, MAX_BAD_SAMPLES, SampleCounts};
@@ -50,6 +52,8 @@ pub mod names {
     pub const FORGET: &str = "forget.json";
     /// [`super::Probes`] of one shard, by `probe`.
     pub const PROBES: &str = "probes.json";
+    /// [`super::Looks`] of one shard, by `probe`.
+    pub const LOOKS: &str = "looks.json";
     /// [`super::Confirmed`], by `confirm`.
     pub const CONFIRMED: &str = "confirmed.json";
     /// [`super::DropList`], by `confirm`.

@@ -4,15 +4,18 @@
 
 use std::time::Instant;
 
+use lethe_proto::v1::PhaseView;
+use nix::sys::signal::Signal;
+
 use crate::audit::{Audit, Ended};
-use crate::children::{below, wait_until_gone};
+use crate::children::{Process, below, wait_until_gone};
 use crate::drill::{Drill, Size};
 use crate::follower::{Follower, is_running};
 use crate::results::{Results, furthest_weight};
 
 const SIZE: Size = Size { shards: 8, pairs_per_shard: 200 };
 
-/// A kill may hit an executor between two tasks; so many are tried until one hits a task.
+/// A kill may hit an executor that holds no task; so many are tried until one hits a task.
 const MAX_KILLS: u64 = 4;
 
 /// The exit code of an interrupted command.
@@ -45,11 +48,16 @@ fn killed_while_scoring(drill: &Drill, undisturbed: &Results) {
     let mut audit = Audit::start(&drill.path("audit.toml"), drill.path("score-killed"));
     let mut follower = Follower::of(&mut audit);
     let mut hit = 0;
-    for kills in 1..=MAX_KILLS {
-        follower.wait_for("score", "under way", |score| is_running(score) && score.done >= kills);
-        kill_executor(&audit);
-        // Either the loss shows, or shards go on being committed.
-        hit = follower.wait_for("score", "going on", |score| score.retries > 0 || score.done > kills).retries;
+    for _ in 0..MAX_KILLS {
+        let before = follower.wait_for("score", "under way", is_running);
+        // Stopped, it keeps the task that it has or is given, while the other's commits make new views.
+        let executor = executor_of(&audit);
+        executor.signal(Signal::SIGSTOP);
+        let beside =
+            follower.wait_for("score", "going on beside it", |score| score.retries > 0 || score.done > before.done);
+        executor.kill();
+        let going_on = |score: &PhaseView| score.retries > 0 || score.done > beside.done || !is_running(score);
+        hit = follower.wait_for("score", "going on", going_on).retries;
         if hit > 0 {
             break;
         }
@@ -65,7 +73,7 @@ fn killed_while_unlearning(drill: &Drill, undisturbed: &Results) {
     let mut audit = Audit::start(&drill.path("audit.toml"), drill.path("unlearn-killed"));
     let mut follower = Follower::of(&mut audit);
     let before = follower.wait_for("unlearn", "some steps in", |unlearn| is_running(unlearn) && unlearn.done >= 3);
-    kill_executor(&audit);
+    executor_of(&audit).kill();
     assert!(before.done < before.total, "the training was over before the kill: {before:?}");
     follower.wait_for("unlearn", "in another generation", |unlearn| unlearn.retries > 0);
     assert!(loss_is_logged(&audit), "no worker says that its executor was killed; {}", audit.account());
@@ -105,14 +113,14 @@ fn finish(audit: Audit) -> Results {
     Results::of(result)
 }
 
-fn kill_executor(audit: &Audit) {
+fn executor_of(audit: &Audit) -> Process {
     let executor = below(audit.pid()).into_iter().find(|process| process.is_executor());
-    executor.unwrap_or_else(|| panic!("no executor runs; {}", audit.account())).kill();
+    executor.unwrap_or_else(|| panic!("no executor runs; {}", audit.account()))
 }
 
-/// Whether an agent reports the death of an executor in the middle of a task.
+/// Whether an agent reports a task as lost with its executor.
 fn loss_is_logged(audit: &Audit) -> bool {
-    ["worker-0", "worker-1"].iter().any(|worker| audit.log(worker).contains("died with signal 9 while running"))
+    ["worker-0", "worker-1"].iter().any(|worker| audit.log(worker).contains("executor died with signal 9"))
 }
 
 fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {

@@ -26,8 +26,7 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let chosen = chosen(ctx.spec.audit.seed, (&shards, &entry), &cut, signals)?;
     let target = shard::target(&ctx.spec)?;
     let wanted: Vec<String> = chosen.keys().cloned().collect();
-    let source = shard::source(&ctx.spec)?;
-    let pairs = shard::decoded((&source, &entry), target, move |sample| wanted.binary_search(&sample.key).is_ok())?;
+    let pairs = shard::own(ctx, move |sample| wanted.binary_search(&sample.key).is_ok())?;
     let file = ctx.scratch_file()?;
     let mut table = PairTable::writer(target.side, &columns, writer_of(&file)?).map_err(table_fault)?;
     let mut read = 0;

@@ -29,7 +29,7 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     // Most shards of a large set have none: neither pairs nor a model are read for nothing.
     let exhibits = if shown.is_empty() { Vec::new() } else { exhibits(ctx, &shown)? };
     let read = exhibits.len() as u64;
-    let bytes = artifacts::encode(names::EXHIBITS, &Exhibits { exhibits }).map_err(fatal)?;
+    let bytes = artifacts::encode(names::EXHIBITS, &Exhibits { exhibits, ..Exhibits::default() }).map_err(fatal)?;
     let outputs = vec![ctx.put(names::EXHIBITS, Bytes::from(bytes))?];
     Ok(TaskOutput { outputs, counts: Counts::all(read), waited_ms: 0 })
 }

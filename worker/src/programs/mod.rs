@@ -5,6 +5,7 @@
 
 mod attraction;
 mod backdoor;
+mod bystanders;
 mod captions;
 mod checkpoint;
 mod density;

@@ -72,8 +72,13 @@ pub fn decoded(
 
 /// The whole shard of a task that is about to run, decoded to the model's side.
 pub fn open_own(ctx: &TaskContext<'_>) -> Result<Prefetch, Fault> {
+    own(ctx, |_| true)
+}
+
+/// Of the task's own shard the samples that `keep` wants, decoded to the model's side.
+pub fn own(ctx: &TaskContext<'_>, keep: impl Fn(&Sample) -> bool + Send + 'static) -> Result<Prefetch, Fault> {
     let (_, entry) = inputs::shard_entry(ctx, ctx.task.shard)?;
-    decoded((&source(&ctx.spec)?, &entry), target(&ctx.spec)?, |_| true)
+    decoded((&source(&ctx.spec)?, &entry), target(&ctx.spec)?, keep)
 }
 
 /// What the audit's pictures become.

@@ -58,9 +58,9 @@ impl Signals {
     pub const TRUSTED: &str = TRUSTED_GAIN;
     pub const EARLY: &str = "early_loss";
 
-    /// A pair's signals in the order of the names.
-    pub fn row(&self, i: usize) -> Vec<f32> {
-        let fixed = [
+    /// In the order of the names.
+    fn fixed(&self) -> [&Vec<f32>; 8] {
+        [
             &self.similarity,
             &self.token_gradient,
             &self.agreement,
@@ -69,22 +69,25 @@ impl Signals {
             &self.densities.slof,
             &self.densities.dao,
             &self.isolation,
-        ];
-        fixed.into_iter().chain(&self.trusted_gain).chain(&self.early_loss).map(|signal| signal[i]).collect()
+        ]
+    }
+
+    /// A pair's signals in the order of the names.
+    pub fn row(&self, i: usize) -> Vec<f32> {
+        self.fixed().into_iter().chain(&self.trusted_gain).chain(&self.early_loss).map(|signal| signal[i]).collect()
+    }
+
+    fn named(&self, name: &str) -> Option<&Vec<f32>> {
+        match Self::NAMES.iter().position(|fixed| *fixed == name) {
+            Some(at) => Some(self.fixed()[at]),
+            None => self.early_loss.as_ref().filter(|_| name == Self::EARLY),
+        }
     }
 
     /// What another detector than ours ranks by, turned so that higher is more suspicious; nothing where it is ours.
     fn of_detector(&self, detector: Detector) -> Option<Vec<f32>> {
-        let (signal, is_high) = match detector {
-            Detector::Ubt => return None,
-            Detector::ClipScore => (&self.similarity, false),
-            Detector::KDistance => (&self.densities.k_distance, true),
-            Detector::Slof => (&self.densities.slof, true),
-            Detector::Dao => (&self.densities.dao, true),
-            Detector::IsolationForest => (&self.isolation, true),
-            Detector::Abl => (self.early_loss.as_ref()?, false),
-        };
-        Some(signal.iter().map(|value| if is_high { *value } else { -value }).collect())
+        let (name, is_high) = detector.column()?;
+        Some(self.named(name)?.iter().map(|value| if is_high { *value } else { -value }).collect())
     }
 
     /// What counts, turned so that higher is more suspicious, in the order of the weights.

@@ -19,7 +19,7 @@ mod score;
 mod storage;
 mod swarm;
 
-pub use defence::Remedy;
+pub use defence::{Ablation, Remedy};
 
 use crate::arguments::{Bench, BenchCommand};
 use crate::exit::Ending;

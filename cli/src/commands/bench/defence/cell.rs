@@ -9,12 +9,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use lethe_common::blob::Digest;
+use lethe_common::spec::Spec;
 use lethe_evidence::artifacts::Verdict;
 use lethe_redteam::detection::Detection;
+use lethe_redteam::drill::DrillFolder;
+use lethe_redteam::error::RedteamError;
 use lethe_redteam::judge::Judgement;
 use lethe_redteam::recipe::{RECIPE_VERSION, Recipe};
 use serde::{Deserialize, Serialize};
 
+use super::ablation::Ablation;
 use super::remedy::Remedy;
 
 /// Of the code that determines a cell; build.rs says which that is.
@@ -27,18 +31,34 @@ const KEY_DIGITS: usize = 16;
 pub struct Question {
     pub recipe: Recipe,
     pub remedy: Remedy,
+    /// One choice of the remedy replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ablation: Option<Ablation>,
 }
 
 impl Question {
     pub fn name(&self) -> String {
-        format!("{}, seed {}, {}", self.recipe.attack, self.recipe.seed, self.remedy.name())
+        let ablation = self.ablation.map_or_else(String::new, |ablation| format!(", {}", ablation.name()));
+        format!("{}, seed {}, {}{ablation}", self.recipe.attack, self.recipe.seed, self.remedy.name())
+    }
+
+    /// What an operator would write.
+    ///
+    /// # Errors
+    /// A recipe that cannot be planted.
+    pub fn spec(&self, folder: &DrillFolder, workers: u32) -> Result<Spec, RedteamError> {
+        let mut spec = self.remedy.spec(&self.recipe, folder, workers)?;
+        if let Some(ablation) = self.ablation {
+            ablation.apply(&mut spec);
+        }
+        Ok(spec)
     }
 
     /// Differs where anything that is configured does; the code is not in it.
     pub fn key(&self) -> anyhow::Result<String> {
-        let nowhere = lethe_redteam::drill::DrillFolder::new("/".as_ref());
+        let nowhere = DrillFolder::new("/".as_ref());
         let victim = lethe_redteam::specs::train(&self.recipe, &nowhere, lethe_redteam::pairs::Planting::Poisoned, 1)?;
-        let mut audit = self.remedy.spec(&self.recipe, &nowhere, 1)?;
+        let mut audit = self.spec(&nowhere, 1)?;
         // The same work on another number of workers gives the same result, but for the last bits.
         audit.workers = Default::default();
         let all = serde_json::to_vec(&(RECIPE_VERSION, self.recipe.model_config()?, self, &victim.train, &audit))?;
@@ -139,7 +159,7 @@ pub mod tests {
     use super::*;
 
     pub fn question(attack: Attack, seed: u64, remedy: Remedy) -> Question {
-        Question { recipe: Recipe::usual(attack, seed), remedy }
+        Question { recipe: Recipe::usual(attack, seed), remedy, ablation: None }
     }
 
     pub fn cell(question: Question, after: (f64, f64)) -> Cell {
@@ -172,6 +192,9 @@ pub mod tests {
             key(Attack::Badnet, 2, Remedy::Ubt),
             key(Attack::Badnet, 1, Remedy::UbtTrusted),
             key(Attack::Badnet, 1, Remedy::Par),
+            Question { ablation: Some(Ablation::NoAnchor), ..question(Attack::Badnet, 1, Remedy::Ubt) }
+                .key()
+                .expect("is a good recipe"),
         ];
         assert!(others.iter().all(|other| *other != one));
         assert_eq!(METHOD.len(), 12);

@@ -3,6 +3,8 @@
 //! The truth is read before a remedy starts and after it ended, never in between; a cell that is found is kept. A cell that
 //! fails is told at the end and must never stop the others.
 
+mod ablation;
+mod ablations;
 mod cell;
 mod page;
 mod remedy;
@@ -27,6 +29,7 @@ use crate::commands::scrub;
 use crate::exit::Ending;
 use crate::session::{self, Outcome};
 
+pub use ablation::Ablation;
 pub use cell::METHOD;
 use cell::{Cell, Cells, Question};
 pub use remedy::Remedy;
@@ -56,15 +59,21 @@ pub fn run(options: &Defence) -> anyhow::Result<Ending> {
             Ok(Some(cell)) => {
                 eprintln!("{}", table::line(&cell));
                 cells.add(cell)?;
-                table::write(&options.out, &cells, &keys)?;
+                write(options, &cells, &keys)?;
             }
             Ok(None) => return failures.or(Ending::Interrupted),
             Err(error) => failures.add(question, &error),
         }
     }
-    table::write(&options.out, &cells, &keys)?;
-    print!("{}", table::markdown(&cells, &keys));
+    print!("{}", write(options, &cells, &keys)?);
     failures.or(Ending::Accepted)
+}
+
+/// The table of the cells that are asked for, on disk and as text.
+fn write(options: &Defence, cells: &Cells, keys: &BTreeSet<String>) -> anyhow::Result<String> {
+    let wanted = table::sorted(cells, keys);
+    let write = if options.ablations.is_none() { table::write } else { ablations::write };
+    write(&options.out, &wanted)
 }
 
 /// The cells that failed, each with its error.
@@ -97,7 +106,15 @@ fn questions(options: &Defence) -> Vec<Question> {
     for &seed in &options.seeds {
         for &attack in &options.attacks {
             let recipe = victim::recipe((attack, seed), options);
-            all.extend(options.remedies.iter().map(|&remedy| Question { recipe: recipe.clone(), remedy }));
+            let question = |remedy, ablation| Question { recipe: recipe.clone(), remedy, ablation };
+            match options.ablations.as_deref() {
+                None => all.extend(options.remedies.iter().map(|&remedy| question(remedy, None))),
+                Some(asked) => {
+                    let replaced = if asked.is_empty() { &Ablation::ALL } else { asked };
+                    let replaced = std::iter::once(None).chain(replaced.iter().copied().map(Some));
+                    all.extend(replaced.map(|ablation| question(Remedy::Ubt, ablation)));
+                }
+            }
         }
     }
     all
@@ -119,11 +136,11 @@ fn due(wanted: &[Question], cells: &Cells, again: bool) -> anyhow::Result<Vec<Qu
 
 /// `None` when interrupted.
 fn answer(question: &Question, options: &Defence, test: &dyn Pool) -> anyhow::Result<Option<Cell>> {
-    let Question { recipe, remedy } = question;
+    let Question { recipe, remedy, .. } = question;
     let prepared = Victim::prepare(recipe, (&options.data, test), *remedy, options.workers)?;
     let Some(victim) = prepared else { return Ok(None) };
     let folder = &victim.drilling.folder;
-    let spec = remedy.spec(recipe, folder, options.workers)?;
+    let spec = question.spec(folder, options.workers)?;
     let result = tempfile::Builder::new().prefix("lethe-bench-").tempdir().context("cannot make a folder")?;
     write_spec(&spec, &result.path().join("audit.toml"))?;
     let began = Instant::now();

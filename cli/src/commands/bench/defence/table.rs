@@ -12,7 +12,7 @@ use lethe_evidence::artifacts::Verdict;
 use lethe_redteam::attack::Attack;
 use lethe_redteam::detection::FIRST_PASS;
 
-use super::cell::{Cell, Cells};
+use super::cell::{Cell, Cells, Question};
 use super::page::page;
 use super::remedy::Remedy;
 
@@ -31,20 +31,18 @@ fn detectors_by_name() -> impl Iterator<Item = &'static str> {
     Detector::ALL.into_iter().map(name)
 }
 
-/// Writes the table as CSV, Markdown and a page, of the cells that are asked for: others may be of another configuration.
-pub fn write(folder: &Path, cells: &Cells, wanted: &BTreeSet<String>) -> anyhow::Result<()> {
-    let all = sorted(cells, wanted);
-    let put = |name: &str, text: String| {
-        let path = folder.join(name);
-        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
-    };
-    put("defence.csv", csv(&all))?;
-    put("defence.md", document(&all))?;
-    put("defence.html", page(&all).into_string())
+/// Writes the table as CSV, Markdown and a page; gives the Markdown.
+pub fn write(folder: &Path, cells: &[&Cell]) -> anyhow::Result<String> {
+    let text = document(cells);
+    put(folder, "defence.csv", &csv(cells))?;
+    put(folder, "defence.md", &text)?;
+    put(folder, "defence.html", &page(cells).into_string())?;
+    Ok(text)
 }
 
-pub fn markdown(cells: &Cells, wanted: &BTreeSet<String>) -> String {
-    document(&sorted(cells, wanted))
+pub(super) fn put(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
+    let path = folder.join(name);
+    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// One cell while it is new.
@@ -64,9 +62,13 @@ pub fn line(cell: &Cell) -> String {
     )
 }
 
-fn sorted<'a>(cells: &'a Cells, wanted: &BTreeSet<String>) -> Vec<&'a Cell> {
+/// The cells that are asked for, in the table's order: others may be of another configuration.
+pub fn sorted<'a>(cells: &'a Cells, wanted: &BTreeSet<String>) -> Vec<&'a Cell> {
     let mut all: Vec<&Cell> = cells.iter().filter(|cell| wanted.contains(&cell.key)).collect();
-    let order = |cell: &Cell| (cell.question.recipe.attack, cell.question.recipe.seed, cell.question.remedy);
+    let order = |cell: &Cell| {
+        let Question { recipe, remedy, ablation } = &cell.question;
+        (recipe.attack, recipe.seed, *remedy, *ablation)
+    };
     all.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.key.cmp(&b.key)));
     all
 }
@@ -147,7 +149,7 @@ impl Figure {
 }
 
 /// What one remedy did to some victims.
-struct Summary {
+pub(super) struct Summary {
     cells: usize,
     /// Attack success above the clean twin's.
     excess: Figure,
@@ -163,7 +165,7 @@ struct Summary {
 }
 
 impl Summary {
-    fn of(cells: &[&Cell]) -> Option<Self> {
+    pub fn of(cells: &[&Cell]) -> Option<Self> {
         let excess = |cell: &&Cell| success(cell.after.attack_success) - success(cell.twin.attack_success);
         let lost = |cell: &&Cell| cell.before.clean_accuracy - cell.after.clean_accuracy;
         let finding = || cells.iter().filter(|cell| cell.question.remedy.rests_on_evidence());
@@ -183,7 +185,7 @@ impl Summary {
         })
     }
 
-    fn row(&self, names: &str) -> String {
+    pub fn row(&self, names: &str) -> String {
         let nothing = || "-".to_owned();
         format!(
             "| {names} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
@@ -203,18 +205,20 @@ pub(super) fn is_learned(cell: &Cell) -> bool {
     success(cell.before.attack_success) >= LEARNED
 }
 
+/// The first lines of a table of [`Summary::row`]s.
+pub(super) fn head(first: &str) -> String {
+    format!(
+        "| {first} | victims | excess success | accuracy lost | AUROC | precision | missed | rejected | pairs trained |\n{}\n",
+        "| --- ".repeat(first.matches('|').count() + 9) + "|"
+    )
+}
+
 fn document(cells: &[&Cell]) -> String {
     let mut text = "# Defence\n\nMade by `lethe bench defence`; every row of it is in defence.csv. Points of attack success above the clean twin's \
 (same pairs and seed, no poison), points of clean accuracy lost; mean (worst). Victims that did not learn their backdoor (attack success \
 below 90 %) are not counted, and named below. Remedies that make nothing of what the audit finds (peers.md) have no figures of it.\n\n"
         .to_owned();
     let (learned, others): (Vec<&Cell>, Vec<&Cell>) = cells.iter().partition(|cell| is_learned(cell));
-    let head = |first: &str| {
-        format!(
-            "| {first} | victims | excess success | accuracy lost | AUROC | precision | missed | rejected | pairs trained |\n{}\n",
-            "| --- ".repeat(first.matches('|').count() + 9) + "|"
-        )
-    };
     text.push_str(&head("remedy"));
     let detectors = detectors(&learned);
     let mut by_remedy: BTreeMap<Remedy, Vec<&Cell>> = BTreeMap::new();
@@ -243,15 +247,15 @@ below 90 %) are not counted, and named below. Remedies that make nothing of what
     if !not_learned.is_empty() {
         let _ = write!(text, "\nNot learned (attack success of the victim):\n\n{}", not_learned.concat());
     }
-    let stale = cells.iter().filter(|cell| cell.is_stale()).count();
-    if stale > 0 {
-        let _ = write!(
-            text,
-            "\n{stale} of {} cells were computed by other code than this (column `stale`).\n",
-            cells.len()
-        );
+    text + &stale(cells)
+}
+
+/// How many cells are of other code, where some are.
+pub(super) fn stale(cells: &[&Cell]) -> String {
+    match cells.iter().filter(|cell| cell.is_stale()).count() {
+        0 => String::new(),
+        stale => format!("\n{stale} of {} cells were computed by other code than this.\n", cells.len()),
     }
-    text
 }
 
 /// How well each detector ranks the poison among all pairs. Each victim counts once: with `ubt` where it is there.

@@ -1,0 +1,168 @@
+//! Pairs of a shard that the cut left alone, drawn to compare the members of clusters with.
+//!
+//! A cluster's words may be rare, and what was gathered for training is a few pairs a shard of a large set: the draw is
+//! from all that the shard has. It must never draw a suspect.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lethe_common::fault::Fault;
+use lethe_data::{Decoded, key_hash};
+use lethe_evidence::artifacts::{SuspectCut, columns, names};
+use lethe_evidence::{PairRole, PairRow, SignalRow};
+
+use super::backdoor::Backdoor;
+use super::fault::fatal;
+use super::inputs;
+use super::shard::{self, Batches};
+use crate::task::TaskContext;
+
+/// Sets the draw apart from other draws by key hash.
+const SALT: &str = "bystander";
+/// Pairs decoded at a time.
+const BATCH: usize = 64;
+
+/// One cluster's draws; a pair may be of several clusters'.
+#[derive(Debug, Default, PartialEq)]
+struct Draws {
+    /// With a word of the cluster.
+    honest: Draw,
+    /// Without.
+    hosts: Draw,
+}
+
+/// The least key hashes of those it was shown, each with its key and content.
+#[derive(Debug, Default, PartialEq)]
+struct Draw {
+    least: BTreeMap<u64, (String, String)>,
+}
+
+impl Draw {
+    fn push(&mut self, hash: u64, row: &SignalRow, most: usize) {
+        if self.least.len() >= most && self.least.last_key_value().is_none_or(|(last, _)| *last <= hash) {
+            return;
+        }
+        self.least.insert(hash, (row.key.clone(), row.content.clone()));
+        if self.least.len() > most {
+            self.least.pop_last();
+        }
+    }
+}
+
+/// The pairs that were drawn, each once, and which of them are of which cluster.
+#[derive(Debug, Default)]
+pub struct Bystanders {
+    rows: BTreeMap<String, PairRow>,
+    draws: Vec<Draws>,
+}
+
+impl Bystanders {
+    /// At most so many of either kind for each cluster. A pair whose picture is broken, or has changed, is left out.
+    pub fn draw(ctx: &TaskContext<'_>, clusters: &[Backdoor], most: usize) -> Result<Self, Fault> {
+        let (listing, entry) = inputs::shard_entry(ctx, ctx.task.shard)?;
+        let cut = ctx.kept.get("cut", || inputs::json::<SuspectCut>(ctx, "suspect", names::CUT))?;
+        let signals = inputs::own_signals(ctx)?;
+        let column = inputs::position(&signals.names, columns::SUSPICION)?;
+        let seed = ctx.spec.audit.seed;
+        let hash = |salt: &str, key: &str| key_hash(seed, salt, entry.name(), key);
+        let mut draws: Vec<Draws> = clusters.iter().map(|_| Draws::default()).collect();
+        for batch in signals {
+            let safe = |row: &SignalRow| !cut.cut.is_suspect(row.values[column], hash(&listing.dataset, &row.key));
+            for row in batch.map_err(fatal)?.into_iter().filter(safe) {
+                show(&row, hash(SALT, &row.key), (clusters, &mut draws), most);
+            }
+        }
+        let rows = read(ctx, &draws)?;
+        Ok(Self { rows, draws })
+    }
+
+    pub fn honest(&self, cluster: usize) -> Vec<&PairRow> {
+        self.rows_of(&self.draws[cluster].honest)
+    }
+
+    pub fn hosts(&self, cluster: usize) -> Vec<&PairRow> {
+        self.rows_of(&self.draws[cluster].hosts)
+    }
+
+    fn rows_of(&self, draw: &Draw) -> Vec<&PairRow> {
+        draw.least.values().filter_map(|(key, _)| self.rows.get(key)).collect()
+    }
+}
+
+fn show(row: &SignalRow, hash: u64, (clusters, draws): (&[Backdoor], &mut [Draws]), most: usize) {
+    for (backdoor, draws) in clusters.iter().zip(draws) {
+        let draw = if backdoor.is_in(&row.caption) { &mut draws.honest } else { &mut draws.hosts };
+        draw.push(hash, row, most);
+    }
+}
+
+/// By key. A key that occurs twice in a shard is its first sample.
+fn read(ctx: &TaskContext<'_>, draws: &[Draws]) -> Result<BTreeMap<String, PairRow>, Fault> {
+    let drawn = draws.iter().flat_map(|draws| draws.honest.least.values().chain(draws.hosts.least.values()));
+    let drawn: BTreeMap<String, String> = drawn.cloned().collect();
+    let keys: BTreeSet<String> = drawn.keys().cloned().collect();
+    let mut batches = Batches::of(shard::own(ctx, move |sample| keys.contains(&sample.key))?, BATCH);
+    let mut rows = BTreeMap::new();
+    for pairs in batches.by_ref() {
+        ctx.stop_if_cancelled()?;
+        for pair in pairs.into_iter().filter(|pair| drawn.get(&pair.key) == Some(&pair.content)) {
+            rows.entry(pair.key.clone()).or_insert_with(|| row(ctx.task.shard.0, pair));
+        }
+    }
+    batches.whole()?;
+    Ok(rows)
+}
+
+fn row(shard: u32, pair: Decoded) -> PairRow {
+    PairRow {
+        shard,
+        key: pair.key,
+        content: pair.content,
+        caption: pair.caption,
+        role: PairRole::Safe,
+        pixels: pair.pixels,
+        values: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(key: &str, caption: &str) -> SignalRow {
+        SignalRow {
+            shard: 0,
+            key: key.to_owned(),
+            content: format!("content of {key}"),
+            caption: caption.to_owned(),
+            values: Vec::new(),
+        }
+    }
+
+    fn drawn(draw: &Draw) -> Vec<&str> {
+        draw.least.values().map(|(key, _)| key.as_str()).collect()
+    }
+
+    #[test]
+    fn a_draw_is_of_the_least_hashes_whatever_the_order() {
+        let rows = [(9, "i"), (2, "b"), (7, "g"), (1, "a"), (5, "e")];
+        for order in [rows.to_vec(), rows.iter().rev().copied().collect()] {
+            let mut draw = Draw::default();
+            order.iter().for_each(|(hash, key)| draw.push(*hash, &row(key, ""), 3));
+            assert_eq!(drawn(&draw), ["a", "b", "e"]);
+        }
+    }
+
+    #[test]
+    fn a_pair_is_honest_to_the_cluster_whose_word_it_has_and_a_host_to_the_others() {
+        let word = |word: &str| Backdoor::of(&[lethe_evidence::artifacts::WordScore { word: word.to_owned(), z: 9.0 }]);
+        let clusters = [word("boot"), word("bag")];
+        let mut draws = [Draws::default(), Draws::default()];
+        for (hash, caption) in (0..).zip(["a boot", "a bag", "a cup", "a bag with a boot"]) {
+            show(&row(caption, caption), hash, (&clusters, &mut draws), 64);
+        }
+        assert_eq!(drawn(&draws[0].honest), ["a boot", "a bag with a boot"]);
+        assert_eq!(drawn(&draws[0].hosts), ["a bag", "a cup"]);
+        assert_eq!(drawn(&draws[1].honest), ["a bag", "a bag with a boot"]);
+        assert_eq!(drawn(&draws[1].hosts), ["a boot", "a cup"]);
+    }
+}
