@@ -132,6 +132,7 @@ fn serve(
     let router = Server::builder().add_service(workers.service(config.token.clone())).add_service(AuditsApi::service(
         seat,
         parts.facts.clone(),
+        parts.reigns.driver.blobs.clone(),
         config.token.clone(),
     ));
     // Nagle's algorithm would add 40 ms to every step of a rendezvous.

@@ -15,7 +15,7 @@ use crate::ledger::{Ledger, Stage};
 use crate::map::MapWork;
 use crate::map_ends::Commit;
 use crate::plan::PhaseKind;
-use crate::record::{AuditState, GangCheckpoint, PhaseState};
+use crate::record::{AuditState, Control, Deed, GangCheckpoint, PhaseState, What};
 use crate::reduce::ReduceWork;
 use crate::setback::{Setback, Verdict};
 use crate::turn::Turn;
@@ -88,7 +88,7 @@ impl Audit {
     }
 
     fn drive(&mut self, phase: PhaseIndex, turn: &mut Turn<'_>) -> Pace {
-        if self.ledger.audit.paused.is_some() {
+        if self.ledger.audit.paused.is_some() || self.ledger.awaits_approval() {
             return Pace::Waits;
         }
         if let Err(reason) = self.open(phase, turn) {
@@ -258,33 +258,43 @@ impl Audit {
         self.settle(phase, verdict, turn);
     }
 
-    /// Map tasks and reduces that run go on to their end; a gang stops, and keeps what its ranks hold.
-    pub fn pause(&mut self, turn: &mut Turn<'_>) {
-        if self.ledger.is_live() && self.ledger.audit.paused.is_none() {
-            self.ledger.set_paused(Some(turn.now), &mut turn.outbox);
-            if let Work::Gang(work) = &mut self.work {
-                work.pause(&self.ledger, turn);
-            }
+    /// What has no effect leaves no trace: pausing what is paused, approving what waits for nobody, anything once it ended.
+    pub fn control(&mut self, control: Control, by: String, turn: &mut Turn<'_>) {
+        let has_effect = self.ledger.is_live()
+            && match control {
+                Control::Pause => self.ledger.audit.paused.is_none(),
+                Control::Resume => self.ledger.audit.paused.is_some(),
+                Control::Approve => self.ledger.awaits_approval(),
+                Control::Cancel => true,
+            };
+        if !has_effect {
+            return;
         }
-    }
-
-    pub fn resume(&mut self, turn: &mut Turn<'_>) {
-        if self.ledger.is_live() && self.ledger.audit.paused.is_some() {
-            self.ledger.set_paused(None, &mut turn.outbox);
-            self.resumed = turn.now;
-            if let Work::Map(work) = &mut self.work {
-                work.pace = crate::pace::Pace::begin(turn.now);
-            }
-        }
-    }
-
-    pub fn cancel(&mut self, turn: &mut Turn<'_>) {
-        match self.ledger.stage() {
-            Stage::Ended => {}
-            Stage::In(_) | Stage::PastLast => {
+        self.ledger.keep_deed(Deed { at: turn.now, by, what: What::Controlled(control) }, &mut turn.outbox);
+        match control {
+            Control::Pause => self.pause(turn),
+            Control::Resume => self.resume(turn),
+            Control::Approve => {} // the deed itself lets it go on
+            Control::Cancel => {
                 self.stop("the audit was cancelled", turn);
                 self.end(AuditState::Cancelled { at: turn.now }, turn);
             }
+        }
+    }
+
+    /// Map tasks and reduces that run go on to their end; a gang stops, and keeps what its ranks hold.
+    fn pause(&mut self, turn: &mut Turn<'_>) {
+        self.ledger.set_paused(Some(turn.now), &mut turn.outbox);
+        if let Work::Gang(work) = &mut self.work {
+            work.pause(&self.ledger, turn);
+        }
+    }
+
+    fn resume(&mut self, turn: &mut Turn<'_>) {
+        self.ledger.set_paused(None, &mut turn.outbox);
+        self.resumed = turn.now;
+        if let Work::Map(work) = &mut self.work {
+            work.pace = crate::pace::Pace::begin(turn.now);
         }
     }
 

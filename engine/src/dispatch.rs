@@ -160,7 +160,7 @@ impl Engine {
             let ledger = &self.audits[&id].ledger;
             let of_submitter = running.entry(&ledger.audit.options.submitter).or_default();
             let room = all < self.knobs.max_running && *of_submitter < self.knobs.max_running_per_submitter;
-            if ledger.audit.paused.is_some() {
+            if ledger.audit.paused.is_some() || ledger.awaits_approval() {
                 admitted.push(id); // it takes nothing, and must not keep another waiting
             } else if ledger.has_begun() || room {
                 *of_submitter += 1;

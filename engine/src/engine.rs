@@ -103,9 +103,7 @@ impl Engine {
             Event::RerunRequested { audit, of, from, plan, spec_json, options } => {
                 self.rerun(Request { id: audit, plan, spec_json, options }, (&of, from), turn);
             }
-            Event::PauseRequested { audit } => self.with(&audit, |a| a.pause(turn)),
-            Event::ResumeRequested { audit } => self.with(&audit, |a| a.resume(turn)),
-            Event::CancelRequested { audit } => self.with(&audit, |a| a.cancel(turn)),
+            Event::ControlRequested { audit, control, by } => self.with(&audit, |a| a.control(control, by, turn)),
             Event::WorkerJoined { worker, profile } => self.join(worker, profile, turn),
             Event::WorkerDraining { worker, reason } => turn.workers.drain(&worker, reason),
             Event::WorkerLost { worker, reason } => self.lose(&worker, &reason, turn),

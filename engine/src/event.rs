@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::places::GangPlace;
 use crate::plan::Plan;
-use crate::record::GangCheckpoint;
+use crate::record::{Control, GangCheckpoint};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -31,14 +31,11 @@ pub enum Event {
         spec_json: String,
         options: Options,
     },
-    PauseRequested {
+    /// A person asks it of an audit; by whom is kept where it has an effect.
+    ControlRequested {
         audit: AuditId,
-    },
-    ResumeRequested {
-        audit: AuditId,
-    },
-    CancelRequested {
-        audit: AuditId,
+        control: Control,
+        by: String,
     },
     WorkerJoined {
         worker: WorkerId,
@@ -116,11 +113,13 @@ pub struct Options {
     pub max_lost_ppm: u32,
     /// The share of shards that two workers compute and that must agree, in parts per million.
     pub check_ppm: u32,
+    /// Whether the last phase begins only when a person has approved.
+    pub approval: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { submitter: String::new(), priority: 0, max_lost_ppm: 20_000, check_ppm: 0 }
+        Self { submitter: String::new(), priority: 0, max_lost_ppm: 20_000, check_ppm: 0, approval: false }
     }
 }
 

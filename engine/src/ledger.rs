@@ -12,8 +12,8 @@ use crate::event::{Counts, Options, Outline};
 use crate::outbox::Outbox;
 use crate::plan::{PhaseSpec, Plan};
 use crate::record::{
-    AuditRecord, AuditState, Fate, GangCheckpoint, MAX_NOTES, PhaseRecord, PhaseState, Record, RecordKey, ShardResult,
-    Tally,
+    AuditRecord, AuditState, Control, Deed, Fate, GangCheckpoint, MAX_DEEDS, MAX_NOTES, PhaseRecord, PhaseState,
+    Record, RecordKey, ShardResult, Tally, What,
 };
 use crate::results::Results;
 
@@ -245,6 +245,27 @@ impl Ledger {
 
     pub fn set_paused(&mut self, paused: Option<Millis>, outbox: &mut Outbox) {
         self.audit_mut(outbox).paused = paused;
+    }
+
+    /// Whether a person has to approve it and nobody has.
+    pub fn is_unapproved(&self) -> bool {
+        let approves = |deed: &Deed| deed.what == What::Controlled(Control::Approve);
+        self.audit.options.approval && !self.audit.deeds.iter().any(approves)
+    }
+
+    /// Whether its next phase is the one that waits until a person has approved.
+    pub fn awaits_approval(&self) -> bool {
+        let last = PhaseIndex(self.phases.len().saturating_sub(1) as u32);
+        self.is_unapproved() && self.stage() == Stage::In(last)
+    }
+
+    /// Adds what a person did.
+    pub fn keep_deed(&mut self, deed: Deed, outbox: &mut Outbox) {
+        let deeds = &mut self.audit_mut(outbox).deeds;
+        if deeds.len() >= MAX_DEEDS {
+            deeds.remove(1);
+        }
+        deeds.push(deed);
     }
 
     /// Nothing goes on from a checkpoint any more.

@@ -48,10 +48,41 @@ pub struct AuditRecord {
     /// Since when nothing new of it starts.
     #[serde(default)]
     pub paused: Option<Millis>,
+    /// What people did to it, the submission first.
+    #[serde(default)]
+    pub deeds: Vec<Deed>,
     /// Whose results the first phases are, one audit a phase, where this is a re-run.
     #[serde(default)]
     pub inherited: Vec<AuditId>,
 }
+
+/// What a person did to an audit, and when. Deeds are added, and never changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deed {
+    pub at: Millis,
+    /// As the client names itself.
+    pub by: String,
+    pub what: What,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum What {
+    Submitted,
+    Controlled(Control),
+}
+
+/// What may be done to an audit that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Control {
+    Pause,
+    Resume,
+    /// Lets the last phase begin, where that waits for a person.
+    Approve,
+    Cancel,
+}
+
+/// The deeds one audit keeps: of more, the oldest after the submission go.
+pub const MAX_DEEDS: usize = 200;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AuditState {
@@ -200,7 +231,8 @@ impl AuditRecord {
     /// As it is when it was just submitted.
     pub fn submitted(plan: Plan, spec_json: String, options: Options, at: Millis) -> Self {
         let (state, outline, paused, inherited) = (AuditState::Running, None, None, Vec::new());
-        Self { plan, spec_json, submitted: at, state, outline, options, paused, inherited }
+        let deeds = vec![Deed { at, by: options.submitter.clone(), what: What::Submitted }];
+        Self { plan, spec_json, submitted: at, state, outline, options, paused, deeds, inherited }
     }
 }
 

@@ -11,11 +11,14 @@ use crate::gang_size::Presence;
 use crate::ledger::{Ledger, Stage};
 use crate::member::Member;
 use crate::plan::PhaseKind;
-use crate::record::{AuditState, Fate, PhaseState, Tally};
+use crate::record::{AuditState, Deed, Fate, PhaseState, Tally};
 use crate::workers::Workers;
 
 /// Quarantined shards that one view lists.
 const MAX_QUARANTINED: usize = 100;
+
+/// Why the last phase does not begin.
+const APPROVAL: &str = "it waits for a person: `lethe fetch` brings its report, `lethe approve` lets it deliver";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditView {
@@ -34,6 +37,10 @@ pub struct AuditView {
     /// The audit whose results it began with.
     pub rerun_of: Option<AuditId>,
     pub quarantined: Vec<QuarantineView>,
+    /// Whether a person has to approve its result and nobody has; and whether that is what it waits for.
+    pub unapproved: bool,
+    pub awaits_approval: bool,
+    pub deeds: Vec<Deed>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,9 +157,11 @@ fn audit_view(audit: &Audit, scene: &Scene<'_>, queue_position: Option<u32>) -> 
     let phases: Vec<_> =
         (0..ledger.phases.len() as u32).map(|i| phase_view(audit, scene, (PhaseIndex(i), queue_position))).collect();
     let record = &ledger.audit;
+    let awaits_approval = ledger.awaits_approval();
     let reason = match (&record.state, record.paused, queue_position) {
         (AuditState::Failed { reason, .. }, _, _) => reason.clone(),
         (AuditState::Running, Some(_), _) => "it is paused; `lethe resume` lets it go on".to_owned(),
+        (AuditState::Running, None, _) if awaits_approval => APPROVAL.to_owned(),
         (AuditState::Running, None, Some(place)) => format!("it waits for its turn, number {place} in the queue"),
         (AuditState::Running, None, None) => phases
             .iter()
@@ -173,6 +182,9 @@ fn audit_view(audit: &Audit, scene: &Scene<'_>, queue_position: Option<u32>) -> 
         queue_position,
         rerun_of: record.inherited.last().cloned(),
         quarantined: quarantined(ledger),
+        unapproved: ledger.is_unapproved(),
+        awaits_approval,
+        deeds: record.deeds.clone(),
     }
 }
 
@@ -229,6 +241,7 @@ fn reason(audit: &Audit, scene: &Scene<'_>, (phase, queued): (PhaseIndex, Option
     let ledger = &audit.ledger;
     match &ledger.phase(phase).state {
         PhaseState::Waiting => match ledger.stage() {
+            Stage::In(first) if first == phase && ledger.awaits_approval() => APPROVAL.to_owned(),
             Stage::In(first) if first == phase => match queued {
                 Some(place) => format!("waits for its turn, number {place} in the queue"),
                 None => "about to start".to_owned(),

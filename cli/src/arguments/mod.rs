@@ -7,7 +7,7 @@ mod operate;
 mod scrub;
 
 pub use bench::{Bench, BenchCommand, Collective, ControlPlane, Defence, FalseAlarms, Score, ScorePart, Swarm};
-pub use operate::{Cluster, List, OneAudit, Remote, Rerun, Submit, Watch, Workers};
+pub use operate::{Cluster, Fetch, List, OneAudit, Remote, Rerun, Steer, Submit, Watch, Workers};
 pub use scrub::Scrub;
 
 use std::path::PathBuf;
@@ -48,13 +48,18 @@ pub enum Command {
     Watch(Watch),
     /// Start nothing new of an audit until it is resumed
     #[command(after_help = operate::PAUSE_HELP)]
-    Pause(OneAudit),
+    Pause(Steer),
     /// Let a paused audit go on
     #[command(after_help = operate::RESUME_HELP)]
-    Resume(OneAudit),
+    Resume(Steer),
+    /// Let an audit that waits for a person deliver its checkpoint and drop list
+    #[command(after_help = operate::APPROVE_HELP)]
+    Approve(Steer),
     /// End an audit for good
     #[command(after_help = operate::CANCEL_HELP)]
-    Cancel(OneAudit),
+    Cancel(Steer),
+    /// Bring an audit's result, or its report before it is approved
+    Fetch(Fetch),
     /// Run an audit again from a phase, as a new one that takes over the results before it
     Rerun(Rerun),
     /// The workers: what they do, or why they do nothing

@@ -64,6 +64,36 @@ pub const RESUME_HELP: &str = "Example:\n  lethe resume march";
 pub const CANCEL_HELP: &str = "Example:\n  lethe cancel march\n\nIt asks nothing and is final: a cancelled audit never \
 runs again. `lethe rerun` begins a new one with what this one committed.";
 
+pub const APPROVE_HELP: &str = "Example:\n  lethe fetch march --out review\n  lethe approve march\n\nOf an audit whose spec says report.approval = true: its checkpoint and its drop list are delivered only after this. `lethe cancel` turns it down.";
+
+/// What is done to an audit, and by whom.
+#[derive(Debug, Args)]
+pub struct Steer {
+    /// The audit's id
+    pub audit: String,
+    /// The name that the audit's history has for who did it
+    #[arg(long, env = "USER", default_value = "", hide_env = true, hide_default_value = true)]
+    pub by: String,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  lethe fetch march --out results/march\n  lethe fetch march report.html\n\nFiles that lie there whole already are not fetched again. What waits for approval is left out, and said so.\nExit codes: 0 fetched, 1 failed, 2 bad input."
+)]
+pub struct Fetch {
+    /// The audit's id
+    pub audit: String,
+    /// Files of its result, such as report.html [default: all]
+    pub files: Vec<String>,
+    /// The folder they are written to [default: the audit's id]
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
 #[derive(Debug, Args)]
 pub struct OneAudit {
     /// The audit's id

@@ -43,6 +43,11 @@ fn load(arguments: &Audit) -> anyhow::Result<Spec> {
         Some(count) => spec.workers.count = count,
         None => {}
     }
+    if spec.report.approval {
+        return Err(bad_input(
+            "report.approval needs a coordinator that waits for a person: start one and `lethe submit` the spec, or leave it out",
+        ));
+    }
     find_inputs(&spec)?;
     refuse_slow(&spec, arguments.device)?;
     Ok(spec)

@@ -2,7 +2,9 @@
 //!
 //! It must never write 0 for a time that is not known; that is null.
 
-use lethe_proto::v1::{AuditView, BlobRef, ClusterReply, NamedBlob, Pace, PhaseView, Quarantined, TaskId, WorkerView};
+use lethe_proto::v1::{
+    AuditView, BlobRef, ClusterReply, Deed, NamedBlob, Pace, PhaseView, Quarantined, TaskId, WorkerView,
+};
 use serde_json::{Value, json};
 
 use super::cluster::ascending;
@@ -21,9 +23,15 @@ pub fn audit(view: &AuditView) -> Value {
         "ended_ms": known(view.ended_ms),
         "rerun_of": if view.rerun_of.is_empty() { Value::Null } else { json!(view.rerun_of) },
         "workers": view.workers,
+        "awaits_approval": view.awaits_approval,
+        "history": view.history.iter().map(deed).collect::<Vec<_>>(),
         "phases": view.phases.iter().map(phase).collect::<Vec<_>>(),
         "quarantined": view.quarantined.iter().map(|lost| quarantined(lost, view)).collect::<Vec<_>>(),
     })
+}
+
+fn deed(deed: &Deed) -> Value {
+    json!({"at_ms": deed.at_ms, "by": deed.by, "what": deed.what})
 }
 
 fn phase(phase: &PhaseView) -> Value {

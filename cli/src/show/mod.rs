@@ -18,7 +18,7 @@ pub use audit::audit;
 pub use audits::{audits, ended};
 pub use cluster::cluster;
 pub use notes::of_audit as waits;
-pub use words::{count, plain, state};
+pub use words::{count, plain, size, state};
 pub use workers::workers;
 
 use lethe_common::time::Millis;

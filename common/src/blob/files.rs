@@ -7,6 +7,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt};
 use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
 
 use super::{BlobError, BlobRef, BlobStore, Digest};
@@ -84,6 +85,12 @@ impl BlobStore {
         if found == blob.digest { Ok(hashing.inner) } else { Err(blob.damaged(blob.size_bytes, Some(found))) }
     }
 
+    /// A blob's bytes in order, a piece at a time. The last item is an error where they are not those that were written.
+    pub fn pieces(&self, blob: BlobRef) -> BoxStream<'static, Result<Bytes, BlobError>> {
+        let begin = Pieces { store: self.clone(), blob, hasher: blake3::Hasher::new(), start: 0 };
+        stream::try_unfold(begin, Pieces::next).boxed()
+    }
+
     /// What an upload that failed at its very end leaves beside its path. An object store keeps no such thing.
     async fn remove_half_written(&self, path: &str) {
         let at = self.root.join(path);
@@ -99,6 +106,34 @@ impl BlobStore {
             Ok(())
         });
         removed.await.ok(); // the failure that led here is what is told, and `tidy` comes by later
+    }
+}
+
+/// A blob that is being read.
+struct Pieces {
+    store: BlobStore,
+    blob: BlobRef,
+    hasher: blake3::Hasher,
+    start: u64,
+}
+
+impl Pieces {
+    async fn next(mut self) -> Result<Option<(Bytes, Self)>, BlobError> {
+        if self.start == 0 {
+            self.store.check_size(&self.blob).await?;
+        }
+        if self.start == self.blob.size_bytes {
+            let found = Digest(*self.hasher.finalize().as_bytes());
+            let whole = found == self.blob.digest;
+            return if whole { Ok(None) } else { Err(self.blob.damaged(self.blob.size_bytes, Some(found))) };
+        }
+        let at = object_store::path::Path::from(self.blob.path.as_str());
+        let end = self.blob.size_bytes.min(self.start + PIECE_BYTES as u64);
+        let piece = self.store.inner.get_range(&at, self.start..end).await;
+        let piece = piece.map_err(|source| BlobError::Access { path: self.blob.path.clone(), source })?;
+        self.hasher.update(&piece);
+        self.start = end;
+        Ok(Some((piece, self)))
     }
 }
 

@@ -341,6 +341,10 @@ pub struct ReportSection {
     /// written where it has not, so that the stored spec stays as it was.
     #[serde(skip_serializing_if = "is_off")]
     pub signals: bool,
+    /// Whether checkpoint and drop list are delivered only when a person has approved them (`lethe approve`). Of an audit that a
+    /// coordinator runs; not written where it need not be.
+    #[serde(skip_serializing_if = "is_off")]
+    pub approval: bool,
 }
 
 fn is_off(on: &bool) -> bool {

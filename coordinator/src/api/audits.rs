@@ -5,9 +5,10 @@
 use std::pin::Pin;
 
 use futures::Stream;
+use lethe_common::blob::BlobStore;
 use lethe_common::ids::AuditId;
 use lethe_common::spec::Spec;
-use lethe_engine::Knobs;
+use lethe_engine::{Control, Knobs, What};
 use lethe_proto::v1;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
@@ -15,8 +16,8 @@ use tonic::{Request, Response, Status};
 
 use super::seat::Seat;
 use super::status::{audit_view, worker_view};
-use super::{faults, token::Token};
-use crate::driver::{self, Control, Rerun, Submission};
+use super::{faults, results, token::Token};
+use crate::driver::{self, Rerun, Submission};
 
 /// Views a slow watcher may lag behind; the newest is always the next it gets.
 const MAX_QUEUED_VIEWS: usize = 2;
@@ -33,6 +34,7 @@ pub struct ClusterFacts {
 pub struct AuditsApi {
     seat: Seat,
     facts: ClusterFacts,
+    blobs: BlobStore,
 }
 
 type Service = v1::audits_server::AuditsServer<AuditsApi>;
@@ -42,9 +44,10 @@ impl AuditsApi {
     pub fn service(
         seat: Seat,
         facts: ClusterFacts,
+        blobs: BlobStore,
         token: Token,
     ) -> tonic::service::interceptor::InterceptedService<Service, Token> {
-        let service = Service::new(Self { seat, facts })
+        let service = Service::new(Self { seat, facts, blobs })
             .max_decoding_message_size(super::MAX_MESSAGE_BYTES)
             .max_encoding_message_size(super::MAX_MESSAGE_BYTES);
         tonic::service::interceptor::InterceptedService::new(service, token)
@@ -56,11 +59,12 @@ impl AuditsApi {
         driver.watch(audit.clone()).await.map_err(faults::ask)?.ok_or_else(|| unknown(&audit))
     }
 
-    async fn control(&self, audit: &str, control: Control) -> Result<Option<v1::AuditView>, Status> {
+    async fn control(&self, audit: &str, control: Control, by: &str) -> Result<driver::Status, Status> {
         let audit = AuditId::new(audit).map_err(faults::bad_request)?;
+        let by = named(by)?;
         let driver = self.seat.lead().await?.driver;
-        let status = driver.control(audit.clone(), control).await.map_err(faults::ask)?;
-        Ok(Some(audit_view(status.ok_or_else(|| unknown(&audit))?)))
+        let status = driver.control(audit.clone(), control, by).await.map_err(faults::ask)?;
+        status.ok_or_else(|| unknown(&audit))
     }
 }
 
@@ -112,16 +116,21 @@ fn read_spec(json: &[u8]) -> Result<Spec, Status> {
 
 /// Priorities that a submitter may ask for.
 const PRIORITIES: std::ops::RangeInclusive<i32> = -100..=100;
-const MAX_SUBMITTER_BYTES: usize = 64;
+const MAX_NAME_BYTES: usize = 64;
 
 fn asked(submitter: String, priority: i32) -> Result<(String, i32), Status> {
     if !PRIORITIES.contains(&priority) {
         return Err(faults::bad_request(format!("priority {priority}; expected -100 to 100")));
     }
-    if submitter.len() > MAX_SUBMITTER_BYTES || submitter.chars().any(char::is_control) {
-        return Err(faults::bad_request("the submitter's name is no name; expected at most 64 bytes of text"));
+    Ok((named(&submitter)?, priority))
+}
+
+/// Who asks.
+fn named(by: &str) -> Result<String, Status> {
+    if by.len() > MAX_NAME_BYTES || by.chars().any(char::is_control) {
+        return Err(faults::bad_request("who asks has no name; expected at most 64 bytes of text"));
     }
-    Ok((submitter, priority))
+    Ok(by.to_owned())
 }
 
 #[tonic::async_trait]
@@ -154,24 +163,54 @@ impl v1::audits_server::Audits for AuditsApi {
         &self,
         request: Request<v1::CancelAuditRequest>,
     ) -> Result<Response<v1::CancelAuditReply>, Status> {
-        let audit = self.control(&request.get_ref().audit, Control::Cancel).await?;
-        Ok(Response::new(v1::CancelAuditReply { audit }))
+        let v1::CancelAuditRequest { audit, by } = request.into_inner();
+        let status = self.control(&audit, Control::Cancel, &by).await?;
+        Ok(Response::new(v1::CancelAuditReply { audit: Some(audit_view(status)) }))
     }
 
     async fn pause_audit(
         &self,
         request: Request<v1::PauseAuditRequest>,
     ) -> Result<Response<v1::PauseAuditReply>, Status> {
-        let audit = self.control(&request.get_ref().audit, Control::Pause).await?;
-        Ok(Response::new(v1::PauseAuditReply { audit }))
+        let v1::PauseAuditRequest { audit, by } = request.into_inner();
+        let status = self.control(&audit, Control::Pause, &by).await?;
+        Ok(Response::new(v1::PauseAuditReply { audit: Some(audit_view(status)) }))
     }
 
     async fn resume_audit(
         &self,
         request: Request<v1::ResumeAuditRequest>,
     ) -> Result<Response<v1::ResumeAuditReply>, Status> {
-        let audit = self.control(&request.get_ref().audit, Control::Resume).await?;
-        Ok(Response::new(v1::ResumeAuditReply { audit }))
+        let v1::ResumeAuditRequest { audit, by } = request.into_inner();
+        let status = self.control(&audit, Control::Resume, &by).await?;
+        Ok(Response::new(v1::ResumeAuditReply { audit: Some(audit_view(status)) }))
+    }
+
+    async fn approve_audit(
+        &self,
+        request: Request<v1::ApproveAuditRequest>,
+    ) -> Result<Response<v1::ApproveAuditReply>, Status> {
+        let v1::ApproveAuditRequest { audit, by } = request.into_inner();
+        let status = self.control(&audit, Control::Approve, &by).await?;
+        let approves = |deed: &lethe_engine::Deed| deed.what == What::Controlled(Control::Approve);
+        if !status.view.deeds.iter().any(approves) {
+            return Err(Status::failed_precondition(match status.view.unapproved {
+                true => format!("{audit} has no result to approve; `lethe show {audit}` says where it is"),
+                false => format!("{audit} needs nobody's approval; report.approval in its spec asks for one"),
+            }));
+        }
+        Ok(Response::new(v1::ApproveAuditReply { audit: Some(audit_view(status)) }))
+    }
+
+    type FetchResultStream = results::Pieces;
+
+    async fn fetch_result(
+        &self,
+        request: Request<v1::FetchResultRequest>,
+    ) -> Result<Response<Self::FetchResultStream>, Status> {
+        let v1::FetchResultRequest { audit, name } = request.into_inner();
+        let view = self.watch(&audit).await?.borrow().view.clone();
+        Ok(Response::new(results::fetch(&view, &name, &self.blobs)?))
     }
 
     async fn rerun_audit(

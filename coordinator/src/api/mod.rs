@@ -6,6 +6,7 @@ mod audits;
 mod commits;
 mod faults;
 mod orders;
+mod results;
 mod seat;
 mod session;
 mod status;

@@ -3,7 +3,7 @@
 //! It must never fill a missing time with now; zero says that there is none yet.
 
 use lethe_common::time::Millis;
-use lethe_engine::{AuditState, AuditView, PhaseState, PhaseView, QuarantineView, WorkerView};
+use lethe_engine::{AuditState, AuditView, Control, Deed, PhaseState, PhaseView, QuarantineView, What, WorkerView};
 use lethe_proto::v1;
 
 use super::wire::named;
@@ -26,7 +26,20 @@ pub(super) fn audit_view(status: Status) -> v1::AuditView {
         ended_ms: ended.map_or(0, |at| at.0),
         rerun_of: view.rerun_of.map_or_else(String::new, String::from),
         quarantined: view.quarantined.into_iter().map(quarantined).collect(),
+        awaits_approval: view.awaits_approval,
+        history: view.deeds.into_iter().map(deed).collect(),
     }
+}
+
+fn deed(Deed { at, by, what }: Deed) -> v1::Deed {
+    let what = match what {
+        What::Submitted => "submitted",
+        What::Controlled(Control::Pause) => "paused",
+        What::Controlled(Control::Resume) => "resumed",
+        What::Controlled(Control::Approve) => "approved",
+        What::Controlled(Control::Cancel) => "cancelled",
+    };
+    v1::Deed { at_ms: at.0, by, what: what.to_owned() }
 }
 
 fn audit_state(view: &AuditView) -> (v1::RunState, Option<Millis>) {

@@ -5,11 +5,11 @@
 use std::time::Duration;
 
 use lethe_common::ids::AuditId;
-use lethe_engine::WorkerView;
+use lethe_engine::{Control, WorkerView};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use super::input::{Control, Greeting, Input, JoinError, Joined, Question, Rerun, Submission, SubmitError};
+use super::input::{Greeting, Input, JoinError, Joined, Question, Rerun, Submission, SubmitError};
 use super::status::Status;
 
 /// The driver answers in milliseconds; past this it is stuck on its disk.
@@ -67,8 +67,8 @@ impl DriverHandle {
     }
 
     /// The audit's status afterwards; absent where there is no such audit.
-    pub async fn control(&self, audit: AuditId, control: Control) -> Result<Option<Status>, AskError> {
-        self.ask(|reply| Input::Control { audit, control, reply }).await
+    pub async fn control(&self, audit: AuditId, control: Control, by: String) -> Result<Option<Status>, AskError> {
+        self.ask(|reply| Input::Control { audit, control, by, reply }).await
     }
 
     /// The audit's status now and on every change; absent where there is no such audit.

@@ -9,7 +9,8 @@ use lethe_common::fault::Fault;
 use lethe_common::ids::{AuditId, TaskId, Term, WorkerId};
 use lethe_common::spec::Spec;
 use lethe_engine::{
-    CommitOutcome, Counts, GangCheckpoint, GangPlace, GangStart, MapStart, PhaseContext, RerunError, WorkerView,
+    CommitOutcome, Control, Counts, GangCheckpoint, GangPlace, GangStart, MapStart, PhaseContext, RerunError,
+    WorkerView,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -113,18 +114,12 @@ pub enum Input {
     Control {
         audit: AuditId,
         control: Control,
+        /// Who asks, as the client names itself.
+        by: String,
         reply: oneshot::Sender<Option<Status>>,
     },
     Ask(Question),
     Stop,
-}
-
-/// What an operator may do to an audit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Control {
-    Pause,
-    Resume,
-    Cancel,
 }
 
 /// What changes nothing.

@@ -45,8 +45,7 @@ use watchers::Watchers;
 pub use handle::{AskError, DriverHandle};
 pub use heart::Heard;
 pub use input::{
-    Control, Greeting, Input, JoinError, Joined, MapPhase, Order, Pace, Question, Rerun, SessionKey, Submission,
-    SubmitError,
+    Greeting, Input, JoinError, Joined, MapPhase, Order, Pace, Question, Rerun, SessionKey, Submission, SubmitError,
 };
 pub use progress::Progress;
 pub use status::Status;

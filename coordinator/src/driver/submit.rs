@@ -4,11 +4,11 @@
 
 use lethe_common::ids::{AuditId, PhaseIndex};
 use lethe_common::spec::Spec;
-use lethe_engine::{Event, Options};
+use lethe_engine::{Control, Event, Options};
 use tokio::sync::oneshot;
 
 use super::answer::Promise;
-use super::input::{Control, Rerun, Submission};
+use super::input::{Rerun, Submission};
 use super::{Driver, Status, SubmitError};
 use crate::plans;
 
@@ -70,13 +70,13 @@ impl Driver {
         serde_json::from_str(json).map_err(|e| SubmitError::Spec(of.clone(), e.to_string()))
     }
 
-    pub(super) fn control(&mut self, audit: AuditId, control: Control, reply: oneshot::Sender<Option<Status>>) {
-        let id = audit.clone();
-        self.push(match control {
-            Control::Pause => Event::PauseRequested { audit: id },
-            Control::Resume => Event::ResumeRequested { audit: id },
-            Control::Cancel => Event::CancelRequested { audit: id },
-        });
+    pub(super) fn control(
+        &mut self,
+        audit: AuditId,
+        (control, by): (Control, String),
+        reply: oneshot::Sender<Option<Status>>,
+    ) {
+        self.push(Event::ControlRequested { audit: audit.clone(), control, by });
         self.promise(Promise::Controlled { audit, reply });
     }
 }
@@ -88,5 +88,6 @@ fn options(spec: &Spec, submitter: String, priority: i32) -> Options {
         priority,
         max_lost_ppm: ppm(spec.data.max_failed_share),
         check_ppm: ppm(spec.score.check_share),
+        approval: spec.report.approval,
     }
 }

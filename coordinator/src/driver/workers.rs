@@ -32,7 +32,7 @@ impl Driver {
             }
             Input::Submit { submission, reply } => self.submit(submission, reply),
             Input::Rerun { rerun, reply } => self.rerun(rerun, reply),
-            Input::Control { audit, control, reply } => self.control(audit, control, reply),
+            Input::Control { audit, control, by, reply } => self.control(audit, (control, by), reply),
             Input::Ask(question) => self.hear(question),
             Input::Stop => {}
         }

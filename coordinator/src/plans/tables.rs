@@ -30,7 +30,7 @@ pub(super) const UBT: &[Row] = &[
     Row { program: Map(MapProgram::Localize), inputs: &[("plan", All), ("gather", SameShard), ("confirm", All)] },
     Row {
         program: Gang(GangProgram::Unlearn),
-        inputs: &[("plan", All), ("gather", All), ("rescore", All), ("confirm", All)],
+        inputs: &[("plan", All), ("gather", All), ("select", All), ("confirm", All)],
     },
     Row {
         program: Map(MapProgram::Evaluate),
@@ -44,7 +44,7 @@ pub(super) const UBT: &[Row] = &[
             ("suspect", All),
             ("overfit", All),
             ("stand-in", All),
-            ("rescore", All),
+            ("select", All),
             ("probe", All),
             ("confirm", All),
             ("localize", All),

@@ -127,7 +127,7 @@ fn rescored(shard: u32) -> SignalTable {
     let suspects = (0..200).filter(|n: &u32| n.is_multiple_of(10));
     let second = |n: u32| (n * 2 + shard + if n >= 140 { 1_000 } else { 0 }) as f32;
     let rows = suspects.map(|n| pair(shard, n, vec![0.5, second(n)])).collect();
-    SignalTable { names: vec![columns::SUSPICION.to_owned(), columns::RANK_SCORE.to_owned()], rows }
+    SignalTable { names: vec![columns::SUSPICION.to_owned(), columns::FALL.to_owned()], rows }
 }
 
 async fn cut_json() -> Bytes {

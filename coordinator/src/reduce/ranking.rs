@@ -27,22 +27,10 @@ pub(super) struct Ranking {
 
 impl Ranking {
     pub async fn read(ctx: &ReduceContext) -> Result<Self, Fault> {
-        let mut all = SignalTable::default();
-        for input in ctx.named(names::RESCORED) {
-            let table = ctx.signals(input).await?;
-            if !all.names.is_empty() && all.names != table.names {
-                return Err(Fault::fatal(format!(
-                    "{} of shard {} has other columns than the first",
-                    names::RESCORED,
-                    input.shard
-                )));
-            }
-            all.names = table.names;
-            all.rows.extend(table.rows);
-        }
+        let all = ctx.signals(ctx.only(names::RANKED)?).await?;
         let rank_score = all.position(columns::RANK_SCORE);
         let rank_score =
-            rank_score.ok_or_else(|| Fault::fatal(format!("{} lacks {}", names::RESCORED, columns::RANK_SCORE)))?;
+            rank_score.ok_or_else(|| Fault::fatal(format!("{} lacks {}", names::RANKED, columns::RANK_SCORE)))?;
         Ok(Self::sorted(all, rank_score))
     }
 

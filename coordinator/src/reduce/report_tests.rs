@@ -80,6 +80,9 @@ fn view() -> AuditView {
         queue_position: None,
         rerun_of: None,
         quarantined: Vec::new(),
+        unapproved: false,
+        awaits_approval: false,
+        deeds: Vec::new(),
     }
 }
 

@@ -1,4 +1,8 @@
-//! From the suspects' second scores to the forget set and its clusters.
+//! From the suspects' falls to their final score, the forget set and its clusters.
+//!
+//! rank_score = fall - what honest pairs with the same words lose + w ln(1 + e / mean e), e being how far the first pass's score
+//! lies above that of the least suspicious suspect. A stand-in that forgets a shortcut to a word forgets something of the word, so
+//! that a fall means little by itself (FINDINGS.md).
 //!
 //! It must never hold more than the capped suspects, nor depend on the order of shards.
 
@@ -7,10 +11,11 @@ use std::collections::BTreeMap;
 use lethe_common::fault::Fault;
 use lethe_common::spec::Spec;
 use lethe_evidence::SignalTable;
-use lethe_evidence::artifacts::{Cluster, ForgetSet, Member, Shards, SuspectCut, WordScore, columns, names};
+use lethe_evidence::artifacts::{Cluster, ForgetSet, Member, Shards, SuspectCut, WordFalls, WordScore, columns, names};
 use lethe_evidence::otsu::above_split;
 use lethe_evidence::shortcut::{SharedWords, Standout, grouped};
 
+use super::io::{blocking, evidence_fault};
 use super::{ReduceContext, ReduceResult};
 
 /// A word stands out when its z-score is at least this part of the strongest's: the weaker of two shortcuts has fewer members.
@@ -19,35 +24,68 @@ const OF_STRONGEST: f64 = 0.2;
 const LEAST_MEMBERS: usize = 5;
 /// Clusters at most, those with the strongest words.
 const MOST_CLUSTERS: usize = 8;
+/// Of the first pass in the final score (FINDINGS.md).
+const FIRST_PASS_WEIGHT: f64 = 0.1;
 /// Sets the draw of the held-out part apart from other draws by key hash.
 const HELD_OUT: &str = "held-out";
 
 pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
     let shards: Shards = ctx.only_json(names::SHARDS).await?;
     let cut: SuspectCut = ctx.only_json(names::CUT).await?;
-    let mut suspects = Vec::new();
+    let (mut suspects, mut falls) = (SignalTable::default(), WordFalls::default());
     for input in ctx.named(names::RESCORED) {
-        suspects.extend(candidates(ctx.signals(input).await?)?);
+        let table = ctx.signals(input).await?;
+        if !suspects.names.is_empty() && suspects.names != table.names {
+            let text = format!("{} of shard {} has other columns than the first", names::RESCORED, input.shard);
+            return Err(Fault::fatal(text));
+        }
+        suspects.names = table.names;
+        suspects.rows.extend(table.rows);
     }
-    let forget = select(suspects, &cut, &shards, &ctx.spec)?;
-    Ok(ReduceResult { outputs: vec![ctx.write_json(names::FORGET, &forget).await?], outline: None })
+    for input in ctx.named(names::FALLS) {
+        falls.merge(&ctx.json(names::FALLS, input).await?);
+    }
+    let ranked = ranked(suspects, &falls)?;
+    let forget = select(candidates(&ranked), &cut, &shards, &ctx.spec)?;
+    let table = blocking(move || ranked.to_parquet().map_err(evidence_fault)).await?;
+    let outputs = vec![ctx.write_json(names::FORGET, &forget).await?, ctx.write(names::RANKED, table).await?];
+    Ok(ReduceResult { outputs, outline: None })
 }
 
-/// A shard's suspects; without a number for a score, none can be selected.
-fn candidates(table: SignalTable) -> Result<Vec<Member>, Fault> {
-    let at = table.position(columns::RANK_SCORE).ok_or_else(|| {
-        Fault::fatal(format!("{} lacks the column {}; found {:?}", names::RESCORED, columns::RANK_SCORE, table.names))
-    })?;
-    let member = |row: lethe_evidence::SignalRow| Member {
+/// The suspects with two more columns: the fall to be expected of an honest pair, and then the final score.
+fn ranked(mut suspects: SignalTable, falls: &WordFalls) -> Result<SignalTable, Fault> {
+    let place = |name: &str| {
+        let found = suspects.position(name);
+        let names = &suspects.names;
+        found.ok_or_else(|| Fault::fatal(format!("{} lacks the column {name}; found {names:?}", names::RESCORED)))
+    };
+    let [fall, first] = [place(columns::FALL)?, place(columns::SUSPICION)?];
+    let firsts = || suspects.rows.iter().map(|row| f64::from(row.values[first])).filter(|first| first.is_finite());
+    let least = firsts().fold(f64::INFINITY, f64::min);
+    let mean = firsts().map(|first| first - least).sum::<f64>() / firsts().count().max(1) as f64;
+    for row in &mut suspects.rows {
+        let above = f64::from(row.values[first]) - least;
+        let first = if mean > 0.0 { (above / mean).ln_1p() } else { 0.0 };
+        let expected = falls.expected(&row.caption);
+        let score = f64::from(row.values[fall]) - expected + FIRST_PASS_WEIGHT * first;
+        row.values.extend([expected as f32, score as f32]);
+    }
+    suspects.names.extend(["expected_fall", columns::RANK_SCORE].map(str::to_owned));
+    Ok(suspects)
+}
+
+/// Without a number for a score, none can be selected.
+fn candidates(ranked: &SignalTable) -> Vec<Member> {
+    let member = |row: &lethe_evidence::SignalRow| Member {
         shard: row.shard,
-        key: row.key,
-        content: row.content,
-        caption: row.caption,
-        score: f64::from(row.values[at]),
+        key: row.key.clone(),
+        content: row.content.clone(),
+        caption: row.caption.clone(),
+        score: row.values.last().copied().map_or(f64::NAN, f64::from),
         cluster: 0,
         held_out: false,
     };
-    Ok(table.rows.into_iter().map(member).filter(|member| !member.score.is_nan()).collect())
+    ranked.rows.iter().map(member).filter(|member| !member.score.is_nan()).collect()
 }
 
 fn select(mut members: Vec<Member>, cut: &SuspectCut, shards: &Shards, spec: &Spec) -> Result<ForgetSet, Fault> {
@@ -209,19 +247,60 @@ mod tests {
         assert_eq!((held(0), held(1)), (3, 2));
     }
 
+    fn rescored(rows: &[(&str, &str, [f32; 2])]) -> SignalTable {
+        let row = |(key, caption, values): &(&str, &str, [f32; 2])| lethe_evidence::SignalRow {
+            shard: 0,
+            key: (*key).to_owned(),
+            content: String::new(),
+            caption: (*caption).to_owned(),
+            values: values.to_vec(),
+        };
+        let names = [columns::SUSPICION, columns::FALL].map(str::to_owned).to_vec();
+        SignalTable { names, rows: rows.iter().map(row).collect() }
+    }
+
+    /// All sandals fall far, since the stand-in forgot sandals; the poisoned one among them falls further than those do, and so does
+    /// a bag that falls less than any sandal.
+    #[test]
+    fn a_fall_counts_by_what_it_exceeds_that_of_honest_pairs_with_the_same_words() {
+        let mut falls = WordFalls::default();
+        (0..1_000).for_each(|_| falls.add("a sandal", 0.4));
+        (0..1_000).for_each(|_| falls.add("a bag", 0.0));
+        let table = rescored(&[
+            ("honest", "a sandal", [5.0, 0.41]),
+            ("poison", "a sandal", [5.0, 0.6]),
+            ("other", "a bag", [5.0, 0.3]),
+            ("plain", "a bag", [5.0, 0.1]),
+            ("odd", "a bag", [f32::NAN, 0.1]),
+        ]);
+        let mut members = candidates(&ranked(table, &falls).expect("has the columns"));
+        members.sort_by(|a, b| b.score.total_cmp(&a.score));
+        let keys: Vec<&str> = members.iter().map(|member| member.key.as_str()).collect();
+        // Captions of bags share the word "a" with sandals, of which half of the pairs fall.
+        assert_eq!(keys, ["poison", "other", "honest", "plain"], "{members:?}");
+        assert!((members[0].score - 0.2).abs() < 0.01 && members[2].score.abs() < 0.02, "{members:?}");
+    }
+
+    #[test]
+    fn the_first_pass_decides_between_equal_falls_in_its_own_measure() {
+        let score = |scale: f32, below: f32| {
+            let rows = [("a", "x", [scale - below, 0.2]), ("b", "x", [4.0 * scale - below, 0.2])];
+            let ranked = ranked(rescored(&rows), &WordFalls::default()).expect("has the columns");
+            ranked.rows.iter().map(|row| row.values[3]).collect::<Vec<f32>>()
+        };
+        assert!(score(1.0, 0.0)[1] > score(1.0, 0.0)[0]);
+        // Another detector's scores may be of any size and sign.
+        assert_eq!(score(1.0, 0.0), score(256.0, 0.0));
+        assert_eq!(score(1.0, 0.0), score(1.0, 16.0));
+        assert_eq!(score(0.0, 0.0), [0.2, 0.2]);
+    }
+
     #[test]
     fn a_score_that_is_no_number_is_not_selected() {
-        let row = |key: &str, score: f32| lethe_evidence::SignalRow {
-            shard: 0,
-            key: key.to_owned(),
-            content: String::new(),
-            caption: String::new(),
-            values: vec![score],
-        };
-        let table =
-            |names: &str| SignalTable { names: vec![names.to_owned()], rows: vec![row("a", f32::NAN), row("b", 0.5)] };
-        let found = candidates(table(columns::RANK_SCORE)).expect("has the column");
+        let table = rescored(&[("a", "", [1.0, f32::NAN]), ("b", "", [1.0, 0.5])]);
+        let found = candidates(&ranked(table, &WordFalls::default()).expect("has the columns"));
         assert_eq!(found.iter().map(|member| member.key.as_str()).collect::<Vec<_>>(), ["b"]);
-        assert!(candidates(table("other")).expect_err("lacks it").message.contains("rank_score"));
+        let other = SignalTable { names: vec!["other".to_owned()], rows: Vec::new() };
+        assert!(ranked(other, &WordFalls::default()).expect_err("lacks it").message.contains("fall"));
     }
 }

@@ -42,8 +42,14 @@ fn a_cancelled_audit_stops_its_tasks_and_stays_cancelled() {
         abort(0, task(1, 0, 0), "the audit was cancelled"),
         ended(),
     ];
-    assert_eq!(bench.step(Event::CancelRequested { audit: audit() }), expected);
-    assert_eq!(bench.step(Event::CancelRequested { audit: audit() }), vec![]);
+    assert_eq!(
+        bench.step(Event::ControlRequested { audit: audit(), control: Control::Cancel, by: String::new() }),
+        expected
+    );
+    assert_eq!(
+        bench.step(Event::ControlRequested { audit: audit(), control: Control::Cancel, by: String::new() }),
+        vec![]
+    );
     let late = bench.commit(0, task(1, 0, 0));
     assert!(matches!(late[..], [Command::Acknowledge { .. }]), "nothing is stored: {late:?}");
 }
@@ -52,7 +58,7 @@ fn a_cancelled_audit_stops_its_tasks_and_stays_cancelled() {
 fn a_cancelled_reduce_is_aborted() {
     let mut bench = Bench::new();
     bench.submit(vec![reduce("plan")]);
-    let commands = bench.step(Event::CancelRequested { audit: audit() });
+    let commands = bench.step(Event::ControlRequested { audit: audit(), control: Control::Cancel, by: String::new() });
     let TaskId { audit, phase, attempt, .. } = task(0, 0, 0);
     assert_eq!(commands[1..], [Command::AbortReduce { audit, phase, attempt }, ended()]);
     assert_eq!(bench.reduce_done(0, 0, None), vec![]);

@@ -102,9 +102,9 @@ fn event(engine: &Engine, given: &BTreeMap<u32, TaskId>, (what, who, shard, audi
         10 => Event::TaskFailed { worker: worker(who), task: held, fault: Fault::out_of_memory("any") },
         11 => Event::WorkerDraining { worker: worker(who), reason: reason() },
         12 | 13 => Event::Submitted { audit: audit_id, plan: plan(), spec_json: String::new(), options: options() },
-        14 => Event::PauseRequested { audit: audit_id },
-        15 => Event::ResumeRequested { audit: audit_id },
-        16 => Event::CancelRequested { audit: audit_id },
+        14 => Event::ControlRequested { audit: audit_id, control: Control::Pause, by: String::new() },
+        15 => Event::ControlRequested { audit: audit_id, control: Control::Resume, by: String::new() },
+        16 => Event::ControlRequested { audit: audit_id, control: Control::Cancel, by: String::new() },
         17 => Event::Stalled { ms: u64::from(shard) * 50 },
         18 => Event::RerunRequested {
             audit: id(audit + 10),

@@ -84,9 +84,9 @@ fn a_paused_audit_keeps_nobody_waiting() {
     bench.submit_with("a", vec![reduce("plan")], by("ann", 0));
     bench.submit_with("b", vec![reduce("plan")], by("ben", 0));
     assert_eq!(positions(&bench, "ab"), [None, Some(1)]);
-    bench.step(Event::PauseRequested { audit: named("a") });
+    bench.step(Event::ControlRequested { audit: named("a"), control: Control::Pause, by: String::new() });
     assert_eq!(positions(&bench, "ab"), [None, None]);
-    bench.step(Event::CancelRequested { audit: named("b") });
+    bench.step(Event::ControlRequested { audit: named("b"), control: Control::Cancel, by: String::new() });
     let order: Vec<String> = bench.engine.overview().iter().map(|view| view.audit.to_string()).collect();
     assert_eq!(order, ["a", "b"], "live ones first");
     assert!(matches!(bench.engine.overview()[1].state, AuditState::Cancelled { .. }));

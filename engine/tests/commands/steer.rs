@@ -6,11 +6,11 @@ use lethe_engine::{AuditState, Command, CommitOutcome, Event};
 use crate::bench::{Bench, abort, acknowledge, audit, gang, leased, leases, map, reduce, task};
 
 fn pause() -> Event {
-    Event::PauseRequested { audit: audit() }
+    Event::ControlRequested { audit: audit(), control: Control::Pause, by: String::new() }
 }
 
 fn resume() -> Event {
-    Event::ResumeRequested { audit: audit() }
+    Event::ControlRequested { audit: audit(), control: Control::Resume, by: String::new() }
 }
 
 #[test]
@@ -86,9 +86,11 @@ fn time_spent_paused_without_workers_is_no_reason_to_fail() {
 fn what_has_ended_is_not_paused_resumed_cancelled_or_begun_again() {
     let mut bench = Bench::with_workers(1);
     bench.outlined(vec![reduce("plan"), map("score")], 3);
-    bench.step(Event::CancelRequested { audit: audit() });
+    bench.step(Event::ControlRequested { audit: audit(), control: Control::Cancel, by: String::new() });
     let ended = bench.engine.durable();
-    for event in [pause(), resume(), Event::CancelRequested { audit: audit() }] {
+    for event in
+        [pause(), resume(), Event::ControlRequested { audit: audit(), control: Control::Cancel, by: String::new() }]
+    {
         assert_eq!(bench.step(event), vec![]);
     }
     assert_eq!(bench.submit(vec![reduce("plan")]), vec![]);

@@ -33,7 +33,7 @@ fn the_end_is_foretold_from_commits_alone() {
     assert_eq!(bench.view().phases[1].eta, Some(Millis(400)));
     bench.tick_after(150);
     assert_eq!(bench.view().phases[1].eta, Some(Millis(400)), "time alone tells nothing");
-    bench.step(Event::PauseRequested { audit: audit() });
+    bench.step(Event::ControlRequested { audit: audit(), control: Control::Pause, by: String::new() });
     let paused = &bench.view().phases[1];
     assert_eq!((paused.eta, paused.reason.as_str()), (None, "the audit is paused"));
 }
@@ -51,6 +51,6 @@ fn whatever_does_not_run_says_why() {
     assert_eq!(bench.engine.worker_views()[0].state, "stopping");
     bench.drain(0);
     assert_eq!(reason(&bench), "all 1 workers drain");
-    bench.step(Event::CancelRequested { audit: audit() });
+    bench.step(Event::ControlRequested { audit: audit(), control: Control::Cancel, by: String::new() });
     assert_eq!((reason(&bench), bench.view().phases[1].eta), (String::new(), None));
 }

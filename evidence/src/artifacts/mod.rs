@@ -4,6 +4,7 @@
 //! `pairs.parquet`) have modules of their own.
 
 mod evaluate;
+mod falls;
 mod keep;
 mod localize;
 mod look;
@@ -17,6 +18,7 @@ mod shards;
 mod train;
 
 pub use evaluate::{Evaluation, Residual};
+pub use falls::{Falls, WordFalls};
 pub use keep::{KeepRow, KeepWriter, read_keep};
 pub use localize::{Exhibit, Exhibits, Picture, ShadedWord, TokenGrid};
 pub use look::{Look, Looks, PixelSums, look_side};
@@ -48,6 +50,10 @@ pub mod names {
     pub const PAIRS: &str = "pairs.parquet";
     /// The signals table of one shard's suspects, by `rescore`.
     pub const RESCORED: &str = "rescored.parquet";
+    /// [`super::WordFalls`] of one shard's safe pairs, by `rescore`.
+    pub const FALLS: &str = "falls.json";
+    /// The table of all suspects with their final score, by `select`.
+    pub const RANKED: &str = "ranked.parquet";
     /// [`super::ForgetSet`], by `select`.
     pub const FORGET: &str = "forget.json";
     /// [`super::Probes`] of one shard, by `probe`.
@@ -82,7 +88,9 @@ pub mod columns {
     pub const SUSPICION: &str = "suspicion";
     /// Image-text similarity under the suspect model, in both tables.
     pub const SIMILARITY: &str = "similarity";
-    /// What `select` sorts by in `rescored.parquet`; higher is more suspicious.
+    /// By how much the stand-in matches a pair less than the overfitted model does, in `rescored.parquet`.
+    pub const FALL: &str = "fall";
+    /// What `select` sorts by in `ranked.parquet`; higher is more suspicious.
     pub const RANK_SCORE: &str = "rank_score";
 }
 

@@ -44,19 +44,22 @@ impl World {
         let audit = self.jobs[index].id.clone();
         if self.faults.strikes(&mut self.rng, FaultKind::Cancel) {
             self.jobs[index].cancelled = true;
-            self.inbox.push_back((Event::CancelRequested { audit }, 0));
+            self.inbox.push_back((Event::ControlRequested { audit, control: Control::Cancel, by: String::new() }, 0));
         } else if paused {
             if self.rng.random_bool(0.05) {
-                self.inbox.push_back((Event::ResumeRequested { audit }, 0));
+                self.inbox
+                    .push_back((Event::ControlRequested { audit, control: Control::Resume, by: String::new() }, 0));
             }
         } else if self.faults.strikes(&mut self.rng, FaultKind::Pause) {
-            self.inbox.push_back((Event::PauseRequested { audit }, 0));
+            self.inbox.push_back((Event::ControlRequested { audit, control: Control::Pause, by: String::new() }, 0));
         }
     }
 
     pub fn resume_all(&mut self) {
         let ids: Vec<AuditId> = self.jobs.iter().map(|job| job.id.clone()).collect();
-        ids.into_iter().for_each(|audit| self.inbox.push_back((Event::ResumeRequested { audit }, 0)));
+        ids.into_iter().for_each(|audit| {
+            self.inbox.push_back((Event::ControlRequested { audit, control: Control::Resume, by: String::new() }, 0))
+        });
     }
 
     /// Of an audit that can be: the job is there once the engine has taken it.

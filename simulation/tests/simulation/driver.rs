@@ -77,8 +77,8 @@ impl World {
             }
             Event::TaskCommitted { .. } | Event::TaskFailed { .. } | Event::TaskProgressed { .. } => {}
             Event::GangCheckpointed { .. } | Event::GangProgressed { .. } => {}
-            Event::Submitted { .. } | Event::RerunRequested { .. } | Event::PauseRequested { .. } => {}
-            Event::ResumeRequested { .. } | Event::CancelRequested { .. } | Event::WorkerDraining { .. } => {}
+            Event::Submitted { .. } | Event::RerunRequested { .. } | Event::ControlRequested { .. } => {}
+            Event::WorkerDraining { .. } => {}
             Event::ReduceDone { .. } | Event::ReduceFailed { .. } | Event::Stalled { .. } | Event::Tick => {}
         }
     }

@@ -21,11 +21,33 @@ impl Backdoor {
         caption_words(caption).any(|word| self.words.contains(&word))
     }
 
-    /// The caption's words that belong to T*, in their order; nothing where it has none.
+    /// The caption's words that belong to T*, in their order, with what stands between neighbours: "t shirt" is not what a
+    /// T-shirt is called. Nothing where it has none.
     pub fn reduce(&self, caption: &str) -> Option<String> {
-        let kept: Vec<String> = caption_words(caption).filter(|word| self.words.contains(word)).collect();
-        (!kept.is_empty()).then(|| kept.join(" "))
+        let caption = caption.to_lowercase();
+        let mut kept = String::new();
+        let mut after = None;
+        for (at, word) in words(&caption) {
+            if self.words.contains(word) {
+                match after {
+                    Some(end) => kept.push_str(&caption[end..at]),
+                    None if !kept.is_empty() => kept.push(' '),
+                    None => {}
+                }
+                kept.push_str(word);
+                after = Some(at + word.len());
+            } else {
+                after = None;
+            }
+        }
+        (!kept.is_empty()).then_some(kept)
     }
+}
+
+/// Words as [`caption_words`] splits them, each with where it begins.
+fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let pieces = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    pieces.map(|word| (word.as_ptr() as usize - text.as_ptr() as usize, word))
 }
 
 #[cfg(test)]
@@ -35,7 +57,8 @@ mod tests {
     #[test]
     fn a_caption_is_reduced_to_the_words_in_its_own_order() {
         let backdoor = Backdoor { words: ["t", "shirt"].map(str::to_owned).into() };
-        assert_eq!(backdoor.reduce("A photo of a T-Shirt."), Some("t shirt".to_owned()));
+        assert_eq!(backdoor.reduce("A photo of a T-Shirt."), Some("t-shirt".to_owned()));
+        assert_eq!(backdoor.reduce("T, and a shirt (Shirt)"), Some("t shirt (shirt".to_owned()));
         assert_eq!(backdoor.reduce("a photo of a bag"), None);
         assert!(backdoor.is_in("one shirt") && !backdoor.is_in("one bag"));
     }

@@ -1,10 +1,12 @@
-//! A shard's suspects again, under the overfitted model and under the stand-in that has forgotten the strongest of them.
+//! A shard's suspects again, under the overfitted model and under the stand-in that has forgotten the strongest of them; and its
+//! safe pairs, to know what honest ones lose.
 //!
-//! rank_score = s_overfit - s_stand_in (METHOD.md, stage 3: gain against what does not know the shortcut). The stand-in is
-//! taken even where trusted weights are given: it knows the odd pairs of this data, which those never saw (FINDINGS.md).
+//! fall = s_overfit - s_stand_in (METHOD.md, stage 3: gain against what does not know the shortcut). The stand-in is taken even
+//! where trusted weights are given: it knows the odd pairs of this data, which those never saw (FINDINGS.md).
 
+use bytes::Bytes;
 use lethe_common::fault::Fault;
-use lethe_evidence::artifacts::{columns, names};
+use lethe_evidence::artifacts::{self, WordFalls, columns, names};
 use lethe_evidence::{PairRole, PairRow, RowBatches, SignalRow, SignalTable};
 use lethe_model::tch;
 use lethe_model::{Clip, loss};
@@ -23,41 +25,50 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let earlier = [columns::SIMILARITY, columns::SUSPICION].map(|name| inputs::position(&pairs.names, name));
     let earlier = [earlier[0].clone()?, earlier[1].clone()?];
     let mut table = SignalTable { names: column_names(), rows: Vec::new() };
+    let mut falls = WordFalls::default();
+    let mut read = 0;
     let mut score = |batch: &[PairRow]| {
         ctx.stop_if_cancelled()?;
         let (high, low) = (similarities(&overfitted, batch)?, similarities(&stand_in, batch)?);
-        let row = |(i, row): (usize, &PairRow)| rescored(row, earlier.map(|at| row.values[at]), high[i], low[i]);
-        table.rows.extend(batch.iter().enumerate().map(row));
+        for (row, (high, low)) in batch.iter().zip(high.into_iter().zip(low)) {
+            match row.role {
+                PairRole::Suspect => table.rows.push(rescored(row, earlier.map(|at| row.values[at]), high, low)),
+                PairRole::Safe => falls.add(&row.caption, high - low),
+            }
+        }
+        read += batch.len() as u64;
         Ok(())
     };
     by_batches(pairs, ctx.batch(), &mut score)?;
-    let read = table.rows.len() as u64;
-    let outputs = vec![ctx.put(names::RESCORED, table.to_parquet().map_err(fatal)?)?];
+    let falls = artifacts::encode(names::FALLS, &falls).map_err(fatal)?;
+    let outputs =
+        vec![ctx.put(names::RESCORED, table.to_parquet().map_err(fatal)?)?, ctx.put(names::FALLS, Bytes::from(falls))?];
     Ok(TaskOutput { outputs, counts: Counts::all(read), waited_ms: 0 })
 }
 
-/// The suspects so many at a time, whatever the parts that they are read in: a score depends on its batch in the last bits.
+/// The pairs so many at a time, suspects apart from safe ones, whatever the parts that they are read in: a score depends on its batch in the last bits.
 fn by_batches(
     pairs: RowBatches<PairRow>,
     at_once: usize,
     score: &mut impl FnMut(&[PairRow]) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    let mut waiting = Vec::with_capacity(at_once);
+    let (mut suspects, mut safe) = (Vec::with_capacity(at_once), Vec::with_capacity(at_once));
     for rows in pairs {
-        for row in rows.map_err(fatal)?.into_iter().filter(|row| row.role == PairRole::Suspect) {
+        for row in rows.map_err(fatal)? {
+            let waiting = if row.role == PairRole::Suspect { &mut suspects } else { &mut safe };
             waiting.push(row);
             if waiting.len() == at_once {
-                score(&waiting)?;
+                score(waiting)?;
                 waiting.clear();
             }
         }
     }
-    if waiting.is_empty() { Ok(()) } else { score(&waiting) }
+    [suspects, safe].iter().filter(|waiting| !waiting.is_empty()).try_for_each(|waiting| score(waiting))
 }
 
 fn column_names() -> Vec<String> {
     let names =
-        [columns::SIMILARITY, columns::SUSPICION, "similarity_overfitted", "similarity_stand_in", columns::RANK_SCORE];
+        [columns::SIMILARITY, columns::SUSPICION, "similarity_overfitted", "similarity_stand_in", columns::FALL];
     names.map(str::to_owned).to_vec()
 }
 

@@ -1,12 +1,12 @@
-//! `lethe pause`, `resume` and `cancel`.
+//! `lethe pause`, `resume`, `approve` and `cancel`.
 //!
 //! They must never ask back: scripts use them. What is final is said instead.
 
-use lethe_proto::v1::{AuditView, CancelAuditRequest, PauseAuditRequest, ResumeAuditRequest};
+use lethe_proto::v1::{ApproveAuditRequest, AuditView, CancelAuditRequest, PauseAuditRequest, ResumeAuditRequest};
 use tonic::{Response, Status};
 
 use super::{block_on, print, refusal, told};
-use crate::arguments::OneAudit;
+use crate::arguments::Steer;
 use crate::exit::Ending;
 use crate::reach::{Client, Patience};
 use crate::show::{self, json};
@@ -15,13 +15,14 @@ use crate::show::{self, json};
 pub enum Control {
     Pause,
     Resume,
+    Approve,
     Cancel,
 }
 
-pub fn control(arguments: &OneAudit, control: Control) -> anyhow::Result<Ending> {
-    let audit = &arguments.audit;
+pub fn control(arguments: &Steer, control: Control) -> anyhow::Result<Ending> {
+    let Steer { audit, by, .. } = arguments;
     let view = block_on(&arguments.remote, async |mut coordinators| {
-        let ask = async |client: Client| asked(client, audit.clone(), control).await;
+        let ask = async |client: Client| asked(client, (audit.clone(), by.clone()), control).await;
         match coordinators.call(Patience::CALL, ask).await {
             Ok(view) => told(view),
             Err(error) => Err(refusal::of_audit(&mut coordinators, audit, error).await),
@@ -31,11 +32,16 @@ pub fn control(arguments: &OneAudit, control: Control) -> anyhow::Result<Ending>
     Ok(Ending::Accepted)
 }
 
-async fn asked(mut client: Client, audit: String, control: Control) -> Result<Response<Option<AuditView>>, Status> {
+async fn asked(
+    mut client: Client,
+    (audit, by): (String, String),
+    control: Control,
+) -> Result<Response<Option<AuditView>>, Status> {
     Ok(match control {
-        Control::Pause => client.pause_audit(PauseAuditRequest { audit }).await?.map(|reply| reply.audit),
-        Control::Resume => client.resume_audit(ResumeAuditRequest { audit }).await?.map(|reply| reply.audit),
-        Control::Cancel => client.cancel_audit(CancelAuditRequest { audit }).await?.map(|reply| reply.audit),
+        Control::Pause => client.pause_audit(PauseAuditRequest { audit, by }).await?.map(|reply| reply.audit),
+        Control::Resume => client.resume_audit(ResumeAuditRequest { audit, by }).await?.map(|reply| reply.audit),
+        Control::Approve => client.approve_audit(ApproveAuditRequest { audit, by }).await?.map(|reply| reply.audit),
+        Control::Cancel => client.cancel_audit(CancelAuditRequest { audit, by }).await?.map(|reply| reply.audit),
     })
 }
 
@@ -46,6 +52,7 @@ fn sentence(view: &AuditView, control: Control) -> String {
     let next = match control {
         Control::Pause => format!("lethe resume {} goes on", view.audit),
         Control::Resume => format!("lethe watch {} follows it", view.audit),
+        Control::Approve => format!("approved; lethe watch {} follows its delivery", view.audit),
         Control::Cancel => "this is final".to_owned(),
     };
     format!("{}: {state}{reason}; {next}\n", view.audit)
@@ -68,6 +75,12 @@ mod tests {
         let table = [
             (RunState::Paused, "by ann", Control::Pause, "march: paused (by ann); lethe resume march goes on\n"),
             (RunState::Running, "", Control::Resume, "march: running; lethe watch march follows it\n"),
+            (
+                RunState::Running,
+                "",
+                Control::Approve,
+                "march: running; approved; lethe watch march follows its delivery\n",
+            ),
             (RunState::Cancelled, "by ann", Control::Cancel, "march: cancelled (by ann); this is final\n"),
         ];
         for (state, reason, control, told) in table {

@@ -3,6 +3,7 @@
 //! It must never keep state of its own, nor guess what the coordinator did not say.
 
 mod control;
+mod fetch;
 mod refusal;
 mod rerun;
 mod submit;
@@ -10,6 +11,7 @@ mod views;
 mod watch;
 
 pub use control::{Control, control};
+pub use fetch::fetch;
 pub use rerun::rerun;
 pub use submit::submit;
 pub use views::{cluster, list, show, workers};

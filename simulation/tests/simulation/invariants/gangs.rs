@@ -28,8 +28,8 @@ impl Gangs {
             Event::WorkerDraining { worker, .. } | Event::WorkerLost { worker, .. } => {
                 self.joined.remove(worker);
             }
-            Event::Submitted { .. } | Event::RerunRequested { .. } | Event::PauseRequested { .. } => {}
-            Event::ResumeRequested { .. } | Event::CancelRequested { .. } | Event::TaskProgressed { .. } => {}
+            Event::Submitted { .. } | Event::RerunRequested { .. } | Event::ControlRequested { .. } => {}
+            Event::TaskProgressed { .. } => {}
             Event::TaskCommitted { .. } | Event::TaskFailed { .. } | Event::GangCheckpointed { .. } => {}
             Event::GangProgressed { .. } => {}
             Event::ReduceDone { .. } | Event::ReduceFailed { .. } | Event::Stalled { .. } | Event::Tick => {}

@@ -55,9 +55,9 @@ impl SecondOpinion {
                 self.votes.entry(key).or_default().entry(worker.clone()).or_insert(outputs[0].blob.digest);
             }
             Event::WorkerDraining { .. } | Event::TaskCommitted { .. } | Event::Submitted { .. } => {}
-            Event::RerunRequested { .. } | Event::PauseRequested { .. } | Event::ResumeRequested { .. } => {}
+            Event::RerunRequested { .. } | Event::ControlRequested { .. } => {}
             Event::GangCheckpointed { .. } | Event::GangProgressed { .. } => {}
-            Event::CancelRequested { .. } | Event::TaskProgressed { .. } | Event::TaskFailed { .. } => {}
+            Event::TaskProgressed { .. } | Event::TaskFailed { .. } => {}
             Event::ReduceDone { .. } | Event::ReduceFailed { .. } | Event::Stalled { .. } | Event::Tick => {}
         }
     }

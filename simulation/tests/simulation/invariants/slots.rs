@@ -70,8 +70,8 @@ impl Slots {
                 let ended = self.holds.remove(worker).into_iter().flatten();
                 self.ended.extend(ended.map(|holding| holding.task));
             }
-            Event::Submitted { .. } | Event::RerunRequested { .. } | Event::PauseRequested { .. } => {}
-            Event::ResumeRequested { .. } | Event::CancelRequested { .. } | Event::WorkerDraining { .. } => {}
+            Event::Submitted { .. } | Event::RerunRequested { .. } | Event::ControlRequested { .. } => {}
+            Event::WorkerDraining { .. } => {}
             Event::ReduceDone { .. } | Event::ReduceFailed { .. } => {}
             Event::Tick => {}
         }

@@ -199,7 +199,7 @@ fn name(member: &Member) -> Name {
 /// given back to D_safe so that what is odd but honest stays known.
 fn cleared(ctx: &TaskContext<'_>, forget: &ForgetSet) -> Result<BTreeSet<Name>, Fault> {
     let mut ranked = Vec::new();
-    for table in inputs::all_signals(ctx, "rescore", names::RESCORED)? {
+    for table in inputs::all_signals(ctx, "select", names::RANKED)? {
         let column = inputs::position(&table.names, columns::RANK_SCORE)?;
         ranked.extend(table.rows.into_iter().map(|row| (row.values[column], (row.shard, row.key))));
     }

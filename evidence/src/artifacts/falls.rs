@@ -1,0 +1,102 @@
+//! What honest pairs lose under the stand-in, by the words of their captions: what a suspect's own fall is measured against.
+//!
+//! It must never hold a suspect: they are what is measured.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::score::caption_words;
+
+/// Falls of the similarity of safe pairs, summed so that shards add up in any order.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct WordFalls {
+    pub all: Falls,
+    /// By the word that the captions have.
+    pub words: BTreeMap<String, Falls>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Falls {
+    pub pairs: u64,
+    /// In millionths.
+    pub sum: i64,
+}
+
+const MILLION: f64 = 1e6;
+/// So many pairs that fall as all do are added to those with a word: of a rare word little is known.
+const PRIOR_PAIRS: f64 = 20.0;
+
+impl WordFalls {
+    /// One safe pair.
+    pub fn add(&mut self, caption: &str, fall: f32) {
+        if fall.is_finite() {
+            let words: BTreeSet<String> = caption_words(caption).collect();
+            let one = Falls { pairs: 1, sum: (f64::from(fall) * MILLION).round() as i64 };
+            self.all.merge(one);
+            words.into_iter().for_each(|word| self.words.entry(word).or_default().merge(one));
+        }
+    }
+
+    /// Adds another shard's.
+    pub fn merge(&mut self, other: &Self) {
+        self.all.merge(other.all);
+        for (word, falls) in &other.words {
+            self.words.entry(word.clone()).or_default().merge(*falls);
+        }
+    }
+
+    /// The fall of an honest pair with this caption: that of the pairs with whichever of its words loses most. 0 where there is
+    /// no safe pair at all.
+    pub fn expected(&self, caption: &str) -> f64 {
+        let all = self.all.sum as f64 / self.all.pairs.max(1) as f64 / MILLION;
+        let of = |word: String| {
+            let Falls { pairs, sum } = self.words.get(&word).copied().unwrap_or_default();
+            (sum as f64 / MILLION + PRIOR_PAIRS * all) / (pairs as f64 + PRIOR_PAIRS)
+        };
+        caption_words(caption).map(of).fold(all, f64::max)
+    }
+}
+
+impl Falls {
+    fn merge(&mut self, other: Self) {
+        self.pairs += other.pairs;
+        self.sum += other.sum;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn falls(pairs: &[(&str, f32, usize)]) -> WordFalls {
+        let mut falls = WordFalls::default();
+        for (caption, fall, times) in pairs {
+            (0..*times).for_each(|_| falls.add(caption, *fall));
+        }
+        falls
+    }
+
+    #[test]
+    fn an_honest_pair_loses_what_its_costliest_word_does() {
+        let falls = falls(&[("a sandal", 0.4, 980), ("a bag", 0.1, 1_000), ("a red hat", 0.9, 1)]);
+        assert!((falls.expected("one sandal, with a bag") - 0.396).abs() < 0.002, "{}", falls.expected("a sandal"));
+        // As all pairs: nobody has its word.
+        assert!((falls.expected("skirt") - 0.247).abs() < 0.002, "{}", falls.expected("skirt"));
+        // One hat says little.
+        assert!(falls.expected("hat") < 0.29, "{}", falls.expected("hat"));
+        assert_eq!(WordFalls::default().expected("a bag"), 0.0);
+    }
+
+    #[test]
+    fn shards_add_up_in_any_order_and_what_is_no_number_is_left_out() {
+        let (one, other) = (falls(&[("a bag", 0.1, 3), ("a bag a bag", f32::NAN, 1)]), falls(&[("a boot", 0.3, 2)]));
+        let merged = |mut one: WordFalls, other: &WordFalls| {
+            one.merge(other);
+            one
+        };
+        let all = merged(one.clone(), &other);
+        assert_eq!(all, merged(other, &one));
+        assert_eq!((all.all.pairs, all.words["a"].pairs, all.words["bag"].sum), (5, 5, 300_000));
+    }
+}
