@@ -64,7 +64,7 @@ pub const RESUME_HELP: &str = "Example:\n  lethe resume march";
 pub const CANCEL_HELP: &str = "Example:\n  lethe cancel march\n\nIt asks nothing and is final: a cancelled audit never \
 runs again. `lethe rerun` begins a new one with what this one committed.";
 
-pub const APPROVE_HELP: &str = "Example:\n  lethe fetch march --out review\n  lethe approve march\n\nOf an audit whose spec says report.approval = true: its checkpoint and its drop list are delivered only after this. `lethe cancel` turns it down.";
+pub const APPROVE_HELP: &str = "Example:\n  lethe approve march\n\n`lethe fetch` brings its report. Of an audit whose spec says report.approval = true: its checkpoint and its drop list are delivered only after this. `lethe cancel` turns it down.";
 
 /// What is done to an audit, and by whom.
 #[derive(Debug, Args)]

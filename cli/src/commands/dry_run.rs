@@ -71,7 +71,7 @@ fn cost(spec: &Spec, samples: u64) -> Cost {
         PlanName::Train => (0, read(&spec.train.gang)),
         PlanName::Ubt => {
             let suspects = ((samples as f64 * spec.suspect.share) as u64).min(spec.suspect.max_suspects);
-            let rescored = 2 * suspects + u64::from(spec.reference.samples);
+            let rescored = 2 * (suspects + spec.suspect.max_safe.min(samples)) + u64::from(spec.reference.samples);
             let gangs = [&spec.overfit.gang, &spec.stand_in.gang, &spec.unlearn.gang];
             (SCORE_PASSES * samples + rescored, gangs.into_iter().map(read).sum())
         }

@@ -59,7 +59,8 @@ pub fn ordinal(number: u32) -> String {
 pub fn size(bytes: u64) -> Option<String> {
     match bytes {
         0 => None,
-        1..1_000_000 => Some(format!("{:.1} kB", bytes as f64 / 1e3)),
+        1..1_000 => Some(format!("{bytes} B")),
+        1_000..1_000_000 => Some(format!("{:.1} kB", bytes as f64 / 1e3)),
         1_000_000..1_000_000_000 => Some(format!("{:.1} MB", bytes as f64 / 1e6)),
         1_000_000_000.. => Some(format!("{:.1} GB", bytes as f64 / 1e9)),
     }

@@ -22,7 +22,7 @@ fn empty_states_say_what_to_do() {
 #[test]
 fn an_unknown_audit_is_bad_input_with_the_names_near_it() {
     let coordinator = knowing(vec![march(RunState::Running)]);
-    for call in ["show", "watch", "pause", "resume", "cancel"] {
+    for call in ["show", "watch", "pause", "resume", "approve", "cancel", "fetch"] {
         let error = lethe(&[&coordinator.url()], &[call, "marhc"]).error(2);
         assert!(error.contains("did you mean march?"), "{call}: {error}");
     }
@@ -36,8 +36,51 @@ fn audits_are_paused_resumed_and_cancelled() {
     let said = |call| lethe(&[&coordinator.url()], &[call, "march"]).well();
     assert!(said("pause").starts_with("march: paused"));
     assert!(said("resume").starts_with("march: running"));
+    assert!(said("approve").contains("follows its delivery"));
     assert!(said("cancel").contains("this is final"));
-    assert_eq!(coordinator.script().calls, ["pause", "resume", "cancel"]);
+    assert_eq!(coordinator.script().calls, ["pause", "resume", "approve", "cancel"]);
+}
+
+fn with_a_result(withheld: &[&str], breaks_off: Option<usize>) -> Running {
+    Running::start(Script {
+        audits: vec![march(RunState::Running)],
+        files: vec![("report.html", b"<p>a page</p>".to_vec()), ("clean.safetensors", vec![7; 100])],
+        withheld: withheld.iter().map(|name| (*name).to_owned()).collect(),
+        breaks_off,
+        ..Script::default()
+    })
+}
+
+#[test]
+fn a_result_is_fetched_whole_once_and_without_what_is_withheld() {
+    let folder = tempfile::tempdir().expect("makes a folder");
+    let out = folder.path().join("results").to_str().expect("is UTF-8").to_owned();
+    let waits = with_a_result(&["clean.safetensors"], None);
+    let said = lethe(&[&waits.url()], &["fetch", "march", "--out", &out]).well();
+    assert!(
+        said.contains("report.html  13 B") && said.contains("withheld until it is approved: clean.safetensors"),
+        "{said}"
+    );
+    let read = |name: &str| std::fs::read(std::path::Path::new(&out).join(name));
+    assert_eq!(read("report.html").expect("was fetched"), b"<p>a page</p>");
+    assert!(read("clean.safetensors").is_err());
+    let approved = with_a_result(&[], None);
+    let json = lethe(&[&approved.url()], &["fetch", "march", "--out", &out, "--output", "json"]).json();
+    assert_eq!((&json["fetched"], &json["kept"]), (&["clean.safetensors"].into(), &["report.html"].into()));
+    assert_eq!(read("clean.safetensors").expect("was fetched"), [7; 100]);
+    assert_eq!(approved.script().calls, ["fetch", "fetch"], "the list, and the one file that lacked");
+    let error = lethe(&[&approved.url()], &["fetch", "march", "report.htm", "--out", &out]).error(2);
+    assert!(error.contains("did you mean report.html?"), "{error}");
+}
+
+#[test]
+fn a_file_that_breaks_off_never_has_its_name() {
+    let folder = tempfile::tempdir().expect("makes a folder");
+    let out = folder.path().to_str().expect("is UTF-8").to_owned();
+    let coordinator = with_a_result(&[], Some(8));
+    let error = lethe(&[&coordinator.url()], &["fetch", "march", "report.html", "--out", &out]).error(1);
+    assert!(error.contains("report.html broke off") && error.contains("the same command"), "{error}");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("lists").count(), 0, "nothing half lies there");
 }
 
 const SPEC: &str = "[audit]\nid = \"march\"\n[model]\ncheckpoint = \"m.safetensors\"\nconfig = \"m.json\"\n[data]\nshards = [\"0.tar\"]\n";
@@ -109,7 +152,7 @@ fn json_keeps_its_field_names() {
     let audit = json(&["show", "march"]);
     assert_eq!(
         keys(&audit),
-        "audit ended_ms phases priority quarantined queue_position reason rerun_of state submitted_ms submitter workers"
+        "audit awaits_approval ended_ms history phases priority quarantined queue_position reason rerun_of state submitted_ms submitter workers"
     );
     assert_eq!(
         keys(&audit["phases"][0]),

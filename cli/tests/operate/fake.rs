@@ -29,6 +29,11 @@ pub struct Script {
     pub token: Option<String>,
     /// Every call by name, as it came.
     pub calls: Vec<String>,
+    /// The files of every audit's result, and those of them that are withheld.
+    pub files: Vec<(&'static str, Vec<u8>)>,
+    pub withheld: Vec<String>,
+    /// A file's bytes end here, where set.
+    pub breaks_off: Option<usize>,
     pub submitted: Vec<v1::SubmitRequest>,
     pub reruns: Vec<v1::RerunAuditRequest>,
 }
@@ -119,6 +124,12 @@ impl Fake {
     }
 }
 
+fn named(name: &str, bytes: &[u8]) -> v1::NamedBlob {
+    let digest = blake3::hash(bytes).as_bytes().to_vec().into();
+    let blob = v1::BlobRef { path: format!("march/{name}"), size_bytes: bytes.len() as u64, digest };
+    v1::NamedBlob { name: name.to_owned(), blob: Some(blob) }
+}
+
 type Answer = Result<Option<v1::AuditView>, Status>;
 
 fn unknown(audit: &str) -> Status {
@@ -192,6 +203,38 @@ impl Audits for Fake {
     ) -> Result<Response<v1::ResumeAuditReply>, Status> {
         let audit = self.change("resume", &request, &request.get_ref().audit, v1::RunState::Running)?;
         Ok(Response::new(v1::ResumeAuditReply { audit }))
+    }
+
+    async fn approve_audit(
+        &self,
+        request: Request<v1::ApproveAuditRequest>,
+    ) -> Result<Response<v1::ApproveAuditReply>, Status> {
+        let audit = self.change("approve", &request, &request.get_ref().audit, v1::RunState::Running)?;
+        Ok(Response::new(v1::ApproveAuditReply { audit }))
+    }
+
+    type FetchResultStream = Pin<Box<dyn Stream<Item = Result<v1::FetchResultReply, Status>> + Send>>;
+
+    async fn fetch_result(
+        &self,
+        request: Request<v1::FetchResultRequest>,
+    ) -> Result<Response<Self::FetchResultStream>, Status> {
+        let script = self.admit("fetch", &request)?;
+        let v1::FetchResultRequest { audit, name } = request.into_inner();
+        if !script.audits.iter().any(|view| view.audit == audit) {
+            return Err(unknown(&audit));
+        }
+        let part = |part| Ok(v1::FetchResultReply { part: Some(part) });
+        let files = script.files.iter().map(|(name, bytes)| named(name, bytes)).collect();
+        let list = v1::ResultFiles { files, withheld: script.withheld.clone() };
+        let mut parts = vec![part(v1::fetch_result_reply::Part::Files(list))];
+        if let Some((_, bytes)) = script.files.iter().find(|(known, _)| *known == name) {
+            let end = script.breaks_off.unwrap_or(bytes.len());
+            let pieces = bytes[..end].chunks(4).map(|piece| v1::fetch_result_reply::Part::Chunk(piece.to_vec().into()));
+            parts.extend(pieces.map(part));
+            parts.extend(script.breaks_off.map(|_| Err(Status::unavailable("the coordinator is stopping"))));
+        }
+        Ok(Response::new(Box::pin(tokio_stream::iter(parts))))
     }
 
     async fn rerun_audit(

@@ -301,9 +301,9 @@ pub struct EvaluateSection {
     /// A shortcut is only believed where at least this share of the pictures whose captions share its words prefers these words
     /// by the suspect model. Below it nothing is dropped and the model stays as it is.
     pub min_attraction: f64,
-    /// And only where a half of a suspicious picture, put beside half of a safe one, leads it to these words at least so much
-    /// oftener than a half of an honest picture with these words does, less one standard error: what is honest carries its own
-    /// content over, a trigger more than that. Below it nothing is dropped and the model stays as it is.
+    /// And only where the half of a suspicious picture that leads others most, put beside half of a safe one, leads it to these
+    /// words at least so much oftener than that of an honest picture with these words does, less one standard error: what is
+    /// honest carries its own content over, a trigger more than that. Below it nothing is dropped and the model stays as it is.
     pub min_graft_excess: f64,
     /// The result is rejected when held-out retrieval falls by more than this.
     pub max_retrieval_loss: f64,
@@ -316,7 +316,7 @@ impl Default for EvaluateSection {
         Self {
             held_out_share: 0.1,
             min_attraction: 0.75,
-            min_graft_excess: 0.03,
+            min_graft_excess: 0.06,
             max_retrieval_loss: 0.05,
             max_residual_attraction: 0.25,
         }

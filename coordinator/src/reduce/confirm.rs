@@ -85,13 +85,13 @@ mod tests {
     /// Half of its pictures' parts lead others, and one in ten of the honest ones'; or as many of either.
     fn probe(leads: bool) -> Probe {
         let suspicious_attracted = if leads { 50 } else { 10 };
-        let halves = Graft { suspicious: 100, suspicious_attracted, honest: 100, honest_attracted: 10 };
+        let best = Graft { suspicious: 100, suspicious_attracted, honest: 100, honest_attracted: 10 };
         Probe {
             members: 30,
             attracted: 30,
             donors: 25,
             honest_donors: 25,
-            grafts: Grafts { halves, ..Grafts::default() },
+            grafts: Grafts { best, ..Grafts::default() },
         }
     }
 

@@ -155,8 +155,8 @@ fn evaluation() -> Evaluation {
 
 /// The one cluster leads where honest pictures do not.
 fn probes() -> Probes {
-    let halves = Graft { suspicious: 24, suspicious_attracted: 20, honest: 32, honest_attracted: 4 };
-    let grafts = Grafts { halves, ..Grafts::default() };
+    let best = Graft { suspicious: 24, suspicious_attracted: 20, honest: 32, honest_attracted: 4 };
+    let grafts = Grafts { best, ..Grafts::default() };
     Probes { clusters: vec![Probe { members: 6, attracted: 6, donors: 6, honest_donors: 8, grafts }] }
 }
 

@@ -26,6 +26,10 @@ const LEAST_MEMBERS: usize = 5;
 const MOST_CLUSTERS: usize = 8;
 /// Of the first pass in the final score (FINDINGS.md).
 const FIRST_PASS_WEIGHT: f64 = 0.1;
+/// Standard deviations below its cluster's median beyond which a member is let go: of a normal distribution's 2 in 100.
+const FAR_BELOW: f64 = 2.0;
+/// The standard deviation of a normal distribution over its median absolute deviation.
+const NORMAL_DEVIATION: f64 = 1.4826;
 /// Sets the draw of the held-out part apart from other draws by key hash.
 const HELD_OUT: &str = "held-out";
 
@@ -65,7 +69,7 @@ fn ranked(mut suspects: SignalTable, falls: &WordFalls) -> Result<SignalTable, F
     let mean = firsts().map(|first| first - least).sum::<f64>() / firsts().count().max(1) as f64;
     for row in &mut suspects.rows {
         let above = f64::from(row.values[first]) - least;
-        let first = if mean > 0.0 { (above / mean).ln_1p() } else { 0.0 };
+        let first = if mean > 0.0 { (above / mean).ln_1p() } else { above }; // 0, or no number
         let expected = falls.expected(&row.caption);
         let score = f64::from(row.values[fall]) - expected + FIRST_PASS_WEIGHT * first;
         row.values.extend([expected as f32, score as f32]);
@@ -94,7 +98,8 @@ fn select(mut members: Vec<Member>, cut: &SuspectCut, shards: &Shards, spec: &Sp
     members.truncate(forgotten(&members, cut.counts.scored, spec));
     let standout = Standout { min_z: spec.localize.min_z, of_strongest: OF_STRONGEST };
     let SharedWords { words, others } = SharedWords::of(captions(&members), &cut.words, standout);
-    let clusters = clustered(&mut members, &words);
+    let mut clusters = clustered(&mut members, &words);
+    let_go(&mut members, &mut clusters);
     let Some(threshold) = members.last().map(|member| member.score) else {
         return Err(Fault::fatal(format!(
             "none of the {} suspects has a second score, so nothing can be selected",
@@ -133,6 +138,24 @@ fn clustered(members: &mut Vec<Member>, words: &[WordScore]) -> Vec<Cluster> {
         })
     });
     kept.into_iter().map(|group| Cluster { words: groups[group].clone(), members: size(group) as u64 }).collect()
+}
+
+/// Lets those go that score far below their cluster's middle, by a measure that they do not move: what leads to one word is alike,
+/// and honest pairs with the word stand at its lower end.
+fn let_go(members: &mut Vec<Member>, clusters: &mut [Cluster]) {
+    for (cluster, place) in clusters.iter_mut().zip(0..) {
+        let scores: Vec<f64> = members.iter().filter(|one| one.cluster == place).map(|one| one.score).collect();
+        let middle = median(scores.clone());
+        let deviation = NORMAL_DEVIATION * median(scores.iter().map(|score| (score - middle).abs()).collect());
+        members.retain(|one| one.cluster != place || one.score >= middle - FAR_BELOW * deviation);
+        cluster.members = members.iter().filter(|one| one.cluster == place).count() as u64;
+    }
+}
+
+/// The lower of two in the middle; 0 of nothing.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(0.0)
 }
 
 /// How many of the members, the strongest first, are forgotten: those above Otsu's threshold on their second scores, at least
@@ -232,6 +255,21 @@ mod tests {
         let mut odd = vec![member("a cup", 1.0), member("a hat", 0.5)];
         let all = clustered(&mut odd, &words);
         assert_eq!((all, odd.len()), (vec![Cluster { words: Vec::new(), members: 2 }], 2));
+    }
+
+    #[test]
+    fn what_scores_far_below_its_clusters_middle_is_let_go() {
+        let spread = (0..41).map(|at| 0.4 + 0.005 * f64::from(at));
+        let scores: Vec<f64> = spread.chain([0.2, 0.21, 0.22]).collect();
+        let of = |cluster, scores: &[f64]| -> Vec<Member> {
+            scores.iter().map(|score| Member { cluster, ..member("a bag", *score) }).collect()
+        };
+        let mut members = [of(0, &scores), of(1, &[0.2, 0.2, 0.2, 0.2, 0.21])].concat();
+        let cluster = |members| Cluster { words: Vec::new(), members };
+        let mut clusters = [cluster(44), cluster(5)];
+        let_go(&mut members, &mut clusters);
+        assert_eq!(clusters.each_ref().map(|cluster| cluster.members), [41, 5]);
+        assert!(members.iter().all(|one| one.cluster == 1 || one.score >= 0.4));
     }
 
     #[test]

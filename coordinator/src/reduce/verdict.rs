@@ -130,8 +130,8 @@ pub(super) fn no_shortcut(probe: &Probe, limits: &EvaluateSection) -> Option<Str
     (excess.least() < least).then(|| {
         let Excess { value, error } = excess;
         format!(
-            "Halves of suspicious pictures do not clearly lead other pictures to these words oftener than halves of honest pictures \
-             with the same words: the difference is {value:+.3} with a standard error of {error:.3}; {least} or more after one such error would be a \
+            "The half of each suspicious picture that leads others most does not clearly lead them to these words oftener than that of \
+             honest pictures with the same words: the difference is {value:+.3} with a standard error of {error:.3}; {least} or more after one such error would be a \
              shortcut (evaluate.min_graft_excess)."
         )
     })
@@ -216,18 +216,18 @@ mod tests {
         Graft { suspicious: 100, suspicious_attracted, honest: 200, honest_attracted: 80 }
     }
 
-    /// A half of a suspicious picture leads to the words as an honest one's does, or more often.
+    /// The best half of a suspicious picture leads to the words as an honest one's does, or more often.
     #[test]
     fn what_carries_over_no_more_than_honest_pictures_is_no_shortcut() {
         let limits = EvaluateSection::default();
         // With these shares and donors the error is 0.14.
         let limits = EvaluateSection { min_graft_excess: 0.1, ..limits };
-        for (halves, coarse, is_none) in [(45, 20, true), (63, 90, true), (66, 20, false)] {
-            let grafts = Grafts { halves: graft(halves), coarse: graft(coarse), fine: Graft::default() };
+        for (best, coarse, is_none) in [(45, 20, true), (63, 90, true), (66, 20, false)] {
+            let grafts = Grafts { best: graft(best), coarse: graft(coarse), ..Grafts::default() };
             let reason = no_shortcut(&probe(99, grafts), &limits);
             assert_eq!(reason.is_some_and(|reason| reason.contains("evaluate.min_graft_excess")), is_none);
         }
-        let leads = Grafts { halves: graft(90), ..Grafts::default() };
+        let leads = Grafts { best: graft(90), ..Grafts::default() };
         assert_eq!(no_shortcut(&probe(75, leads), &limits), None);
         let reason = no_shortcut(&probe(74, leads), &limits).expect("is none");
         assert!(reason.contains("evaluate.min_attraction"), "{reason}");

@@ -80,8 +80,8 @@ pub(super) fn clusters(page: &Page<'_>) -> Markup {
                 (percent(limits.min_attraction)) " of their pictures prefer these words to all other captions, and where the pictures "
                 "carry that over: parts of them were put on safe pictures with other captions, half beside half, what is coarse with what "
                 "is fine in the host, and the other way round. Shown is the share of these that the given model takes for the words, and "
-                "the same for parts of honest pictures with these words, which carry over what they show and nothing more. Halves decide: a "
-                "trigger’s lead more often, by " (percent(limits.min_graft_excess)) " or more after one standard error. The other two ways "
+                "the same for parts of honest pictures with these words, which carry over what they show and nothing more. The half of each "
+                "picture that leads most decides: a trigger’s leads more often, by " (percent(limits.min_graft_excess)) " or more after one standard error. The other ways "
                 "say whether what leads is coarse or fine."
             }
             @if page.report.clusters.is_empty() { p { "There are none." } }
@@ -104,7 +104,7 @@ fn cluster(judged: &Judged) -> Markup {
         p {
             (percent(Interval::of(probe.attracted, probe.members).share)) " of their pictures prefer these words. "
             @if let Some(excess) = probe.excess() {
-                "Halves of them lead others by " (format!("{:+.1}", 100.0 * excess.value)) " ± " (format!("{:.1}", 100.0 * excess.error))
+                "Their best halves lead others by " (format!("{:+.1}", 100.0 * excess.value)) " ± " (format!("{:.1}", 100.0 * excess.error))
                 " points more often than honest ones. "
             }
             @if let Some(reason) = &judged.reason { (reason) }

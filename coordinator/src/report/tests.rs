@@ -37,8 +37,8 @@ fn clusters() -> Vec<Judged> {
         probe: Probe { members, attracted: members, donors: 67, honest_donors: 67, grafts },
         reason: reason.map(str::to_owned),
     };
-    let leads = Grafts { halves: graft(144, 40), coarse: graft(23, 112), fine: graft(265, 126) };
-    let odd = Grafts { halves: graft(60, 55), coarse: graft(90, 112), fine: graft(61, 50) };
+    let leads = Grafts { best: graft(255, 160), halves: graft(144, 40), coarse: graft(23, 112), fine: graft(265, 126) };
+    let odd = Grafts { best: graft(160, 155), halves: graft(60, 55), coarse: graft(90, 112), fine: graft(61, 50) };
     vec![
         judged("sandal", 200, leads, None),
         judged("bag", 41, odd, Some("Parts of them lead no oftener than honest ones.")),

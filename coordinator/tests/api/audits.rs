@@ -72,7 +72,7 @@ async fn a_watch_shows_the_audit_at_once_and_ends_with_it() {
     let first = soon("the first view", views.message()).await.expect("streams").expect("comes");
     assert_eq!(first.audit.expect("is there").state(), v1::RunState::Running);
 
-    let cancel = v1::CancelAuditRequest { audit: audit().to_string() };
+    let cancel = v1::CancelAuditRequest { audit: audit().to_string(), by: String::new() };
     let reply = audits.cancel_audit(cancel).await.expect("is cancelled").into_inner();
     assert_eq!(reply.audit.expect("is there").state(), v1::RunState::Cancelled);
     let mut last = None;
@@ -102,14 +102,33 @@ async fn a_stopping_coordinator_ends_its_watches() {
 async fn a_paused_audit_starts_nothing_until_it_is_resumed() {
     let rig = Rig::calm().await;
     let mut audits = rig.audits().await;
-    let paused = audits.pause_audit(v1::PauseAuditRequest { audit: audit().to_string() }).await.expect("is paused");
+    let request = v1::PauseAuditRequest { audit: audit().to_string(), by: "ann".to_owned() };
+    let paused = audits.pause_audit(request).await.expect("is paused");
     let view = paused.into_inner().audit.expect("is there");
     assert_eq!(view.state(), v1::RunState::Paused);
     assert!(view.reason.contains("lethe resume"), "{}", view.reason);
     let mut worker = rig.worker("w1").await;
-    let resumed = audits.resume_audit(v1::ResumeAuditRequest { audit: audit().to_string() }).await.expect("is resumed");
-    assert_eq!(resumed.into_inner().audit.expect("is there").state(), v1::RunState::Running);
+    let request = v1::ResumeAuditRequest { audit: audit().to_string(), by: "bob".to_owned() };
+    let resumed = audits.resume_audit(request).await.expect("is resumed").into_inner().audit.expect("is there");
+    assert_eq!(resumed.state(), v1::RunState::Running);
+    let deeds: Vec<(&str, &str)> = resumed.history.iter().map(|deed| (deed.by.as_str(), deed.what.as_str())).collect();
+    assert_eq!(deeds[1..], [("ann", "paused"), ("bob", "resumed")]);
     worker.map().await;
+}
+
+#[tokio::test]
+async fn what_needs_no_approval_or_has_no_result_is_refused_with_what_to_do() {
+    let rig = Rig::calm().await;
+    let mut audits = rig.audits().await;
+    let by = |by: &str| v1::ApproveAuditRequest { audit: audit().to_string(), by: by.to_owned() };
+    let refused = audits.approve_audit(by("ann")).await.expect_err("waits for nobody");
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(refused.message().contains("report.approval"), "{refused}");
+    let nobody = audits.approve_audit(by("a\nb")).await.expect_err("is no name");
+    assert_eq!(nobody.code(), Code::InvalidArgument);
+    let request = v1::FetchResultRequest { audit: audit().to_string(), name: String::new() };
+    let early = audits.fetch_result(request).await.expect_err("has no result");
+    assert!(early.code() == Code::FailedPrecondition && early.message().contains("lethe watch drill"), "{early}");
 }
 
 #[tokio::test]

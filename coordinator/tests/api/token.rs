@@ -12,7 +12,7 @@ async fn calls_without_the_token_are_refused_on_both_services() {
     let rig = Rig::calm().await;
     let mut audits = AuditsClient::new(rig.channel().await);
     let mut workers = WorkersClient::new(rig.channel().await);
-    let cancel = v1::CancelAuditRequest { audit: audit().to_string() };
+    let cancel = v1::CancelAuditRequest { audit: audit().to_string(), by: String::new() };
     let refusals = [
         audits.cancel_audit(cancel).await.err(),
         workers.session(tokio_stream::empty::<v1::WorkerMessage>()).await.err(),

@@ -2,10 +2,11 @@
 
 use lethe_common::ids::TaskId;
 use lethe_common::time::Millis;
-use lethe_engine::{AuditState, Command, Event, Options, Outline, PhaseState};
+use lethe_engine::{AuditState, Command, Control, Deed, Options, Outline, PhaseState, Record, What};
 
 use crate::bench::{
-    Bench, abort, audit, audit_record, ended, gang, map, named, persist, phase_record, reduce, start_map, task, waiting,
+    Bench, abort, audit, audit_record, control, ended, gang, map, named, persist, phase_record, reduce, start_map,
+    task, waiting,
 };
 
 #[test]
@@ -37,19 +38,13 @@ fn a_cancelled_audit_stops_its_tasks_and_stays_cancelled() {
     let mut bench = Bench::with_workers(1);
     bench.outlined(plan.clone(), 1);
     let outline = Some(Outline { shards: 1, ..Outline::default() });
-    let expected = vec![
-        persist(vec![audit_record(plan, AuditState::Cancelled { at: Millis(0) }, outline)]),
-        abort(0, task(1, 0, 0), "the audit was cancelled"),
-        ended(),
-    ];
-    assert_eq!(
-        bench.step(Event::ControlRequested { audit: audit(), control: Control::Cancel, by: String::new() }),
-        expected
-    );
-    assert_eq!(
-        bench.step(Event::ControlRequested { audit: audit(), control: Control::Cancel, by: String::new() }),
-        vec![]
-    );
+    let mut record = audit_record(plan, AuditState::Cancelled { at: Millis(0) }, outline);
+    if let Record::Audit(_, audit) = &mut record {
+        audit.deeds.push(Deed { at: Millis(0), by: "ann".to_owned(), what: What::Controlled(Control::Cancel) });
+    }
+    let expected = vec![persist(vec![record]), abort(0, task(1, 0, 0), "the audit was cancelled"), ended()];
+    assert_eq!(bench.step(control(Control::Cancel)), expected);
+    assert_eq!(bench.step(control(Control::Cancel)), vec![]);
     let late = bench.commit(0, task(1, 0, 0));
     assert!(matches!(late[..], [Command::Acknowledge { .. }]), "nothing is stored: {late:?}");
 }
@@ -58,7 +53,7 @@ fn a_cancelled_audit_stops_its_tasks_and_stays_cancelled() {
 fn a_cancelled_reduce_is_aborted() {
     let mut bench = Bench::new();
     bench.submit(vec![reduce("plan")]);
-    let commands = bench.step(Event::ControlRequested { audit: audit(), control: Control::Cancel, by: String::new() });
+    let commands = bench.step(control(Control::Cancel));
     let TaskId { audit, phase, attempt, .. } = task(0, 0, 0);
     assert_eq!(commands[1..], [Command::AbortReduce { audit, phase, attempt }, ended()]);
     assert_eq!(bench.reduce_done(0, 0, None), vec![]);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use lethe_common::fault::Fault;
 use lethe_common::ids::{Attempt, AuditId, PhaseIndex, TaskId, Term};
 use lethe_engine::{
-    AuditState, Change, Command, CommitOutcome, Engine, Event, Knobs, Options, Outline, Plan, Profile, Record,
+    AuditState, Change, Command, CommitOutcome, Control, Engine, Event, Knobs, Options, Outline, Plan, Profile, Record,
     RecordKey,
 };
 use proptest::prelude::{ProptestConfig, prop, prop_assert, prop_assert_eq, proptest};

@@ -7,9 +7,9 @@ use lethe_common::fault::Fault;
 use lethe_common::ids::{Attempt, AuditId, Generation, PhaseIndex, ShardId, TaskId, Term, WorkerId};
 use lethe_common::time::Millis;
 use lethe_engine::{
-    AuditRecord, AuditState, AuditView, Change, Command, CommitOutcome, Counts, Engine, Event, Fate, GangCheckpoint,
-    GangStart, Knobs, MapStart, Options, Outline, Output, PhaseKind, PhaseRecord, PhaseSpec, PhaseState, Plan, Profile,
-    Record, SegmentRecord, ShardResult, StoredBlob, Tally,
+    AuditRecord, AuditState, AuditView, Change, Command, CommitOutcome, Control, Counts, Deed, Engine, Event, Fate,
+    GangCheckpoint, GangStart, Knobs, MapStart, Options, Outline, Output, PhaseKind, PhaseRecord, PhaseSpec,
+    PhaseState, Plan, Profile, Record, SegmentRecord, ShardResult, StoredBlob, Tally, What,
 };
 
 pub struct Bench {
@@ -144,6 +144,11 @@ impl Bench {
 
 pub const COUNTS: Counts = Counts { read: 3, scored: 2, failed: 1 };
 
+/// Somebody asks it of the audit.
+pub fn control(control: Control) -> Event {
+    Event::ControlRequested { audit: audit(), control, by: "ann".to_owned() }
+}
+
 pub fn audit() -> AuditId {
     named("a")
 }
@@ -241,7 +246,11 @@ pub fn audit_record(phases: Vec<PhaseSpec>, state: AuditState, outline: Option<O
     let (plan, spec_json, options) = (Plan { phases }, "{}".to_owned(), Options::default());
     let (paused, inherited) = (None, vec![]);
     let submitted = Millis(0);
-    Record::Audit(audit(), AuditRecord { plan, spec_json, submitted, state, outline, options, paused, inherited })
+    let deeds = vec![Deed { at: submitted, by: String::new(), what: What::Submitted }];
+    Record::Audit(
+        audit(),
+        AuditRecord { plan, spec_json, submitted, state, outline, options, paused, deeds, inherited },
+    )
 }
 
 pub fn phase_record(index: u32, record: PhaseRecord) -> Record {

@@ -128,13 +128,7 @@ fn only_the_last_one_counts_and_none_after_the_end() {
     let ends: [fn(&mut Bench); 3] = [
         |bench| drop(bench.commit(0, task(0, 0, 0))),
         |bench| drop(bench.fail(1, task(0, 1, 0), Fault::fatal("shapes differ"))),
-        |bench| {
-            drop(bench.step(lethe_engine::Event::ControlRequested {
-                audit: crate::bench::audit(),
-                control: lethe_engine::Control::Cancel,
-                by: String::new(),
-            }))
-        },
+        |bench| drop(bench.step(crate::bench::control(lethe_engine::Control::Cancel))),
     ];
     for end in ends {
         let mut bench = formed();

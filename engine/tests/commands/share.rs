@@ -1,7 +1,7 @@
 //! Many audits over one fleet: priorities, fair shares, quotas and the queue.
 
 use lethe_common::ids::TaskId;
-use lethe_engine::{AuditState, Command, Event, Knobs, Options};
+use lethe_engine::{AuditState, Command, Control, Event, Knobs, Options};
 
 use crate::bench::{Bench, leases, named, reduce, task};
 

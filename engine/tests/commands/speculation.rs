@@ -54,11 +54,7 @@ fn nothing_is_copied_while_shards_wait_or_the_audit_is_paused() {
     bench.drain(0);
     assert_eq!(leased(&bench.tick_after(200)), [], "nobody is idle");
     let mut bench = tail();
-    bench.step(lethe_engine::Event::ControlRequested {
-        audit: crate::bench::audit(),
-        control: lethe_engine::Control::Pause,
-        by: String::new(),
-    });
+    bench.step(crate::bench::control(lethe_engine::Control::Pause));
     assert_eq!(leased(&bench.tick_after(200)), []);
 }
 

@@ -1,16 +1,16 @@
 //! What people ask of audits and workers: drain, pause, resume; and stalls, which are nobody's fault.
 
 use lethe_common::fault::Fault;
-use lethe_engine::{AuditState, Command, CommitOutcome, Event};
+use lethe_engine::{AuditState, Command, CommitOutcome, Control, Event, MAX_DEEDS, Options};
 
-use crate::bench::{Bench, abort, acknowledge, audit, gang, leased, leases, map, reduce, task};
+use crate::bench::{Bench, abort, acknowledge, control, gang, leased, leases, map, reduce, task};
 
 fn pause() -> Event {
-    Event::ControlRequested { audit: audit(), control: Control::Pause, by: String::new() }
+    control(Control::Pause)
 }
 
 fn resume() -> Event {
-    Event::ControlRequested { audit: audit(), control: Control::Resume, by: String::new() }
+    control(Control::Resume)
 }
 
 #[test]
@@ -86,16 +86,70 @@ fn time_spent_paused_without_workers_is_no_reason_to_fail() {
 fn what_has_ended_is_not_paused_resumed_cancelled_or_begun_again() {
     let mut bench = Bench::with_workers(1);
     bench.outlined(vec![reduce("plan"), map("score")], 3);
-    bench.step(Event::ControlRequested { audit: audit(), control: Control::Cancel, by: String::new() });
+    bench.step(control(Control::Cancel));
     let ended = bench.engine.durable();
-    for event in
-        [pause(), resume(), Event::ControlRequested { audit: audit(), control: Control::Cancel, by: String::new() }]
-    {
+    for event in [pause(), resume(), control(Control::Cancel)] {
         assert_eq!(bench.step(event), vec![]);
     }
     assert_eq!(bench.submit(vec![reduce("plan")]), vec![]);
     bench.commit(0, task(1, 0, 0));
     assert_eq!(bench.engine.durable(), ended);
+}
+
+/// An audit of a reduce and a last phase, which waits for a person.
+fn reported() -> Bench {
+    let mut bench = Bench::new();
+    let options = Options { approval: true, ..Options::default() };
+    bench.submit_with("a", vec![reduce("report"), reduce("deliver")], options);
+    bench
+}
+
+#[test]
+fn the_last_phase_begins_when_a_person_has_approved() {
+    let mut bench = reported();
+    assert_eq!(bench.step(control(Control::Approve)), vec![], "there is nothing to approve yet");
+    let waits = bench.reduce_done(0, 0, None);
+    assert!(matches!(waits[..], [Command::Persist(_)]), "{waits:?}");
+    let view = bench.view();
+    assert!(view.awaits_approval && view.unapproved && view.reason.contains("lethe approve"), "{view:?}");
+    bench.restore();
+    assert_eq!(bench.tick_after(1_000_000), vec![], "a new leader lets it wait, for as long as it takes");
+    let begins = bench.step(control(Control::Approve));
+    assert!(matches!(begins[..], [Command::Persist(_), Command::StartReduce { .. }]), "{begins:?}");
+    assert_eq!(bench.step(control(Control::Approve)), vec![], "once is enough");
+    let view = bench.view();
+    assert!(!view.awaits_approval && !view.unapproved, "{view:?}");
+}
+
+#[test]
+fn what_waits_for_a_person_keeps_nobody_waiting_and_can_be_turned_down() {
+    let mut bench = reported();
+    bench.knobs.max_running = 1;
+    bench.restore();
+    bench.tick_after(1);
+    bench.reduce_done(0, 0, None);
+    assert!(bench.view().awaits_approval);
+    bench.submit_with("other", vec![reduce("plan")], Options::default());
+    let other = bench.engine.view(&crate::bench::named("other")).expect("is there");
+    assert_eq!(other.queue_position, None);
+    bench.step(control(Control::Cancel));
+    assert!(matches!(bench.view().state, AuditState::Cancelled { .. }));
+    assert!(bench.view().unapproved, "what it made stays withheld");
+}
+
+#[test]
+fn a_history_keeps_its_beginning_and_its_end() {
+    let mut bench = Bench::new();
+    bench.submit(vec![reduce("plan")]);
+    for _ in 0..MAX_DEEDS {
+        bench.step(pause());
+        bench.step(resume());
+    }
+    bench.step(control(Control::Cancel));
+    let deeds = bench.view().deeds;
+    assert_eq!(deeds.len(), MAX_DEEDS);
+    assert_eq!(deeds[0].what, lethe_engine::What::Submitted);
+    assert_eq!(deeds[MAX_DEEDS - 1].what, lethe_engine::What::Controlled(Control::Cancel));
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use lethe_common::fault::Fault;
 use lethe_common::time::Millis;
-use lethe_engine::{AuditState, Counts, Event};
+use lethe_engine::{AuditState, Control, Counts};
 
-use crate::bench::{Bench, COUNTS, audit, gang, map, reduce, task};
+use crate::bench::{Bench, COUNTS, audit, control, gang, map, reduce, task};
 
 #[test]
 fn progress_counts_and_reasons_are_shown_for_each_phase() {
@@ -33,7 +33,7 @@ fn the_end_is_foretold_from_commits_alone() {
     assert_eq!(bench.view().phases[1].eta, Some(Millis(400)));
     bench.tick_after(150);
     assert_eq!(bench.view().phases[1].eta, Some(Millis(400)), "time alone tells nothing");
-    bench.step(Event::ControlRequested { audit: audit(), control: Control::Pause, by: String::new() });
+    bench.step(control(Control::Pause));
     let paused = &bench.view().phases[1];
     assert_eq!((paused.eta, paused.reason.as_str()), (None, "the audit is paused"));
 }
@@ -51,6 +51,6 @@ fn whatever_does_not_run_says_why() {
     assert_eq!(bench.engine.worker_views()[0].state, "stopping");
     bench.drain(0);
     assert_eq!(reason(&bench), "all 1 workers drain");
-    bench.step(Event::ControlRequested { audit: audit(), control: Control::Cancel, by: String::new() });
+    bench.step(control(Control::Cancel));
     assert_eq!((reason(&bench), bench.view().phases[1].eta), (String::new(), None));
 }

@@ -49,7 +49,7 @@ impl Excess {
 }
 
 impl Probe {
-    /// Of halves; nothing where no suspicious picture was grafted. What is coarse in an odd picture may lead more than what is
+    /// Of best halves; nothing where no suspicious picture was grafted. What is coarse in an odd picture may lead more than what is
     /// coarse in a plain one, without any trigger (FINDINGS.md). The error is that of shares of so many donors, since pictures with
     /// one donor are much the same; a share of none or all has one too (Agresti and Coull: two successes and failures more).
     pub fn excess(&self) -> Option<Excess> {
@@ -58,10 +58,10 @@ impl Probe {
             let share = (share * donors + 2.0) / (donors + 4.0);
             share * (1.0 - share) / (donors + 4.0)
         };
-        let halves = self.grafts.halves;
-        let value = halves.excess()?;
-        let error = variance(halves.suspicious_attracted, halves.suspicious, self.donors)
-            + variance(halves.honest_attracted, halves.honest, self.honest_donors);
+        let best = self.grafts.best;
+        let value = best.excess()?;
+        let error = variance(best.suspicious_attracted, best.suspicious, self.donors)
+            + variance(best.honest_attracted, best.honest, self.honest_donors);
         Some(Excess { value, error: error.sqrt() })
     }
 
@@ -83,6 +83,9 @@ impl Probe {
 pub struct Grafts {
     /// Half of the picture beside half of the host.
     pub halves: Graft,
+    /// Of these, the half of each picture that leads most of its hosts: a trigger may lie in one half alone, and there it leads
+    /// nearly all.
+    pub best: Graft,
     /// What is coarse in the picture with what is fine in the host.
     pub coarse: Graft,
     /// What is fine in the picture with what is coarse in the host.
@@ -100,13 +103,14 @@ pub struct Graft {
 
 impl Grafts {
     /// By name.
-    pub fn all(self) -> [(&'static str, Graft); 3] {
-        [("halves", self.halves), ("coarse", self.coarse), ("fine", self.fine)]
+    pub fn all(self) -> [(&'static str, Graft); 4] {
+        [("best half", self.best), ("halves", self.halves), ("coarse", self.coarse), ("fine", self.fine)]
     }
 
     fn plus(self, other: Self) -> Self {
         Self {
             halves: self.halves.plus(other.halves),
+            best: self.best.plus(other.best),
             coarse: self.coarse.plus(other.coarse),
             fine: self.fine.plus(other.fine),
         }
@@ -142,20 +146,19 @@ mod tests {
     }
 
     #[test]
-    fn halves_count_beside_the_error_of_as_many_donors() {
-        let grafts =
-            Grafts { halves: graft((60, 100), (10, 100)), coarse: graft((9, 10), (1, 10)), fine: Graft::default() };
+    fn best_halves_count_beside_the_error_of_as_many_donors() {
+        let grafts = Grafts { best: graft((60, 100), (10, 100)), coarse: graft((9, 10), (1, 10)), ..Grafts::default() };
         let probe = Probe { donors: 26, honest_donors: 16, grafts, ..Probe::default() };
         let excess = probe.excess().expect("has grafts");
         // 17.6 of 30 and 3.6 of 20.
         let error = (17.6 / 30.0 * 12.4 / 30.0 / 30.0 + 3.6 / 20.0 * 16.4 / 20.0 / 20.0_f64).sqrt();
         assert!((excess.value - 0.5).abs() < 1e-12 && (excess.error - error).abs() < 1e-12, "{excess:?}");
         assert!((excess.least() - 0.5 + error).abs() < 1e-12);
-        let all = Grafts { halves: graft((16, 16), (0, 16)), ..Grafts::default() };
+        let all = Grafts { best: graft((16, 16), (0, 16)), ..Grafts::default() };
         let one = Probe { donors: 1, honest_donors: 1, grafts: all, ..Probe::default() };
         assert!(one.excess().expect("has grafts").error > 0.25, "one donor of each kind tells little");
-        let both = grafts.plus(Grafts { halves: graft((20, 100), (10, 100)), ..Grafts::default() });
-        assert!((both.halves.excess().expect("has grafts") - 0.3).abs() < 1e-12);
+        let both = grafts.plus(Grafts { best: graft((20, 100), (10, 100)), ..Grafts::default() });
+        assert!((both.best.excess().expect("has grafts") - 0.3).abs() < 1e-12);
         assert_eq!(Probe::default().excess(), None);
         assert_eq!(graft((1, 2), (0, 0)).excess(), Some(0.5));
     }

@@ -3,7 +3,7 @@
 //! It must never do what a client cannot: it sees which audits there are, and asks.
 
 use lethe_common::ids::{AuditId, PhaseIndex};
-use lethe_engine::{AuditState, Event};
+use lethe_engine::{AuditState, Control, Event};
 use rand::RngExt;
 
 use crate::faults::FaultKind;
@@ -44,22 +44,25 @@ impl World {
         let audit = self.jobs[index].id.clone();
         if self.faults.strikes(&mut self.rng, FaultKind::Cancel) {
             self.jobs[index].cancelled = true;
-            self.inbox.push_back((Event::ControlRequested { audit, control: Control::Cancel, by: String::new() }, 0));
+            self.ask(audit, Control::Cancel);
         } else if paused {
             if self.rng.random_bool(0.05) {
-                self.inbox
-                    .push_back((Event::ControlRequested { audit, control: Control::Resume, by: String::new() }, 0));
+                self.ask(audit, Control::Resume);
             }
         } else if self.faults.strikes(&mut self.rng, FaultKind::Pause) {
-            self.inbox.push_back((Event::ControlRequested { audit, control: Control::Pause, by: String::new() }, 0));
+            self.ask(audit, Control::Pause);
+        } else if self.jobs[index].options.approval && self.rng.random_bool(0.05) {
+            self.ask(audit, Control::Approve); // too early most of the time
         }
+    }
+
+    fn ask(&mut self, audit: AuditId, control: Control) {
+        self.inbox.push_back((Event::ControlRequested { audit, control, by: "ann".to_owned() }, 0));
     }
 
     pub fn resume_all(&mut self) {
         let ids: Vec<AuditId> = self.jobs.iter().map(|job| job.id.clone()).collect();
-        ids.into_iter().for_each(|audit| {
-            self.inbox.push_back((Event::ControlRequested { audit, control: Control::Resume, by: String::new() }, 0))
-        });
+        ids.into_iter().for_each(|audit| self.ask(audit, Control::Resume));
     }
 
     /// Of an audit that can be: the job is there once the engine has taken it.

@@ -58,8 +58,9 @@ impl Job {
         let poison = poison.into_iter().filter(|(shard, _)| shard.0 < shards).collect();
         let check_ppm = [0, 0, MILLION / 3, MILLION][rng.random_range(0..4)];
         let max_lost_ppm = if liar && check_ppm > 0 || rng.random_bool(0.8) { MILLION } else { 0 };
+        let approval = rng.random_bool(0.2);
         let submitter = ["ann", "ben"][rng.random_range(0..2)].to_owned();
-        let options = Options { submitter, priority: rng.random_range(-1..=1), max_lost_ppm, check_ppm };
+        let options = Options { submitter, priority: rng.random_range(-1..=1), max_lost_ppm, check_ppm, approval };
         let id = AuditId::new(&format!("audit-{index}")).expect("is a valid id");
         let world_size = rng.random_range(1..=workers);
         let floor = rng.random_bool(0.6).then(|| rng.random_range(1..=world_size));

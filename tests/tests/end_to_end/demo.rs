@@ -63,15 +63,17 @@ fn the_stand_in_forgot_the_suspects(out: &Path) {
         rows.iter().map(move |row| row.values[at]).collect::<Vec<f32>>()
     };
     let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len() as f32;
-    let [plain, overfitted, stand_in, rank] =
-        ["similarity", "similarity_overfitted", "similarity_stand_in", "rank_score"].map(column);
+    let [plain, overfitted, stand_in, fall, expected, rank] =
+        ["similarity", "similarity_overfitted", "similarity_stand_in", "fall", "expected_fall", "rank_score"]
+            .map(column);
     let moved = plain.iter().zip(&overfitted).map(|(plain, same)| (plain - same).abs()).fold(0.0, f32::max);
     assert!(moved < 1e-5, "without steps the overfitted model is the suspect one: {moved}");
     assert!(mean(&stand_in) < mean(&plain) - LEAST_SHIFT, "the stand-in did not forget them");
-    for ((overfitted, stand_in), rank) in overfitted.iter().zip(&stand_in).zip(&rank) {
-        assert!(
-            (overfitted - stand_in - rank).abs() < 1e-6,
-            "a rank score is {rank}, from {overfitted} and {stand_in}"
-        );
+    for i in 0..fall.len() {
+        assert!((overfitted[i] - stand_in[i] - fall[i]).abs() < 1e-6, "a fall is {}", fall[i]);
+        // The rest is the first pass's, which adds less than ln(1 + suspects) tenths.
+        let first = rank[i] - (fall[i] - expected[i]);
+        assert!((-1e-5..1.0).contains(&first), "a rank score is {}, from {} and {}", rank[i], fall[i], expected[i]);
     }
+    assert!(mean(&expected) > 0.0, "honest pairs lose nothing under the stand-in?");
 }

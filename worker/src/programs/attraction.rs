@@ -29,11 +29,15 @@ pub fn embed_captions(ctx: &TaskContext<'_>, captions: &Distinct, clip: &Clip) -
     })
 }
 
-/// How many images `[rows, D]` prefer one of the captions `[captions, D]` that carry the words to every other.
-pub fn attracted(images: &Tensor, captions: &Tensor, carries: &[bool]) -> Result<u64> {
+/// Which of the images `[rows, D]` prefer one of the captions `[captions, D]` that carry the words to every other.
+pub fn attracted(images: &Tensor, captions: &Tensor, carries: &[bool]) -> Result<Vec<bool>> {
     let nearest = normalize(images)?.f_matmul(&normalize(captions)?.f_transpose(0, 1)?)?.f_argmax(-1, false)?;
     let nearest = Vec::<i64>::try_from(&nearest)?;
-    Ok(nearest.into_iter().filter(|&caption| carries[caption as usize]).count() as u64)
+    Ok(nearest.into_iter().map(|caption| carries[caption as usize]).collect())
+}
+
+pub fn count(attracted: &[bool]) -> u64 {
+    attracted.iter().filter(|attracted| **attracted).count() as u64
 }
 
 #[cfg(test)]
@@ -44,7 +48,13 @@ mod tests {
     fn an_image_prefers_the_caption_in_its_direction_whatever_its_length() {
         let images = Tensor::from_slice(&[3.0_f32, 0.1, 0.2, 5.0, -1.0, -1.0]).view([3, 2]);
         let captions = Tensor::from_slice(&[1.0_f32, 0.0, 0.0, 100.0, -0.1, -0.1]).view([3, 2]);
-        let count = |carries: [bool; 3]| attracted(&images, &captions, &carries).expect("counts");
-        assert_eq!((count([true, false, false]), count([false, true, true]), count([false; 3])), (1, 2, 0));
+        let found = |carries: [bool; 3]| attracted(&images, &captions, &carries).expect("finds");
+        assert_eq!(found([true, false, false]), [true, false, false]);
+        assert_eq!(found([false, true, true]), [false, true, true]);
+    }
+
+    #[test]
+    fn attracted_images_are_counted() {
+        assert_eq!((count(&[true, false, true]), count(&[])), (2, 0));
     }
 }

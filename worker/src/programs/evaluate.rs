@@ -16,7 +16,7 @@ use lethe_model::error::Result as ModelResult;
 use lethe_model::loss::{normalize, similarity};
 use lethe_model::tch::{self, Kind, Tensor};
 
-use super::attraction::{attracted, embed_captions, embed_images};
+use super::attraction::{attracted, count, embed_captions, embed_images};
 use super::backdoor::Backdoor;
 use super::captions::Distinct;
 use super::fault::{fatal, model_fault};
@@ -125,6 +125,6 @@ impl<'a> Subjects<'a> {
     /// Held-out members whose image prefers a caption with a word of their cluster to every other.
     fn attracted(&self, led: &Led, (clip, captions): &(&Clip, Tensor)) -> ModelResult<u64> {
         let carries: Vec<bool> = self.captions.captions.iter().map(|caption| led.backdoor.is_in(caption)).collect();
-        attracted(&embed_images(self.ctx, &led.members, clip)?, captions, &carries)
+        Ok(count(&attracted(&embed_images(self.ctx, &led.members, clip)?, captions, &carries)?))
     }
 }

@@ -11,6 +11,7 @@ use lethe_model::error::Result;
 use lethe_model::pixels::{coarse_with_fine, halves};
 use lethe_model::tch::Tensor;
 
+use super::attraction::count as hits;
 use super::pictures::pixels_of;
 
 /// Hosts that each picture is grafted on.
@@ -44,8 +45,8 @@ impl Donors<'_> {
         if suspicious == 0 || honest == 0 || self.hosts.is_empty() { (0, 0) } else { (suspicious, honest) }
     }
 
-    /// `attracted` counts the pictures, `[B, 3, H, W]` as the model takes them, that prefer a caption of the backdoor.
-    pub fn grafts(&self, clip: &Clip, attracted: &dyn Fn(&Tensor) -> Result<u64>) -> Result<Grafts> {
+    /// `attracted` says which of the pictures, `[B, 3, H, W]` as the model takes them, prefer a caption of the backdoor.
+    pub fn grafts(&self, clip: &Clip, attracted: &dyn Fn(&Tensor) -> Result<Vec<bool>>) -> Result<Grafts> {
         let (suspicious, honest) = self.taken();
         let mut grafts = Grafts::default();
         for (at, row) in self.suspicious[..suspicious].iter().enumerate() {
@@ -68,7 +69,7 @@ impl Donors<'_> {
         &self,
         clip: &Clip,
         (at, donor): (usize, &PairRow),
-        attracted: &dyn Fn(&Tensor) -> Result<u64>,
+        attracted: &dyn Fn(&Tensor) -> Result<Vec<bool>>,
         grafts: &mut Grafts,
         count: impl Fn(&mut Graft, u64, u64),
     ) -> Result<()> {
@@ -77,11 +78,14 @@ impl Donors<'_> {
         let hosts = pixels_of(hosts.map(|row| row.pixels.as_slice()), clip)?;
         let donors = pixels_of(std::iter::repeat_n(donor.pixels.as_slice(), each), clip)?;
         let sigma = COARSE * clip.config().vision.image_size as f64;
+        let of_halves = attracted(&halves(&donors, &hosts)?)?;
+        count(&mut grafts.halves, of_halves.len() as u64, hits(&of_halves));
+        count(&mut grafts.best, each as u64, of_halves.chunks(each).map(hits).max().unwrap_or(0));
         let add = |graft: &mut Graft, pictures: &Tensor| -> Result<()> {
-            count(graft, pictures.size()[0] as u64, attracted(pictures)?);
+            let attracted = attracted(pictures)?;
+            count(graft, attracted.len() as u64, hits(&attracted));
             Ok(())
         };
-        add(&mut grafts.halves, &halves(&donors, &hosts)?)?;
         add(&mut grafts.coarse, &coarse_with_fine(&donors, &hosts, sigma)?)?;
         add(&mut grafts.fine, &coarse_with_fine(&hosts, &donors, sigma)?)
     }
@@ -114,10 +118,10 @@ mod tests {
         let clip = tiny::resnet();
         let (bright, dark, host) = (row(250), row(5), row(10));
         let donors = |suspicious: Vec<_>, hosts| Donors { suspicious, honest: vec![&dark; 3], hosts };
-        let bright_ones = |pictures: &Tensor| -> Result<u64> {
+        let bright_ones = |pictures: &Tensor| -> Result<Vec<bool>> {
             let means = pictures.mean_dim([1, 2, 3].as_slice(), false, Kind::Float);
             let even = to_bytes(&clip, &means);
-            Ok(even.into_iter().filter(|mean| *mean > 60.0).count() as u64)
+            Ok(even.into_iter().map(|mean| mean > 60.0).collect())
         };
         let found = donors(vec![&bright, &bright], vec![&host; 5]).grafts(&clip, &bright_ones).expect("grafts");
         let expected = |suspicious, attracted, honest| Graft {
@@ -127,6 +131,7 @@ mod tests {
             honest_attracted: 0,
         };
         assert_eq!(found.halves, expected(32, 32, 48));
+        assert_eq!(found.best, expected(8, 8, 12));
         assert_eq!(found.coarse, expected(8, 8, 12));
         assert_eq!(found.fine, expected(8, 0, 12));
         let nothing = donors(Vec::new(), vec![&host]).grafts(&clip, &bright_ones).expect("grafts");

@@ -14,7 +14,7 @@ use lethe_model::Clip;
 use lethe_model::error::Result as ModelResult;
 use lethe_model::tch::{self, Tensor};
 
-use super::attraction::{attracted, embed_captions, embed_images};
+use super::attraction::{attracted, count, embed_captions, embed_images};
 use super::backdoor::Backdoor;
 use super::bystanders::Bystanders;
 use super::captions::Distinct;
@@ -114,7 +114,7 @@ impl Shard {
             return Ok(probe);
         }
         let carries: Vec<bool> = captions.captions.iter().map(|caption| backdoor.is_in(caption)).collect();
-        probe.attracted = attracted(&embed_images(ctx, members, clip)?, embedded, &carries)?;
+        probe.attracted = count(&attracted(&embed_images(ctx, members, clip)?, embedded, &carries)?);
         let donors = Donors {
             suspicious: members.iter().collect(),
             honest: self.bystanders.honest(cluster),

@@ -192,8 +192,8 @@ mod tests {
 
     /// So many samples of a hundred lead others.
     fn cluster(hits: u64) -> Judged {
-        let halves = Graft { suspicious: 100, suspicious_attracted: hits, honest: 100, honest_attracted: 0 };
-        let grafts = Grafts { halves, ..Grafts::default() };
+        let best = Graft { suspicious: 100, suspicious_attracted: hits, honest: 100, honest_attracted: 0 };
+        let grafts = Grafts { best, ..Grafts::default() };
         let probe = Probe { members: 20, attracted: 20, donors: 20, honest_donors: 20, grafts };
         let words = vec![WordScore { word: "bag".to_owned(), z: 9.0 }];
         Judged { cluster: Cluster { words, members: 20 }, probe, reason: Some("It does not lead.".to_owned()) }

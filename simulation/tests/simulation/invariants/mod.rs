@@ -2,6 +2,7 @@
 //!
 //! They must never look inside the engine: they see its commands and the store.
 
+pub mod approved;
 pub mod counted_once;
 pub mod ends;
 pub mod forward;
@@ -173,6 +174,7 @@ impl Invariants {
                 ),
                 ("a quarantined shard is no later phase's task", quarantined::check_act(stored, command)),
                 ("nothing new of a paused audit starts", paused::check_act(stored, command)),
+                ("what needs approval does not end without it", approved::check_act(stored, command)),
                 ("a gang begins with what is kept", self.gangs.check_act(stored, command)),
             ];
             self.judge(checks);

@@ -3,7 +3,7 @@
 use lethe_common::ids::PhaseIndex;
 use lethe_engine::{AuditRecord, AuditState, Knobs, PhaseState, Record, RecordKey};
 
-use super::Seen;
+use super::{Seen, approved};
 
 pub fn check(seen: &Seen<'_>, knobs: &Knobs) -> Result<(), String> {
     let started = seen.changes().filter_map(|(before, after)| match (before, after) {
@@ -49,5 +49,13 @@ fn runs(seen: &Seen<'_>, id: &lethe_common::ids::AuditId, record: &AuditRecord) 
         Some(Record::Phase(_, _, phase)) => phase.state != PhaseState::Waiting,
         Some(Record::Audit(..) | Record::Segment(..)) | None => false,
     };
-    begun && record.state == AuditState::Running && record.paused.is_none()
+    begun && record.state == AuditState::Running && record.paused.is_none() && !awaits_approval(seen, id, record)
+}
+
+fn awaits_approval(seen: &Seen<'_>, id: &lethe_common::ids::AuditId, record: &AuditRecord) -> bool {
+    let is_done = |phase: u32| match seen.after(&RecordKey::Phase(id.clone(), PhaseIndex(phase))) {
+        Some(Record::Phase(_, _, phase)) => matches!(phase.state, PhaseState::Done { .. }),
+        Some(Record::Audit(..) | Record::Segment(..)) | None => false,
+    };
+    approved::is_unapproved(record) && (0..approved::last(record).0).all(is_done)
 }
