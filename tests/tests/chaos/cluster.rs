@@ -36,6 +36,8 @@ pub struct Shape {
     pub workers: usize,
     /// The fewest workers that a gang goes on with; all, where there is none.
     pub gang_floor: Option<u32>,
+    /// Whether the result waits until a person has approved it.
+    pub approval: bool,
     /// The blobs lie on a disk of their own, of so many bytes.
     pub disk_bytes: Option<u64>,
     /// Every part has a network namespace of its own.
@@ -50,6 +52,7 @@ impl Shape {
             heartbeat_ms: 500,
             workers: 3,
             gang_floor: None,
+            approval: false,
             disk_bytes: None,
             is_apart: false,
             variables: Vec::new(),
@@ -66,6 +69,7 @@ pub struct Cluster {
     pub etcd: EtcdCluster,
     network: Option<Network>,
     gang_floor: Option<u32>,
+    approval: bool,
     _disk: Option<Disk>,
     folder: TempDir,
 }
@@ -86,6 +90,7 @@ impl Cluster {
             etcd,
             network,
             gang_floor: shape.gang_floor,
+            approval: shape.approval,
             _disk: disk,
             folder,
         };
@@ -163,6 +168,9 @@ impl Cluster {
         let mut spec = spec_value(spec, AUDIT);
         if let Some(floor) = self.gang_floor {
             spec["workers"]["gang_floor"] = floor.into();
+        }
+        if self.approval {
+            spec["report"]["approval"] = true.into();
         }
         let spec = serde_json::to_vec(&spec).expect("is JSON");
         self.wait("the audit taken", |cluster| cluster.operator.submit(AUDIT, spec.clone()));
@@ -254,6 +262,13 @@ impl Cluster {
         assert_eq!(ended.state(), RunState::Succeeded, "{}", ended.reason);
         assert!(ended.quarantined.is_empty(), "shards were given up: {:?}", ended.quarantined);
         Results::of(self.results())
+    }
+
+    /// Runs `lethe` as an operator does, with every coordinator's address.
+    pub fn lethe(&self, arguments: &[&str]) -> std::process::Output {
+        let mut command = Command::new(binary("lethe"));
+        command.args(arguments).env("LETHE_TOKEN", TOKEN).env("LETHE_COORDINATOR", self.addresses.join(","));
+        command.output().expect("runs")
     }
 
     /// The result folder of the audit.

@@ -7,7 +7,7 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 use tonic::Code;
 
-use crate::cluster::{Cluster, Shape, spec_json};
+use crate::cluster::{AUDIT, Cluster, Shape, spec_json};
 use crate::results::Results;
 use crate::stage::{drill_spec, is_running, scenario};
 
@@ -43,6 +43,41 @@ fn leader_killed_in_mid_unlearn() {
         let results = cluster.finish();
         assert_eq!(scored_in(&results, term), 0, "shards were scored again");
         results.assert_equal(undisturbed, "the leader killed while unlearning");
+    });
+}
+
+/// A person reads the report under one leader and approves under the next; nothing is given away before.
+#[test]
+fn leader_killed_while_a_person_is_asked() {
+    let shape = Shape { approval: true, ..Shape::usual() };
+    scenario("leader killed while a person is asked", shape, |mut cluster, undisturbed| {
+        cluster.wait("a result to approve", |c| c.operator.view(AUDIT).is_some_and(|view| view.awaits_approval));
+        let leader = cluster.leader();
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let out = folder.path().to_str().expect("is UTF-8");
+        let fetched = cluster.lethe(&["fetch", AUDIT, "--out", out]);
+        assert!(fetched.status.success(), "{fetched:?}");
+        assert!(String::from_utf8_lossy(&fetched.stdout).contains("withheld until it is approved"), "{fetched:?}");
+        assert!(folder.path().join("report.html").is_file() && !folder.path().join("clean.safetensors").exists());
+        let refused = cluster.lethe(&["fetch", AUDIT, "clean.safetensors", "--out", out]);
+        assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+
+        cluster.coordinator(leader.0).kill();
+        cluster.wait_for_takeover(leader);
+        cluster.wait("the same question", |c| c.operator.view(AUDIT).is_some_and(|view| view.awaits_approval));
+        assert!(!cluster.results().join("report.json").exists(), "it was delivered before anybody approved");
+        let approved = cluster.lethe(&["approve", AUDIT, "--by", "ann"]);
+        assert!(approved.status.success(), "{approved:?}");
+        let results = cluster.finish();
+        results.assert_equal(undisturbed, "the leader killed while a person was asked");
+        let view = cluster.operator.view(AUDIT).expect("is there");
+        let approvals =
+            view.history.iter().filter(|deed| (deed.by.as_str(), deed.what.as_str()) == ("ann", "approved"));
+        assert_eq!(approvals.count(), 1, "{:?}", view.history);
+        let fetched = cluster.lethe(&["fetch", AUDIT, "--out", out]);
+        assert!(fetched.status.success(), "{fetched:?}");
+        let read = |folder: &Path| std::fs::read(folder.join("clean.safetensors")).expect("lies there");
+        assert_eq!(read(folder.path()), read(&cluster.results()), "what is fetched is what is delivered");
     });
 }
 
