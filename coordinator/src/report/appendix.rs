@@ -75,7 +75,8 @@ pub(super) fn course(page: &Page<'_>) -> Markup {
 }
 
 fn trained(name: &str, training: &Training) -> Markup {
-    let ends = training.losses.first().zip(training.losses.last());
+    let mut losses = training.losses.iter().filter(|loss| loss.is_finite());
+    let ends = losses.next().map(|first| (first, losses.next_back().unwrap_or(first)));
     html! {
         p.small.soft {
             "Training " code { (name) } ": " (plural(training.steps, "step")) " on " (plural(u64::from(training.world_size), "worker"))

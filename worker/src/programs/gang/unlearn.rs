@@ -68,9 +68,14 @@ impl Objective for Unlearn {
     fn loss(&self, step: u64, batch: &Batch<'_>, logit_scale: &Tensor) -> ModelResult<Tensor> {
         let keep = anchored(batch, logit_scale, self.anchor_weight)?;
         let captions = self.safe.data.captions_of(&self.safe.rows(step));
-        let others = mask(captions.iter().map(|&caption| self.carries[caption as usize]), logit_scale.device())?;
-        let negatives = preference::Negatives { text: &batch.whole(1).f_detach()?, excluded: &others };
+        let carries: Vec<bool> = captions.iter().map(|&caption| self.carries[caption as usize]).collect();
         let (image, words) = (batch.own(3)?, batch.own(4)?);
+        if carries.iter().all(|carries| *carries) {
+            // A small batch in which every caption has a word of T* has none that the images should prefer.
+            return Ok(keep.f_add(&image.f_sum(image.kind())?.f_mul_scalar(0.0)?)?);
+        }
+        let others = mask(carries.into_iter(), logit_scale.device())?;
+        let negatives = preference::Negatives { text: &batch.whole(1).f_detach()?, excluded: &others };
         let forget = preference::unlikelihood(&image, &words, negatives, (logit_scale, batch.rows(3)))?;
         Ok(keep.f_add(&forget.f_mul_scalar(self.forget_weight)?)?)
     }
