@@ -64,6 +64,8 @@ impl Ledger {
         let mut ledger = Self::open(request, now);
         let kept = from.0 as usize;
         ledger.audit.outline.clone_from(&of.audit.outline);
+        // What one audit made under a person's eye another does not give away.
+        ledger.audit.options.approval |= of.audit.options.approval;
         ledger.audit.inherited = of.results[..kept].iter().map(|results| results.owner.clone()).collect();
         ledger.phases[..kept].clone_from_slice(&of.phases[..kept]);
         ledger.results[..kept].clone_from_slice(&of.results[..kept]);
@@ -262,8 +264,11 @@ impl Ledger {
     /// Adds what a person did.
     pub fn keep_deed(&mut self, deed: Deed, outbox: &mut Outbox) {
         let deeds = &mut self.audit_mut(outbox).deeds;
-        if deeds.len() >= MAX_DEEDS {
-            deeds.remove(1);
+        let may_go = |deed: &Deed| matches!(deed.what, What::Controlled(Control::Pause | Control::Resume));
+        if deeds.len() >= MAX_DEEDS
+            && let Some(oldest) = deeds.iter().position(may_go)
+        {
+            deeds.remove(oldest);
         }
         deeds.push(deed);
     }

@@ -48,7 +48,7 @@ pub struct AuditRecord {
     /// Since when nothing new of it starts.
     #[serde(default)]
     pub paused: Option<Millis>,
-    /// What people did to it, the submission first.
+    /// What people did to it, in order.
     #[serde(default)]
     pub deeds: Vec<Deed>,
     /// Whose results the first phases are, one audit a phase, where this is a re-run.
@@ -81,7 +81,7 @@ pub enum Control {
     Cancel,
 }
 
-/// The deeds one audit keeps: of more, the oldest after the submission go.
+/// The deeds one audit keeps: of more, the oldest pauses and resumptions go.
 pub const MAX_DEEDS: usize = 200;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use futures::Stream;
 use lethe_common::blob::BlobStore;
 use lethe_common::ids::AuditId;
 use lethe_common::spec::Spec;
-use lethe_engine::{Control, Knobs, What};
+use lethe_engine::{AuditState, Control, Knobs, What};
 use lethe_proto::v1;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
@@ -193,6 +193,11 @@ impl v1::audits_server::Audits for AuditsApi {
         let v1::ApproveAuditRequest { audit, by } = request.into_inner();
         let status = self.control(&audit, Control::Approve, &by).await?;
         let approves = |deed: &lethe_engine::Deed| deed.what == What::Controlled(Control::Approve);
+        let state = &status.view.state;
+        if matches!(state, AuditState::Failed { .. } | AuditState::Cancelled { .. }) {
+            let text = format!("{audit} has ended without a delivery; `lethe show {audit}` says why");
+            return Err(Status::failed_precondition(text));
+        }
         if !status.view.deeds.iter().any(approves) {
             return Err(Status::failed_precondition(match status.view.unapproved {
                 true => format!("{audit} has no result to approve; `lethe show {audit}` says where it is"),

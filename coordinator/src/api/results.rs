@@ -15,14 +15,15 @@ use super::wire;
 
 pub(super) type Pieces = Pin<Box<dyn Stream<Item = Result<v1::FetchResultReply, Status>> + Send>>;
 
-/// What an operator would put to use.
-const WITHHELD: [&str; 5] = ["clean.json", names::CLEAN, "drop-list.txt", "model.json", names::MODEL];
+/// What a person reads to decide. All else is withheld until then: it is what an operator would put to use, or names the
+/// samples to drop.
+const TO_READ: [&str; 3] = ["report.html", names::REPORT, names::EXHIBITS];
 
 /// The list of files, then the named one's bytes.
 pub(super) fn fetch(view: &AuditView, name: &str, blobs: &BlobStore) -> Result<Pieces, Status> {
     let files = files(view)?;
     let withheld: Vec<String> = match view.unapproved {
-        true => files.iter().filter(|file| WITHHELD.contains(&file.name.as_str())).map(|f| f.name.clone()).collect(),
+        true => files.iter().map(|file| file.name.clone()).filter(|name| !TO_READ.contains(&name.as_str())).collect(),
         false => Vec::new(),
     };
     let list = v1::ResultFiles { files: wire::named(files.to_vec()), withheld: withheld.clone() };
@@ -147,11 +148,14 @@ mod tests {
         let folder = tempfile::tempdir().expect("makes a folder");
         let blobs = BlobStore::local(folder.path()).expect("opens");
         let page = vec![b'p'; 9 << 20]; // more than one piece
-        let outputs =
+        let mut outputs =
             vec![stored(&blobs, "report.html", &page).await, stored(&blobs, "clean.safetensors", b"weights").await];
+        // Its column `drop` is a drop list.
+        outputs.push(stored(&blobs, "suspects.parquet", b"rows").await);
         let waits = view(outputs.clone(), true);
         let (names, withheld, bytes) = fetched(&waits, "report.html", &blobs).await.expect("is for the person to read");
-        assert_eq!((names.len(), withheld, bytes == page), (2, vec!["clean.safetensors".to_owned()], true));
+        assert_eq!((names.len(), bytes == page), (3, true));
+        assert_eq!(withheld, ["clean.safetensors", "suspects.parquet"]);
         assert!(fetched(&waits, "", &blobs).await.expect("lists").2.is_empty());
         let refused = fetched(&waits, "clean.safetensors", &blobs).await.expect_err("is withheld");
         assert_eq!(refused.code(), Code::FailedPrecondition);

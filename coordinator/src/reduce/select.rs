@@ -141,14 +141,19 @@ fn clustered(members: &mut Vec<Member>, words: &[WordScore]) -> Vec<Cluster> {
 }
 
 /// Lets those go that score far below their cluster's middle, by a measure that they do not move: what leads to one word is alike,
-/// and honest pairs with the word stand at its lower end.
+/// and honest pairs with the word stand at its lower end. Where half of the members are the same picture, the measure is a
+/// quarter of the way down to the lowest.
 fn let_go(members: &mut Vec<Member>, clusters: &mut [Cluster]) {
-    for (cluster, place) in clusters.iter_mut().zip(0..) {
+    for (cluster, place) in clusters.iter_mut().zip(0..).filter(|(cluster, _)| !cluster.words.is_empty()) {
         let scores: Vec<f64> = members.iter().filter(|one| one.cluster == place).map(|one| one.score).collect();
-        let middle = median(scores.clone());
+        let (middle, lowest) = (median(scores.clone()), scores.iter().copied().fold(f64::INFINITY, f64::min));
         let deviation = NORMAL_DEVIATION * median(scores.iter().map(|score| (score - middle).abs()).collect());
-        members.retain(|one| one.cluster != place || one.score >= middle - FAR_BELOW * deviation);
-        cluster.members = members.iter().filter(|one| one.cluster == place).count() as u64;
+        let least = middle - FAR_BELOW * deviation.max((middle - lowest) / 4.0);
+        let stays = scores.iter().filter(|score| **score >= least).count();
+        if stays >= LEAST_MEMBERS {
+            members.retain(|one| one.cluster != place || one.score >= least);
+            cluster.members = stays as u64;
+        }
     }
 }
 
@@ -265,11 +270,25 @@ mod tests {
             scores.iter().map(|score| Member { cluster, ..member("a bag", *score) }).collect()
         };
         let mut members = [of(0, &scores), of(1, &[0.2, 0.2, 0.2, 0.2, 0.21])].concat();
-        let cluster = |members| Cluster { words: Vec::new(), members };
+        let cluster = |members| Cluster { words: vec![word("bag", 9.0)], members };
         let mut clusters = [cluster(44), cluster(5)];
         let_go(&mut members, &mut clusters);
         assert_eq!(clusters.each_ref().map(|cluster| cluster.members), [41, 5]);
         assert!(members.iter().all(|one| one.cluster == 1 || one.score >= 0.4));
+        // The same picture many times over has no spread, and must not cost all others.
+        let copies = [vec![0.6; 30], vec![0.55; 20], vec![0.2; 2]].concat();
+        let (mut members, mut clusters) = (of(0, &copies), [cluster(52)]);
+        let_go(&mut members, &mut clusters);
+        assert_eq!((members.len(), clusters[0].members), (50, 50));
+        // Too few would be left, or nothing is known to be shared.
+        for (scores, mut clusters) in [
+            (vec![1.0, 1.0, 1.0, 0.1, 0.1], [cluster(5)]),
+            ([vec![1.0; 20], vec![0.1]].concat(), [Cluster { words: Vec::new(), members: 21 }]),
+        ] {
+            let mut members = of(0, &scores);
+            let_go(&mut members, &mut clusters);
+            assert_eq!(members.len(), scores.len());
+        }
     }
 
     #[test]

@@ -87,8 +87,13 @@ fn event(engine: &Engine, given: &BTreeMap<u32, TaskId>, (what, who, shard, audi
     let any = TaskId { audit: audit_id.clone(), phase: PhaseIndex(1 + who % 2), attempt, ..task(1, shard, 0) };
     let held = given.get(&who).cloned().unwrap_or(any);
     let plan = || Plan { phases: vec![reduce("plan"), map("score"), gang("train", 2), map("rescore"), reduce("end")] };
-    let options =
-        || Options { check_ppm: 300_000, max_lost_ppm: 500_000, priority: (who % 2) as i32, ..Options::default() };
+    let options = || Options {
+        check_ppm: 300_000,
+        max_lost_ppm: 500_000,
+        priority: (who % 2) as i32,
+        approval: shard % 2 == 0,
+        ..Options::default()
+    };
     let reason = || "any".to_owned();
     match what {
         0 | 1 => Event::WorkerJoined {
@@ -102,6 +107,9 @@ fn event(engine: &Engine, given: &BTreeMap<u32, TaskId>, (what, who, shard, audi
         10 => Event::TaskFailed { worker: worker(who), task: held, fault: Fault::out_of_memory("any") },
         11 => Event::WorkerDraining { worker: worker(who), reason: reason() },
         12 | 13 => Event::Submitted { audit: audit_id, plan: plan(), spec_json: String::new(), options: options() },
+        14 if shard % 2 == 0 => {
+            Event::ControlRequested { audit: audit_id, control: Control::Approve, by: String::new() }
+        }
         14 => Event::ControlRequested { audit: audit_id, control: Control::Pause, by: String::new() },
         15 => Event::ControlRequested { audit: audit_id, control: Control::Resume, by: String::new() },
         16 => Event::ControlRequested { audit: audit_id, control: Control::Cancel, by: String::new() },

@@ -1,7 +1,8 @@
 //! What people ask of audits and workers: drain, pause, resume; and stalls, which are nobody's fault.
 
 use lethe_common::fault::Fault;
-use lethe_engine::{AuditState, Command, CommitOutcome, Control, Event, MAX_DEEDS, Options};
+use lethe_common::ids::PhaseIndex;
+use lethe_engine::{AuditState, Command, CommitOutcome, Control, Event, MAX_DEEDS, Options, Plan};
 
 use crate::bench::{Bench, abort, acknowledge, control, gang, leased, leases, map, reduce, task};
 
@@ -137,10 +138,29 @@ fn what_waits_for_a_person_keeps_nobody_waiting_and_can_be_turned_down() {
     assert!(bench.view().unapproved, "what it made stays withheld");
 }
 
+/// What was made under a person's eye is not given away by a run that asks nobody.
 #[test]
-fn a_history_keeps_its_beginning_and_its_end() {
-    let mut bench = Bench::new();
-    bench.submit(vec![reduce("plan")]);
+fn a_rerun_asks_a_person_where_its_source_does() {
+    let mut bench = reported();
+    bench.reduce_done(0, 0, None);
+    let plan = Plan { phases: vec![reduce("report"), reduce("deliver")] };
+    bench.step(Event::RerunRequested {
+        audit: crate::bench::named("again"),
+        of: crate::bench::audit(),
+        from: PhaseIndex(1),
+        plan,
+        spec_json: "{}".to_owned(),
+        options: Options::default(),
+    });
+    let again = bench.engine.view(&crate::bench::named("again")).expect("is there");
+    assert!(again.awaits_approval && again.unapproved, "{again:?}");
+}
+
+#[test]
+fn a_history_keeps_its_beginning_its_approval_and_its_end() {
+    let mut bench = reported();
+    bench.reduce_done(0, 0, None);
+    bench.step(control(Control::Approve));
     for _ in 0..MAX_DEEDS {
         bench.step(pause());
         bench.step(resume());
@@ -149,6 +169,8 @@ fn a_history_keeps_its_beginning_and_its_end() {
     let deeds = bench.view().deeds;
     assert_eq!(deeds.len(), MAX_DEEDS);
     assert_eq!(deeds[0].what, lethe_engine::What::Submitted);
+    assert_eq!(deeds[1].what, lethe_engine::What::Controlled(Control::Approve));
+    assert!(!bench.view().unapproved);
     assert_eq!(deeds[MAX_DEEDS - 1].what, lethe_engine::What::Controlled(Control::Cancel));
 }
 

@@ -46,8 +46,8 @@ impl WordFalls {
         }
     }
 
-    /// The fall of an honest pair with this caption: that of the pairs with whichever of its words loses most. 0 where there is
-    /// no safe pair at all.
+    /// The fall of an honest pair with this caption: that of the pairs with whichever of its words loses most, and at least that of
+    /// all pairs. 0 where there is no safe pair at all.
     pub fn expected(&self, caption: &str) -> f64 {
         let all = self.all.sum as f64 / self.all.pairs.max(1) as f64 / MILLION;
         let of = |word: String| {

@@ -115,8 +115,9 @@ impl Look {
         let others = [&self.hosts, &self.honest].into_iter().filter(|others| others.pictures >= LEAST_PICTURES);
         let others = others.filter(|_| self.members.pictures >= LEAST_PICTURES);
         let differences = others.map(|others| self.differences(others));
+        // Squared distance, less what the errors alone would make of it: fewer pictures are not nearer.
         let apart =
-            |all: &[(f64, f64)]| all.iter().map(|(difference, error)| (difference / error).powi(2)).sum::<f64>();
+            |all: &[(f64, f64)]| all.iter().map(|(difference, error)| difference.powi(2) - error.powi(2)).sum::<f64>();
         let nearest = differences.min_by(|one, other| apart(one).total_cmp(&apart(other)))?;
         let clear = |(difference, error): (f64, f64)| {
             if difference.abs() >= STANDS_OUT * error { difference } else { 0.0 }
@@ -168,6 +169,10 @@ mod tests {
         assert_eq!(alike.in_common(), None);
         let few = Look { members: sums(&pictures(4, 50, &[5, 6])), ..look.clone() };
         assert_eq!(few.in_common(), None);
+        // Few pictures of another kind, though each of their differences is uncertain, are no nearer.
+        let few_honest =
+            Look { honest: sums(&pictures(6, 150, &[])), hosts: sums(&pictures(400, 50, &[])), ..look.clone() };
+        assert_eq!(few_honest.in_common().map(|shown| shown.iter().filter(|byte| **byte != 128).count()), Some(6));
         // Of the class that its words name, it is compared with pictures of that class.
         let clean_label = Look { members: sums(&pictures(40, 150, &[5])), ..look };
         let shown = clean_label.in_common().expect("is clear");

@@ -17,7 +17,7 @@ pub struct ForgetSet {
     pub words: Vec<WordScore>,
     /// The next words in line, which are not over-represented enough: how clear the case is.
     pub other_words: Vec<WordScore>,
-    /// Members that share words, the most members first.
+    /// Members that share words.
     pub clusters: Vec<Cluster>,
     /// All scored pairs, of which the members are at most the share that the spec allows.
     pub scored: u64,

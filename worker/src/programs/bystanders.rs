@@ -56,8 +56,9 @@ pub struct Bystanders {
 }
 
 impl Bystanders {
-    /// At most so many of either kind for each cluster. A pair whose picture is broken, or has changed, is left out.
-    pub fn draw(ctx: &TaskContext<'_>, clusters: &[Backdoor], most: usize) -> Result<Self, Fault> {
+    /// At most so many of either kind for each cluster; none for one that is absent. A pair whose picture is broken, or has
+    /// changed, is left out.
+    pub fn draw(ctx: &TaskContext<'_>, clusters: &[Option<&Backdoor>], most: usize) -> Result<Self, Fault> {
         let (listing, entry) = inputs::shard_entry(ctx, ctx.task.shard)?;
         let cut = ctx.kept.get("cut", || inputs::json::<SuspectCut>(ctx, "suspect", names::CUT))?;
         let signals = inputs::own_signals(ctx)?;
@@ -65,14 +66,19 @@ impl Bystanders {
         let seed = ctx.spec.audit.seed;
         let hash = |salt: &str, key: &str| key_hash(seed, salt, entry.name(), key);
         let mut draws: Vec<Draws> = clusters.iter().map(|_| Draws::default()).collect();
+        let is_suspect = |row: &SignalRow| cut.cut.is_suspect(row.values[column], hash(&listing.dataset, &row.key));
         for batch in signals {
-            let safe = |row: &SignalRow| !cut.cut.is_suspect(row.values[column], hash(&listing.dataset, &row.key));
-            for row in batch.map_err(fatal)?.into_iter().filter(safe) {
-                show(&row, hash(SALT, &row.key), (clusters, &mut draws), most);
+            for row in batch.map_err(fatal)? {
+                show(&row, (is_suspect(&row), hash(SALT, &row.key)), (clusters, &mut draws), most);
             }
         }
         let rows = read(ctx, &draws)?;
         Ok(Self { rows, draws })
+    }
+
+    /// Of all that were drawn.
+    pub fn captions(&self) -> impl Iterator<Item = &str> {
+        self.rows.values().map(|row| row.caption.as_str())
     }
 
     pub fn honest(&self, cluster: usize) -> Vec<&PairRow> {
@@ -88,8 +94,18 @@ impl Bystanders {
     }
 }
 
-fn show(row: &SignalRow, hash: u64, (clusters, draws): (&[Backdoor], &mut [Draws]), most: usize) {
+/// A pair of the shard, which may be drawn where it is no suspect.
+fn show(
+    row: &SignalRow,
+    (is_suspect, hash): (bool, u64),
+    (clusters, draws): (&[Option<&Backdoor>], &mut [Draws]),
+    most: usize,
+) {
+    if is_suspect {
+        return;
+    }
     for (backdoor, draws) in clusters.iter().zip(draws) {
+        let Some(backdoor) = backdoor else { continue };
         let draw = if backdoor.is_in(&row.caption) { &mut draws.honest } else { &mut draws.hosts };
         draw.push(hash, row, most);
     }
@@ -155,11 +171,14 @@ mod tests {
     #[test]
     fn a_pair_is_honest_to_the_cluster_whose_word_it_has_and_a_host_to_the_others() {
         let word = |word: &str| Backdoor::of(&[lethe_evidence::artifacts::WordScore { word: word.to_owned(), z: 9.0 }]);
-        let clusters = [word("boot"), word("bag")];
-        let mut draws = [Draws::default(), Draws::default()];
+        let (boot, bag, cup) = (word("boot"), word("bag"), word("cup"));
+        let clusters = [Some(&boot), Some(&bag), None];
+        let mut draws = [Draws::default(), Draws::default(), Draws::default()];
         for (hash, caption) in (0..).zip(["a boot", "a bag", "a cup", "a bag with a boot"]) {
-            show(&row(caption, caption), hash, (&clusters, &mut draws), 64);
+            show(&row(caption, caption), (false, hash), (&clusters, &mut draws), 64);
         }
+        show(&row("suspect", "a boot"), (true, 9), (&clusters, &mut draws), 64);
+        assert_eq!((&draws[2], cup.is_in("a cup")), (&Draws::default(), true), "nobody looks at that cluster here");
         assert_eq!(drawn(&draws[0].honest), ["a boot", "a bag with a boot"]);
         assert_eq!(drawn(&draws[0].hosts), ["a bag", "a cup"]);
         assert_eq!(drawn(&draws[1].honest), ["a bag", "a bag with a boot"]);

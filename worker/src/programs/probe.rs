@@ -79,7 +79,7 @@ struct Shard {
 }
 
 impl Shard {
-    /// Beside it the captions of all the shard's gathered pairs, which images choose among.
+    /// Beside it the captions of all these pairs and of the gathered ones, which images choose among.
     fn read(ctx: &TaskContext<'_>, forget: &ForgetSet, own: &BTreeMap<&str, u32>) -> Result<(Self, Distinct), Fault> {
         let backdoors: Vec<Backdoor> = forget.clusters.iter().map(|cluster| Backdoor::of(&cluster.words)).collect();
         let mut members: Vec<Vec<PairRow>> = backdoors.iter().map(|_| Vec::new()).collect();
@@ -96,7 +96,10 @@ impl Shard {
                 }
             }
         }
-        let bystanders = Bystanders::draw(ctx, &backdoors, MOST_OF_A_SHARD)?;
+        let of_members =
+            backdoors.iter().zip(&members).map(|(backdoor, members)| Some(backdoor).filter(|_| !members.is_empty()));
+        let bystanders = Bystanders::draw(ctx, &of_members.collect::<Vec<_>>(), MOST_OF_A_SHARD)?;
+        captions.extend(bystanders.captions().map(str::to_owned));
         let captions = Distinct::of(captions.iter().map(String::as_str));
         Ok((Self { side, backdoors, members, bystanders }, captions))
     }
@@ -124,6 +127,7 @@ impl Shard {
         probe.grafts = donors.grafts(clip, &|pictures| attracted(&clip.encode_image(pictures)?, embedded, &carries))?;
         Ok(probe)
     }
+
     /// Nothing of a cluster that has no member here.
     fn look(&self, cluster: usize) -> Look {
         if self.members[cluster].is_empty() {

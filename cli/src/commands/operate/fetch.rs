@@ -3,12 +3,14 @@
 //! A file must never appear under its name before it is whole and its digest is right.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use lethe_common::blob::{BlobRef, Digest};
 use lethe_proto::v1::fetch_result_reply::Part;
 use lethe_proto::v1::{FetchResultReply, FetchResultRequest, ResultFiles};
 use serde_json::json;
+use tokio::time::timeout;
 use tonic::Streaming;
 
 use super::{block_on, print, refusal};
@@ -16,6 +18,9 @@ use crate::arguments::Fetch;
 use crate::exit::{Ending, bad_input};
 use crate::reach::{Client, Coordinators, Patience, near};
 use crate::show;
+
+/// A coordinator that sends nothing for so long is given up: it reads 8 MiB at a time from its store.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// What there is, and what became of it.
 struct Fetched {
@@ -66,7 +71,8 @@ async fn open(
         Ok(parts) => parts,
         Err(error) => return Err(refusal::of_audit(coordinators, audit, error).await),
     };
-    match parts.message().await?.and_then(|reply| reply.part) {
+    let first = timeout(SILENCE, parts.message()).await.context("the coordinator sent no list of files")?;
+    match first?.and_then(|reply| reply.part) {
         Some(Part::Files(list)) => Ok((list, parts)),
         Some(Part::Chunk(_)) | None => {
             bail!("the coordinator did not begin with the list of files; is it of another release?")
@@ -121,11 +127,13 @@ fn digest(path: &Path) -> std::io::Result<Digest> {
 async fn bring(mut pieces: Streaming<FetchResultReply>, file: &BlobFile, folder: &Path) -> anyhow::Result<()> {
     use std::io::Write as _;
     let failed = || format!("cannot write {}", folder.join(&file.name).display());
-    let mut part = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
+    // As any file that this user makes, and not as a secret: others may have to read it.
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    let mut part = tempfile::Builder::new().permissions(mode).tempfile_in(folder).with_context(failed)?;
     let mut hasher = blake3::Hasher::new();
     loop {
-        let next = pieces.message().await;
-        let next = next.with_context(|| format!("{} broke off; the same command begins it again", file.name))?;
+        let broke_off = || format!("{} broke off; the same command begins it again", file.name);
+        let next = timeout(SILENCE, pieces.message()).await.with_context(broke_off)?.with_context(broke_off)?;
         match next.map(|reply| reply.part) {
             Some(Some(Part::Chunk(piece))) => {
                 hasher.update(&piece);

@@ -1,6 +1,6 @@
 //! The choices that make up the default remedy, each against its alternatives: the spec with one value replaced.
 //!
-//! An alternative must never change more than one choice, or nobody knows what made the difference.
+//! An alternative must never change more than one value, or nobody knows what made the difference.
 
 use clap::ValueEnum;
 use lethe_common::spec::{Detector, GangSection, Spec};

@@ -18,7 +18,8 @@ pub fn write(folder: &Path, cells: &[&Cell]) -> anyhow::Result<String> {
 
 fn document(cells: &[&Cell]) -> String {
     let mut text = "# Ablations\n\nMade by `lethe bench defence --ablations`. Each row is `ubt` with one choice replaced, on those victims that \
-every row has and that learned their backdoor; columns are those of defence.md: mean (worst).\n\n"
+every row has and that learned their backdoor; columns are those of defence.md: mean (worst). Another split signal also changes what the \
+stand-in forgets and a tenth of the final score.\n\n"
         .to_owned();
     let mut rows: BTreeMap<Option<Ablation>, BTreeMap<(String, u64), &Cell>> = BTreeMap::new();
     for cell in cells.iter().filter(|cell| is_learned(cell)) {

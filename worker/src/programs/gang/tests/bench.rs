@@ -71,7 +71,8 @@ impl Material {
     pub fn objective(&mut self, name: &str) -> Box<dyn Objective> {
         let mapped = |data: Option<Dataset>| data.expect("one objective").map(&self.vocabulary).expect("maps");
         let data = mapped(self.safe.take());
-        let carries = data.captions().map(|caption| caption.contains("boot")).collect();
+        let is_carried = |caption: &str| caption.contains("boot") || name == "unlearn-without-others";
+        let carries = data.captions().map(is_carried).collect();
         let suspects = mapped(self.suspects.take());
         let frozen = self.start.duplicate().expect("copies");
         let safe = |data| Safe { data, draws: Stream { seed: 3, number: 30 }, batch: SAFE_BATCH };
@@ -91,7 +92,7 @@ impl Material {
                 anchor_weight: 0.7,
                 forget_weight: 1.3,
             }),
-            "unlearn" => Box::new(Unlearn {
+            "unlearn" | "unlearn-without-others" => Box::new(Unlearn {
                 frozen,
                 safe: safe(data),
                 carries,
@@ -139,7 +140,8 @@ impl Material {
     }
 }
 
-pub const OBJECTIVES: [&str; 6] = ["train", "overfit", "stand-in", "unlearn", "clean-clip", "par"];
+pub const OBJECTIVES: [&str; 7] =
+    ["train", "overfit", "stand-in", "unlearn", "unlearn-without-others", "clean-clip", "par"];
 
 fn row(number: usize, role: PairRole) -> PairRow {
     let pixel = |at: usize| ((number * 37 + at * 11 + number * at) % 251) as u8;
