@@ -22,7 +22,7 @@ const POST_MORTEM: Duration = Duration::from_secs(2);
 /// What a run came to, where nothing failed.
 #[derive(Debug)]
 pub enum Outcome {
-    Done(AuditView),
+    Done(Box<AuditView>),
     Interrupted,
 }
 
@@ -47,7 +47,7 @@ async fn run_on_cluster(spec: &Spec, plan: &ClusterPlan) -> anyhow::Result<Outco
     };
     let mut display = Display::choose();
     let outcome = tokio::select! {
-        ended = drive(cluster.client().await?, spec, &mut display) => ended.map(Outcome::Done),
+        ended = drive(cluster.client().await?, spec, &mut display) => ended.map(|view| Outcome::Done(Box::new(view))),
         broken = cluster.broken() => Err(broken),
         () = interrupt.received() => Ok(Outcome::Interrupted),
     };
@@ -55,7 +55,7 @@ async fn run_on_cluster(spec: &Spec, plan: &ClusterPlan) -> anyhow::Result<Outco
     let outcome = explain(outcome, &mut cluster).await;
     cluster.stop().await;
     match outcome? {
-        Outcome::Done(view) => judge(view, plan),
+        Outcome::Done(view) => judge(*view, plan),
         Outcome::Interrupted => Ok(Outcome::Interrupted),
     }
 }
@@ -97,7 +97,7 @@ async fn explain(outcome: anyhow::Result<Outcome>, cluster: &mut Cluster) -> any
 
 fn judge(view: AuditView, plan: &ClusterPlan) -> anyhow::Result<Outcome> {
     match view.state() {
-        RunState::Succeeded => Ok(Outcome::Done(view)),
+        RunState::Succeeded => Ok(Outcome::Done(Box::new(view))),
         RunState::Failed => {
             bail!("the audit failed: {}; logs lie in {}", reason(&view), plan.logs().display())
         }

@@ -77,7 +77,7 @@ fn audit(drilling: &Drilling, out: &Path) -> anyhow::Result<Option<AuditView>> {
     write_spec(&spec, &path)?;
     eprintln!("auditing the victim: lethe audit {}", path.display());
     match session::run(&spec, out, Devices::Cpu)? {
-        Outcome::Done(view) => Ok(Some(view)),
+        Outcome::Done(view) => Ok(Some(*view)),
         Outcome::Interrupted => {
             eprintln!("stopped; the same command goes on where this one stopped");
             Ok(None)

@@ -125,7 +125,7 @@ impl Fake {
 }
 
 fn named(name: &str, bytes: &[u8]) -> v1::NamedBlob {
-    let digest = blake3::hash(bytes).as_bytes().to_vec().into();
+    let digest = blake3::hash(bytes).as_bytes().to_vec();
     let blob = v1::BlobRef { path: format!("march/{name}"), size_bytes: bytes.len() as u64, digest };
     v1::NamedBlob { name: name.to_owned(), blob: Some(blob) }
 }
@@ -230,7 +230,7 @@ impl Audits for Fake {
         let mut parts = vec![part(v1::fetch_result_reply::Part::Files(list))];
         if let Some((_, bytes)) = script.files.iter().find(|(known, _)| *known == name) {
             let end = script.breaks_off.unwrap_or(bytes.len());
-            let pieces = bytes[..end].chunks(4).map(|piece| v1::fetch_result_reply::Part::Chunk(piece.to_vec().into()));
+            let pieces = bytes[..end].chunks(4).map(|piece| v1::fetch_result_reply::Part::Chunk(piece.to_vec()));
             parts.extend(pieces.map(part));
             parts.extend(script.breaks_off.map(|_| Err(Status::unavailable("the coordinator is stopping"))));
         }
