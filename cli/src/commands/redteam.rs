@@ -119,8 +119,14 @@ impl Drilling {
         if checkpoint.is_file() {
             return Ok(Ending::Accepted);
         }
-        write_spec(spec, &self.folder.root().join(format!("train-{role}.toml")))?;
+        let path = self.folder.root().join(format!("train-{role}.toml"));
         let result = self.folder.root().join(format!("train-{role}"));
+        if changes(&path, || Ok(write_spec(spec, &path)?))? && result.is_dir() {
+            eprintln!(
+                "training, {role} weights: the recipe is another than the one that was begun with; it begins anew"
+            );
+            std::fs::remove_dir_all(&result).with_context(|| format!("cannot remove {}", result.display()))?;
+        }
         eprintln!("training, {role} weights: {} steps on {} workers", spec.train.gang.steps, self.workers);
         match session::run(spec, &result, Devices::Cpu)? {
             Outcome::Interrupted => {
@@ -136,5 +142,26 @@ impl Drilling {
                 Ok(Ending::Accepted)
             }
         }
+    }
+}
+
+/// Whether writing gives a file that was there another content.
+fn changes(path: &Path, write: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<bool> {
+    let before = std::fs::read(path).ok();
+    write()?;
+    Ok(before.is_some_and(|before| std::fs::read(path).ok() != Some(before)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A training that another build left half done has a spec that this one cannot go on with.
+    #[test]
+    fn only_another_recipe_than_the_one_begun_with_is_a_change() {
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let path = folder.path().join("train-victim.toml");
+        let written = |text: &str| changes(&path, || Ok(std::fs::write(&path, text)?)).expect("writes");
+        assert_eq!([written("steps = 3"), written("steps = 3"), written("steps = 4")], [false, false, true]);
     }
 }
