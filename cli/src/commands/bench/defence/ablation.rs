@@ -42,24 +42,6 @@ pub enum Ablation {
 }
 
 impl Ablation {
-    pub const ALL: [Self; 15] = [
-        Self::SplitByClipScore,
-        Self::SplitByKDistance,
-        Self::SplitBySlof,
-        Self::SplitByDao,
-        Self::SplitByIsolationForest,
-        Self::Overfit,
-        Self::StandInOfFewer,
-        Self::StandInOfMore,
-        Self::ShortStandIn,
-        Self::SmallForgetSet,
-        Self::NoAnchor,
-        Self::WeakAnchor,
-        Self::StrongForgetting,
-        Self::HalfAsLong,
-        Self::TwiceAsLong,
-    ];
-
     pub fn name(self) -> String {
         super::table::word(&self)
     }
@@ -121,7 +103,7 @@ mod tests {
         let sections = |spec: &Spec| serde_json::to_value(spec).expect("is plain data");
         let plain = sections(&usual);
         let mut seen = Vec::new();
-        for ablation in Ablation::ALL {
+        for &ablation in Ablation::value_variants() {
             let mut spec = usual.clone();
             ablation.apply(&mut spec);
             let changed = sections(&spec);

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use clap::ValueEnum;
 use lethe_redteam::data_set::{Part, Pool};
 use lethe_redteam::drill::DrillFolder;
 use lethe_redteam::pairs::Planting;
@@ -110,7 +111,7 @@ fn questions(options: &Defence) -> Vec<Question> {
             match options.ablations.as_deref() {
                 None => all.extend(options.remedies.iter().map(|&remedy| question(remedy, None))),
                 Some(asked) => {
-                    let replaced = if asked.is_empty() { &Ablation::ALL } else { asked };
+                    let replaced = if asked.is_empty() { Ablation::value_variants() } else { asked };
                     let replaced = std::iter::once(None).chain(replaced.iter().copied().map(Some));
                     all.extend(replaced.map(|ablation| question(Remedy::Ubt, ablation)));
                 }
