@@ -47,6 +47,7 @@ fn run(arguments: Arguments) -> anyhow::Result<exit::Ending> {
         Command::Rerun(rerun) => operate::rerun(&rerun),
         Command::Workers(workers) => operate::workers(&workers),
         Command::Bench(bench) => commands::bench::run(&bench),
+        Command::Pki(pki) => commands::pki::run(&pki),
         Command::Cluster(cluster) => operate::cluster(&cluster),
     }
 }

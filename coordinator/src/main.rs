@@ -9,11 +9,12 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Parser;
 use lethe_common::telemetry::{self, LogFormat};
-use lethe_coordinator::api::Token;
+use lethe_coordinator::api::{Gate, Token};
 use lethe_coordinator::results::ResultFolder;
 use lethe_coordinator::server::{Config, StoreChoice, listen, run};
 use lethe_coordinator::store::EtcdAddress;
 use lethe_engine::Knobs;
+use lethe_tls::{Credentials, Role};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -24,13 +25,14 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// Not an argument: every user of a machine can read those.
 const TOKEN_VARIABLE: &str = "LETHE_TOKEN";
-const TOKEN_HELP: &str = "LETHE_TOKEN in the environment is the bearer token that every call must carry.";
+const TOKEN_HELP: &str =
+    "LETHE_TOKEN in the environment is the bearer token that every call must carry, where there is no --tls.";
 
 /// Runs audits: decides which worker does what, keeps what they commit, and reports.
 #[derive(Debug, Parser)]
 #[command(name = "lethe-coordinator", version, after_help = TOKEN_HELP)]
 struct Arguments {
-    /// Address to listen on: loopback only, since there is no TLS yet. Port 0 lets the system choose
+    /// Address to listen on: a loopback one where there is no --tls. Port 0 lets the system choose
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
     /// Folder of the blobs (blobs/), and of the embedded store (store.redb)
@@ -40,9 +42,13 @@ struct Arguments {
     /// number of coordinators may run, of which one leads
     #[arg(long, value_name = "URL")]
     store: Option<EtcdAddress>,
-    /// What workers and clients dial, such as http://127.0.0.1:7400 [default: the address listened on]
+    /// What workers and clients dial, such as https://lethe-0.example:7400 [default: the address listened on]
     #[arg(long, value_name = "URL")]
     advertise: Option<String>,
+    /// Folder with tls.crt, tls.key and ca.crt of role coordinator, as `lethe pki issue` and cert-manager make them: callers then
+    /// need certificates of the same authority, and the token is not used. New files are taken up without a restart
+    #[arg(long, value_name = "FOLDER", env = "LETHE_TLS")]
+    tls: Option<PathBuf>,
     /// Folder that the results of the one audit go to
     #[arg(long, required_unless_present = "results", conflicts_with = "results")]
     result: Option<PathBuf>,
@@ -82,16 +88,23 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn serve(arguments: Arguments) -> anyhow::Result<()> {
-    let token = std::env::var(TOKEN_VARIABLE)
-        .context("LETHE_TOKEN is not set; expected the bearer token that every call must carry")?;
-    let config = config(&arguments, Token::new(&token)?)?;
-    let listener = listen(arguments.listen).await?;
+    let config = config(&arguments, gate(&arguments)?)?;
+    let listener = listen(arguments.listen, &config.gate).await?;
     let shutdown = stop_signal(arguments.parent_stdin)?;
     announce(&listener)?;
     run(listener, config, shutdown).await.context("the coordinator stopped")
 }
 
-fn config(arguments: &Arguments, token: Token) -> anyhow::Result<Config> {
+fn gate(arguments: &Arguments) -> anyhow::Result<Gate> {
+    if let Some(folder) = &arguments.tls {
+        return Ok(Gate::Certificates(Credentials::of_roles(folder, &[Role::Coordinator])?));
+    }
+    let token = std::env::var(TOKEN_VARIABLE)
+        .context("LETHE_TOKEN is not set; expected the bearer token that every call must carry, or --tls")?;
+    Ok(Gate::Token(Token::new(&token)?))
+}
+
+fn config(arguments: &Arguments, gate: Gate) -> anyhow::Result<Config> {
     let results = match (&arguments.result, &arguments.results) {
         (Some(result), _) => ResultFolder::One(result.clone()),
         (None, Some(results)) => ResultFolder::PerAudit(results.clone()),
@@ -108,7 +121,7 @@ fn config(arguments: &Arguments, token: Token) -> anyhow::Result<Config> {
         ..Knobs::from_heartbeat(arguments.heartbeat_ms)?
     };
     let (work, advertise) = (arguments.work.clone(), arguments.advertise.clone());
-    Ok(Config { work, results, store, advertise, knobs, token })
+    Ok(Config { work, results, store, advertise, knobs, gate })
 }
 
 /// Connections queue from here on, even before the server takes the first.

@@ -1,6 +1,6 @@
 //! The whole coordinator as one call: store, election, driver and api over a listener, until a shutdown.
 //!
-//! It must never serve beyond loopback: there is no TLS yet, and a token in the clear is no guard.
+//! It must never serve beyond loopback without certificates: a token in the clear is no guard.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -13,10 +13,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tracing::{info, warn};
 
-use crate::api::{AuditsApi, ClusterFacts, Seat, SessionTerms, Standing, Token, WorkersApi};
+use crate::api::{AuditsApi, ClusterFacts, Gate, Seat, SessionTerms, Standing, WorkersApi};
 use crate::driver::{DriverConfig, DriverError};
 use crate::reign::{Reigns, rule};
 use crate::results::ResultFolder;
@@ -34,7 +33,7 @@ pub struct Config {
     /// What workers and clients dial; absent where it is the address listened on.
     pub advertise: Option<String>,
     pub knobs: Knobs,
-    pub token: Token,
+    pub gate: Gate,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +46,14 @@ pub enum StoreChoice {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    #[error("{0} is not a loopback address, and there is no TLS yet: listen on 127.0.0.1 or [::1]")]
+    #[error(
+        "{0} is not a loopback address, where a token is no guard: listen on 127.0.0.1, or use --tls (`lethe pki`)"
+    )]
     NotLoopback(SocketAddr),
+    #[error("nobody can dial {0}: say with --advertise where workers and clients reach this coordinator")]
+    NoAddress(SocketAddr),
+    #[error("--advertise {address} is {found}; expected {expected}: as clients dial it, so it is served")]
+    Advertise { address: String, found: &'static str, expected: &'static str },
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: std::io::Error },
     #[error("the work folder {} cannot be used: {source}", path.display())]
@@ -67,11 +72,12 @@ pub enum ServerError {
     Panic(tokio::task::JoinError),
 }
 
-/// Binds a loopback address; port 0 lets the system choose.
-pub async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
-    if !address.ip().is_loopback() {
-        return Err(ServerError::NotLoopback(address));
-    }
+/// Binds an address, which without certificates is a loopback one; port 0 lets the system choose.
+///
+/// # Errors
+/// An address that the gate does not guard; one that is taken.
+pub async fn listen(address: SocketAddr, gate: &Gate) -> Result<TcpListener, ServerError> {
+    guarded(address, gate)?;
     TcpListener::bind(address).await.map_err(|source| ServerError::Listen { address, source })
 }
 
@@ -82,9 +88,7 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
 /// What kept it from starting, or the driver's own failure.
 pub async fn run(listener: TcpListener, config: Config, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
     let address = listener.local_addr().map_err(|source| ServerError::Work { path: config.work.clone(), source })?;
-    if !address.ip().is_loopback() {
-        return Err(ServerError::NotLoopback(address));
-    }
+    guarded(address, &config.gate)?;
     let waits: Vec<String> = config.knobs.waits().iter().map(|(name, ms)| format!("{name}={ms}")).collect();
     info!(waits = waits.join(" "), "each wait outlasts the one before it");
     let parts = open(&config, address).await?;
@@ -95,6 +99,30 @@ pub async fn run(listener: TcpListener, config: Config, shutdown: impl Future<Ou
     drop(drain);
     finish(&mut server).await?;
     ended
+}
+
+fn guarded(address: SocketAddr, gate: &Gate) -> Result<(), ServerError> {
+    match gate {
+        Gate::Token(_) if !address.ip().is_loopback() => Err(ServerError::NotLoopback(address)),
+        Gate::Token(_) | Gate::Certificates(_) => Ok(()),
+    }
+}
+
+/// Where others dial this coordinator.
+fn dialled(config: &Config, address: SocketAddr) -> Result<String, ServerError> {
+    let (scheme, other) = match config.gate {
+        Gate::Token(_) => ("http://", "https://"),
+        Gate::Certificates(_) => ("https://", "http://"),
+    };
+    match &config.advertise {
+        Some(given) if given.starts_with(scheme) => Ok(given.clone()),
+        Some(given) => {
+            let found = if given.starts_with(other) { other } else { "no URL" };
+            Err(ServerError::Advertise { address: given.clone(), found, expected: scheme })
+        }
+        None if address.ip().is_unspecified() => Err(ServerError::NoAddress(address)),
+        None => Ok(format!("{scheme}{address}")),
+    }
 }
 
 struct Parts {
@@ -113,7 +141,7 @@ async fn open(config: &Config, address: SocketAddr) -> Result<Parts, ServerError
         StoreChoice::Etcd(etcd) => Store::connect(etcd).await?,
     };
     let (knobs, results) = (config.knobs.clone(), config.results.clone());
-    let address = config.advertise.clone().unwrap_or_else(|| format!("http://{address}"));
+    let address = dialled(config, address)?;
     let candidate = Candidate { address: address.clone(), ttl: Duration::from_millis(knobs.takeover_ms) };
     let facts = ClusterFacts { address, store: store.describe(), knobs: knobs.clone() };
     let blob_root = format!("file://{}", blob_folder.display());
@@ -129,14 +157,9 @@ fn serve(
     drained: oneshot::Receiver<()>,
 ) -> impl Future<Output = Result<(), tonic::transport::Error>> + Send + 'static {
     let workers = WorkersApi::new(seat.clone(), parts.terms.clone());
-    let router = Server::builder().add_service(workers.service(config.token.clone())).add_service(AuditsApi::service(
-        seat,
-        parts.facts.clone(),
-        parts.reigns.driver.blobs.clone(),
-        config.token.clone(),
-    ));
-    // Nagle's algorithm would add 40 ms to every step of a rendezvous.
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let audits = AuditsApi::service(seat, parts.facts.clone(), parts.reigns.driver.blobs.clone());
+    let router = Server::builder().layer(config.gate.clone()).add_service(workers.service()).add_service(audits);
+    let incoming = lethe_tls::accept(listener, config.gate.credentials().cloned());
     router.serve_with_incoming_shutdown(incoming, async { drop(drained.await) })
 }
 

@@ -12,6 +12,8 @@ pub mod v1 {
     tonic::include_proto!("lethe.v1");
 }
 
+include!(concat!(env!("OUT_DIR"), "/methods.rs"));
+
 /// The version a worker presents in its hello; the coordinator serves this one and the one before.
 /// Version 2 holds several map tasks, learns of a phase once, and drains.
 pub const WIRE_VERSION: u32 = 2;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Each crate, and those of ours that it may depend on. The cli and the tests may see all.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("common", &[]),
     ("proto", &["common"]),
     ("engine", &["common"]),
@@ -17,14 +17,16 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("source", &["data", "common"]),
     ("collective", &["common"]),
     ("servers", &[]),
-    ("coordinator", &["engine", "evidence", "proto", "common", "data", "source"]),
-    ("worker", &["model", "data", "source", "evidence", "collective", "proto", "common"]),
+    ("tls", &[]),
+    ("coordinator", &["engine", "evidence", "proto", "common", "data", "source", "tls"]),
+    ("worker", &["model", "data", "source", "evidence", "collective", "proto", "common", "tls"]),
     ("redteam", &["model", "data", "evidence", "common"]),
     ("simulation", &["engine", "common"]),
 ];
 
 /// Crates that must build where there is no libtorch.
-const WITHOUT_TORCH: [&str; 8] = ["common", "proto", "engine", "evidence", "data", "source", "coordinator", "servers"];
+const WITHOUT_TORCH: [&str; 9] =
+    ["common", "proto", "engine", "evidence", "data", "source", "tls", "coordinator", "servers"];
 
 /// What would let time, chance, the network, tensors or a random order into a decision.
 const IMPURE: [&str; 12] =

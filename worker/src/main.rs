@@ -1,5 +1,6 @@
 //! `lethe-worker`: the agent, or with `--executor` the process that it starts to own the device.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use clap::Parser;
 use clap::builder::NonEmptyStringValueParser;
 use lethe_common::ids::WorkerId;
 use lethe_common::telemetry::{self, LogFormat};
+use lethe_tls::{Credentials, Role, Target};
 use lethe_worker::agent::{self, AgentOptions, ExecutorCommand, Slots, TOKEN_VARIABLE, stop};
 use lethe_worker::device::{Asked, Chosen, Found};
 use lethe_worker::executor::{self, Programs};
@@ -15,14 +17,22 @@ use lethe_worker::{machine, programs};
 
 /// Runs the tasks of Lethe's audits on this machine.
 #[derive(Parser)]
-#[command(version, after_help = "LETHE_TOKEN in the environment is the bearer token that every call carries.")]
+#[command(
+    version,
+    after_help = "LETHE_TOKEN in the environment is the bearer token that every call carries to a coordinator on loopback that has no --tls."
+)]
 struct Arguments {
-    /// The coordinators' addresses, such as http://127.0.0.1:7400; the one that leads is found.
+    /// The coordinators' addresses, such as https://lethe-0.example:7400; the one that leads is found.
     #[arg(long, required_unless_present_any = ["executor", "list_devices", "measure"], value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     coordinator: Vec<String>,
     /// This worker's name, stable over its restarts.
     #[arg(long, required_unless_present_any = ["executor", "list_devices", "measure"])]
     id: Option<String>,
+    /// Folder with tls.crt, tls.key and ca.crt of role worker, as `lethe pki issue` and cert-manager make them, for coordinators
+    /// at https://. New files are taken up without a restart. The certificate's name is this worker's, or begins it: gpu
+    /// covers gpu and gpu-...
+    #[arg(long, value_name = "FOLDER", env = "LETHE_TLS")]
+    tls: Option<PathBuf>,
     /// Map tasks to hold, 1 to 64: one runs, the others wait beside it.
     #[arg(long, default_value_t)]
     slots: Slots,
@@ -98,7 +108,13 @@ async fn options(arguments: &Arguments) -> anyhow::Result<AgentOptions> {
     let device = Chosen::ask(arguments.device, &executor).await?;
     executor.arguments.extend(device.words());
     executor.variables.extend(device.variables());
+    let of_worker = |folder: &PathBuf| Credentials::of_roles(folder, &[Role::Worker]);
+    let certificate = arguments.tls.as_ref().map(of_worker).transpose()?;
+    for address in &arguments.coordinator {
+        Target::new(address, certificate.as_ref())?;
+    }
     Ok(AgentOptions {
+        certificate,
         coordinators: arguments.coordinator.clone(),
         id: WorkerId::new(id).context("--id is not a worker's name")?,
         token: std::env::var(TOKEN_VARIABLE).ok(),

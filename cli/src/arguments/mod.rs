@@ -4,10 +4,12 @@
 
 mod bench;
 mod operate;
+mod pki;
 mod scrub;
 
 pub use bench::{Bench, BenchCommand, Collective, ControlPlane, Defence, FalseAlarms, Score, ScorePart, Swarm};
 pub use operate::{Cluster, Fetch, List, OneAudit, Remote, Rerun, Steer, Submit, Watch, Workers};
+pub use pki::{Init, Issue, Pki, PkiCommand, ShowCertificate};
 pub use scrub::Scrub;
 
 use std::path::PathBuf;
@@ -66,6 +68,8 @@ pub enum Command {
     Workers(Workers),
     /// The coordinators: leader, term, store, and every wait in ascending order
     Cluster(Cluster),
+    /// Certificates for coordinators, workers and people, by a small authority
+    Pki(Pki),
     /// Measure what a coordinator sustains on this machine
     Bench(Bench),
 }

@@ -11,7 +11,7 @@ use super::Format;
 /// How a coordinator is reached, and how its answer is printed.
 #[derive(Debug, Clone, Args)]
 pub struct Remote {
-    /// Addresses of the coordinators, any order; the token is read from LETHE_TOKEN
+    /// Addresses of the coordinators, any order; on loopback the token is read from LETHE_TOKEN
     #[arg(
         long,
         env = "LETHE_COORDINATOR",
@@ -21,6 +21,9 @@ pub struct Remote {
         hide_env_values = true
     )]
     pub coordinator: Vec<String>,
+    /// Folder with your tls.crt, tls.key and ca.crt, for coordinators at https:// (`lethe pki`)
+    #[arg(long, env = "LETHE_TLS", value_name = "FOLDER", hide_env_values = true)]
+    pub tls: Option<PathBuf>,
     /// What to print
     #[arg(long, value_enum, default_value_t)]
     pub output: Format,
@@ -146,7 +149,7 @@ pub struct Workers {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  lethe cluster --coordinator http://10.0.0.1:4040,http://10.0.0.2:4040")]
+#[command(after_help = "Example:\n  lethe cluster --coordinator https://10.0.0.1:4040,https://10.0.0.2:4040")]
 pub struct Cluster {
     #[command(flatten)]
     pub remote: Remote,

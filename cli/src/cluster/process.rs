@@ -65,6 +65,8 @@ impl Process {
         let mut child = Command::new(&launch.program)
             .args(&launch.arguments)
             .env("LETHE_TOKEN", launch.token.as_str())
+            // A cluster of our own speaks on loopback, whatever the user's shell has for another.
+            .env_remove("LETHE_TLS")
             .stdin(Stdio::piped())
             .stdout(stdout)
             .stderr(log)

@@ -6,6 +6,7 @@ pub mod demo;
 mod dry_run;
 pub mod eval;
 pub mod operate;
+pub mod pki;
 mod preflight;
 pub mod redteam;
 pub mod scrub;

@@ -14,10 +14,12 @@ pub use watch::{News, Views};
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use lethe_common::backoff::Backoff;
 use lethe_proto::v1::audits_client::AuditsClient;
+use lethe_tls::{Role, TargetError};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tokio::time::{Instant, sleep, timeout};
@@ -25,10 +27,15 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Response, Status};
 
+use crate::exit::bad_input;
+
 use address::Address;
 use deed::{Deed, deed};
 
 pub type Client = AuditsClient<InterceptedService<Channel, Credentials>>;
+
+/// Whose certificates this command is for.
+const PEOPLE: [Role; 3] = [Role::Admin, Role::Submitter, Role::Viewer];
 
 const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
 /// From a call to its answer, or to a stream's first.
@@ -58,27 +65,37 @@ pub struct Coordinators {
     /// The one that served last, or that another called the leader.
     leader: Option<Address>,
     token: Credentials,
+    certificate: Option<lethe_tls::Credentials>,
     channels: BTreeMap<Address, Channel>,
     jitter: ChaCha8Rng,
 }
 
 impl Coordinators {
     /// # Errors
-    /// Bad input: an address that is none, a token that no header can carry.
-    pub fn new(addresses: &[String]) -> anyhow::Result<Self> {
-        Self::with(addresses, Credentials::from_environment()?)
+    /// Bad input: an address that is none or would be dialled in the clear, a certificate that is none, a token that no header
+    /// can carry.
+    pub fn new(addresses: &[String], certificate: Option<&Path>) -> anyhow::Result<Self> {
+        let load = |folder| lethe_tls::Credentials::of_roles(folder, &PEOPLE).map_err(|e| bad_input(e.to_string()));
+        Self::with(addresses, Credentials::from_environment()?, certificate.map(load).transpose()?)
     }
 
     /// With a token that is not the environment's.
     pub fn with_token(addresses: &[String], token: &str) -> anyhow::Result<Self> {
-        Self::with(addresses, Credentials::of(token)?)
+        Self::with(addresses, Credentials::of(token)?, None)
     }
 
-    fn with(addresses: &[String], token: Credentials) -> anyhow::Result<Self> {
+    fn with(
+        addresses: &[String],
+        token: Credentials,
+        certificate: Option<lethe_tls::Credentials>,
+    ) -> anyhow::Result<Self> {
         let given = addresses.iter().map(|text| Address::new(text)).collect::<Result<Vec<_>, _>>()?;
+        for address in &given {
+            address.target(certificate.as_ref()).map_err(|e| bad_input(e.to_string()))?;
+        }
         // Jitter needs no more than a seed that differs between commands started at once.
         let jitter = ChaCha8Rng::seed_from_u64(u64::from(std::process::id()));
-        Ok(Self { given, leader: None, token, channels: BTreeMap::new(), jitter })
+        Ok(Self { given, leader: None, token, certificate, channels: BTreeMap::new(), jitter })
     }
 
     /// Asks the leader once, with all the tries it takes to find it. The question must be idempotent.
@@ -126,6 +143,10 @@ impl Coordinators {
             };
             match deed(&status) {
                 Deed::GiveUp => return Some(Err(CallError::Refused(status))),
+                // Nobody leads us out of TLS.
+                Deed::Redirect(leader) if leader.is_secure() != address.is_secure() => {
+                    tried.note(&address, format!("names {leader} as the leader, which is not of its own scheme"));
+                }
                 Deed::Redirect(leader) if hops < MAX_HOPS && leader != address => {
                     hops += 1;
                     tried.answered = true;
@@ -150,17 +171,24 @@ impl Coordinators {
         address: &Address,
         ask: &impl AsyncFn(Client) -> Result<Response<T>, Status>,
     ) -> Result<T, Status> {
-        let client = AuditsClient::with_interceptor(self.channel(address), self.token.clone())
-            .max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let channel = self.channel(address).map_err(|e| Status::failed_precondition(e.to_string()))?;
+        let client =
+            AuditsClient::with_interceptor(channel, self.token.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
         match timeout(ANSWER_DEADLINE, ask(client)).await {
             Ok(answer) => Ok(answer?.into_inner()),
             Err(_) => Err(Status::deadline_exceeded(format!("no answer within {} s", ANSWER_DEADLINE.as_secs()))),
         }
     }
 
-    fn channel(&mut self, address: &Address) -> Channel {
-        let connect = || address.endpoint().connect_timeout(CONNECT_DEADLINE).tcp_nodelay(true).connect_lazy();
-        self.channels.entry(address.clone()).or_insert_with(connect).clone()
+    fn channel(&mut self, address: &Address) -> Result<Channel, TargetError> {
+        if let Some(channel) = self.channels.get(address) {
+            return Ok(channel.clone());
+        }
+        let certificate = self.certificate.as_ref();
+        let target = address.target(certificate)?.with(|endpoint| endpoint.connect_timeout(CONNECT_DEADLINE));
+        let channel = target.connect_lazy(certificate);
+        self.channels.insert(address.clone(), channel.clone());
+        Ok(channel)
     }
 }
 

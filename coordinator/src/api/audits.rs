@@ -14,9 +14,10 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::caller::Caller;
 use super::seat::Seat;
 use super::status::{audit_view, worker_view};
-use super::{faults, results, token::Token};
+use super::{faults, results};
 use crate::driver::{self, Rerun, Submission};
 
 /// Views a slow watcher may lag behind; the newest is always the next it gets.
@@ -40,17 +41,11 @@ pub struct AuditsApi {
 type Service = v1::audits_server::AuditsServer<AuditsApi>;
 
 impl AuditsApi {
-    /// The service behind its token.
-    pub fn service(
-        seat: Seat,
-        facts: ClusterFacts,
-        blobs: BlobStore,
-        token: Token,
-    ) -> tonic::service::interceptor::InterceptedService<Service, Token> {
-        let service = Service::new(Self { seat, facts, blobs })
+    /// The service, which must stand behind a gate.
+    pub fn service(seat: Seat, facts: ClusterFacts, blobs: BlobStore) -> Service {
+        Service::new(Self { seat, facts, blobs })
             .max_decoding_message_size(super::MAX_MESSAGE_BYTES)
-            .max_encoding_message_size(super::MAX_MESSAGE_BYTES);
-        tonic::service::interceptor::InterceptedService::new(service, token)
+            .max_encoding_message_size(super::MAX_MESSAGE_BYTES)
     }
 
     async fn watch(&self, audit: &str) -> Result<watch::Receiver<driver::Status>, Status> {
@@ -59,12 +54,23 @@ impl AuditsApi {
         driver.watch(audit.clone()).await.map_err(faults::ask)?.ok_or_else(|| unknown(&audit))
     }
 
-    async fn control(&self, audit: &str, control: Control, by: &str) -> Result<driver::Status, Status> {
+    async fn control(
+        &self,
+        caller: &Caller,
+        (audit, by): (&str, String),
+        control: Control,
+    ) -> Result<driver::Status, Status> {
+        self.may_change(caller, audit).await?;
         let audit = AuditId::new(audit).map_err(faults::bad_request)?;
-        let by = named(by)?;
+        let by = named(&caller.name(by))?;
         let driver = self.seat.lead().await?.driver;
         let status = driver.control(audit.clone(), control, by).await.map_err(faults::ask)?;
         status.ok_or_else(|| unknown(&audit))
+    }
+
+    async fn may_change(&self, caller: &Caller, audit: &str) -> Result<(), Status> {
+        let submitter = self.watch(audit).await?.borrow().view.submitter.clone();
+        caller.may_change(audit, &submitter)
     }
 }
 
@@ -72,7 +78,7 @@ fn unknown(audit: &AuditId) -> Status {
     Status::not_found(format!("there is no audit {audit}; submit it first"))
 }
 
-fn submission(request: v1::SubmitRequest) -> Result<Submission, Status> {
+fn submission(request: v1::SubmitRequest, caller: &Caller) -> Result<Submission, Status> {
     let spec = read_spec(&request.spec_json)?;
     if spec.audit.id.as_str() != request.audit {
         let text =
@@ -81,12 +87,12 @@ fn submission(request: v1::SubmitRequest) -> Result<Submission, Status> {
     }
     // Written anew, so that the same spec is the same text whatever its client's spaces and order.
     let spec_json = serde_json::to_string(&spec).map_err(faults::bad_request)?;
-    let (submitter, priority) = asked(request.submitter, request.priority)?;
+    let (submitter, priority) = asked(caller.name(request.submitter), request.priority)?;
     Ok(Submission { spec: Box::new(spec), spec_json, submitter, priority })
 }
 
-fn rerun(request: v1::RerunAuditRequest) -> Result<Rerun, Status> {
-    let (submitter, priority) = asked(request.submitter, request.priority)?;
+fn rerun(request: v1::RerunAuditRequest, caller: &Caller) -> Result<Rerun, Status> {
+    let (submitter, priority) = asked(caller.name(request.submitter), request.priority)?;
     let spec = match request.spec_json.is_empty() {
         true => None,
         false => Some(Box::new(read_spec(&request.spec_json)?)),
@@ -136,7 +142,8 @@ fn named(by: &str) -> Result<String, Status> {
 #[tonic::async_trait]
 impl v1::audits_server::Audits for AuditsApi {
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitReply>, Status> {
-        let submission = submission(request.into_inner())?;
+        let caller = Caller::of(&request);
+        let submission = submission(request.into_inner(), &caller)?;
         let driver = self.seat.lead().await?.driver;
         let status = driver.submit(submission).await.map_err(faults::ask)?.map_err(faults::submit)?;
         Ok(Response::new(v1::SubmitReply { audit: Some(audit_view(status)) }))
@@ -163,8 +170,9 @@ impl v1::audits_server::Audits for AuditsApi {
         &self,
         request: Request<v1::CancelAuditRequest>,
     ) -> Result<Response<v1::CancelAuditReply>, Status> {
+        let caller = Caller::of(&request);
         let v1::CancelAuditRequest { audit, by } = request.into_inner();
-        let status = self.control(&audit, Control::Cancel, &by).await?;
+        let status = self.control(&caller, (&audit, by), Control::Cancel).await?;
         Ok(Response::new(v1::CancelAuditReply { audit: Some(audit_view(status)) }))
     }
 
@@ -172,8 +180,9 @@ impl v1::audits_server::Audits for AuditsApi {
         &self,
         request: Request<v1::PauseAuditRequest>,
     ) -> Result<Response<v1::PauseAuditReply>, Status> {
+        let caller = Caller::of(&request);
         let v1::PauseAuditRequest { audit, by } = request.into_inner();
-        let status = self.control(&audit, Control::Pause, &by).await?;
+        let status = self.control(&caller, (&audit, by), Control::Pause).await?;
         Ok(Response::new(v1::PauseAuditReply { audit: Some(audit_view(status)) }))
     }
 
@@ -181,8 +190,9 @@ impl v1::audits_server::Audits for AuditsApi {
         &self,
         request: Request<v1::ResumeAuditRequest>,
     ) -> Result<Response<v1::ResumeAuditReply>, Status> {
+        let caller = Caller::of(&request);
         let v1::ResumeAuditRequest { audit, by } = request.into_inner();
-        let status = self.control(&audit, Control::Resume, &by).await?;
+        let status = self.control(&caller, (&audit, by), Control::Resume).await?;
         Ok(Response::new(v1::ResumeAuditReply { audit: Some(audit_view(status)) }))
     }
 
@@ -190,8 +200,9 @@ impl v1::audits_server::Audits for AuditsApi {
         &self,
         request: Request<v1::ApproveAuditRequest>,
     ) -> Result<Response<v1::ApproveAuditReply>, Status> {
+        let caller = Caller::of(&request);
         let v1::ApproveAuditRequest { audit, by } = request.into_inner();
-        let status = self.control(&audit, Control::Approve, &by).await?;
+        let status = self.control(&caller, (&audit, by), Control::Approve).await?;
         let approves = |deed: &lethe_engine::Deed| deed.what == What::Controlled(Control::Approve);
         let state = &status.view.state;
         if matches!(state, AuditState::Failed { .. } | AuditState::Cancelled { .. }) {
@@ -213,16 +224,20 @@ impl v1::audits_server::Audits for AuditsApi {
         &self,
         request: Request<v1::FetchResultRequest>,
     ) -> Result<Response<Self::FetchResultStream>, Status> {
+        let caller = Caller::of(&request);
         let v1::FetchResultRequest { audit, name } = request.into_inner();
         let view = self.watch(&audit).await?.borrow().view.clone();
-        Ok(Response::new(results::fetch(&view, &name, &self.blobs)?))
+        Ok(Response::new(results::fetch(&view, &name, &caller, &self.blobs)?))
     }
 
     async fn rerun_audit(
         &self,
         request: Request<v1::RerunAuditRequest>,
     ) -> Result<Response<v1::RerunAuditReply>, Status> {
-        let rerun = rerun(request.into_inner())?;
+        let caller = Caller::of(&request);
+        let request = request.into_inner();
+        self.may_change(&caller, &request.of).await?;
+        let rerun = rerun(request, &caller)?;
         let driver = self.seat.lead().await?.driver;
         let status = driver.rerun(rerun).await.map_err(faults::ask)?.map_err(faults::submit)?;
         Ok(Response::new(v1::RerunAuditReply { audit: Some(audit_view(status)) }))

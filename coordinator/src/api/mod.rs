@@ -3,10 +3,13 @@
 //! It must never decide or keep state: it checks what came in, asks, and turns the answer back.
 
 mod audits;
+mod caller;
 mod commits;
 mod faults;
+mod gate;
 mod orders;
 mod results;
+mod rights;
 mod seat;
 mod session;
 mod status;
@@ -15,6 +18,8 @@ mod wire;
 mod workers;
 
 pub use audits::{AuditsApi, ClusterFacts};
+pub use gate::Gate;
+pub use rights::roles;
 pub use seat::{LEADER_METADATA, Lead, Seat, Standing};
 pub use token::{Token, TokenError};
 pub use workers::{SessionTerms, WorkersApi};

@@ -11,6 +11,7 @@ use lethe_evidence::artifacts::names;
 use lethe_proto::v1;
 use tonic::Status;
 
+use super::caller::Caller;
 use super::wire;
 
 pub(super) type Pieces = Pin<Box<dyn Stream<Item = Result<v1::FetchResultReply, Status>> + Send>>;
@@ -20,9 +21,10 @@ pub(super) type Pieces = Pin<Box<dyn Stream<Item = Result<v1::FetchResultReply, 
 const TO_READ: [&str; 3] = ["report.html", names::REPORT, names::EXHIBITS];
 
 /// The list of files, then the named one's bytes.
-pub(super) fn fetch(view: &AuditView, name: &str, blobs: &BlobStore) -> Result<Pieces, Status> {
+pub(super) fn fetch(view: &AuditView, name: &str, caller: &Caller, blobs: &BlobStore) -> Result<Pieces, Status> {
     let files = files(view)?;
-    let withheld: Vec<String> = match view.unapproved {
+    let only_reads = caller.only_reads(&view.submitter);
+    let withheld: Vec<String> = match view.unapproved || only_reads {
         true => files.iter().map(|file| file.name.clone()).filter(|name| !TO_READ.contains(&name.as_str())).collect(),
         false => Vec::new(),
     };
@@ -36,7 +38,11 @@ pub(super) fn fetch(view: &AuditView, name: &str, blobs: &BlobStore) -> Result<P
         Status::not_found(format!("{} has no {name:?}; its result is {}", view.audit, names.join(", ")))
     })?;
     if withheld.contains(&file.name) {
-        let audit = &view.audit;
+        let (audit, submitter) = (&view.audit, &view.submitter);
+        if only_reads {
+            let text = format!("{name} of {audit} is for {submitter} and admins; others get {}", TO_READ.join(", "));
+            return Err(Status::permission_denied(text));
+        }
         return Err(Status::failed_precondition(format!(
             "{name} is withheld until {audit} is approved: read its report, then `lethe approve {audit}`"
         )));
@@ -75,6 +81,7 @@ mod tests {
     use lethe_common::ids::AuditId;
     use lethe_common::time::Millis;
     use lethe_engine::{AuditState, Counts, PhaseState, Tally};
+    use lethe_tls::{Identity, Role};
     use tonic::Code;
 
     use super::*;
@@ -130,7 +137,7 @@ mod tests {
         blobs: &BlobStore,
     ) -> Result<(Vec<String>, Vec<String>, Vec<u8>), Status> {
         let (mut names, mut withheld, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
-        let mut parts = fetch(view, name, blobs)?;
+        let mut parts = fetch(view, name, &Caller::Trusted, blobs)?;
         while let Some(part) = parts.next().await {
             match part?.part.expect("is one of two") {
                 v1::fetch_result_reply::Part::Files(list) => {
@@ -163,6 +170,26 @@ mod tests {
         let approved = view(outputs, false);
         let (_, withheld, bytes) = fetched(&approved, "clean.safetensors", &blobs).await.expect("is approved");
         assert_eq!((withheld, bytes.as_slice()), (Vec::new(), b"weights".as_slice()));
+    }
+
+    #[tokio::test]
+    async fn others_than_the_submitter_get_what_a_person_reads() {
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let blobs = BlobStore::local(folder.path()).expect("opens");
+        let outputs =
+            vec![stored(&blobs, "report.html", b"page").await, stored(&blobs, "clean.safetensors", b"weights").await];
+        let done = AuditView { submitter: "ann".to_owned(), ..view(outputs, false) };
+        for (role, name, gets) in [
+            (Role::Viewer, "eve", false),
+            (Role::Submitter, "bob", false),
+            (Role::Submitter, "ann", true),
+            (Role::Admin, "root", true),
+        ] {
+            let caller = Caller::Known(Identity::new(role, name).expect("is a name"));
+            assert!(fetch(&done, "report.html", &caller, &blobs).is_ok(), "{name}");
+            let code = fetch(&done, "clean.safetensors", &caller, &blobs).err().map(|status| status.code());
+            assert_eq!(code, (!gets).then_some(Code::PermissionDenied), "{name}");
+        }
     }
 
     #[tokio::test]

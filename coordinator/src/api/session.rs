@@ -14,6 +14,7 @@ use tracing::{debug, info};
 use v1::coordinator_message::Kind as Reply;
 use v1::worker_message::Kind as Message;
 
+use super::caller::Caller;
 use super::orders::Teller;
 use super::workers::SessionTerms;
 use super::{faults, wire};
@@ -34,12 +35,12 @@ type Replies = mpsc::Sender<Result<v1::CoordinatorMessage, Status>>;
 
 /// Runs a session to its end; a refusal goes out as the stream's error.
 pub(super) async fn run(
-    mut messages: Streaming<v1::WorkerMessage>,
+    (caller, mut messages): (Caller, Streaming<v1::WorkerMessage>),
     replies: Replies,
     driver: DriverHandle,
     terms: SessionTerms,
 ) {
-    match open(&mut messages, &driver).await {
+    match open(&caller, &mut messages, &driver).await {
         Ok(joined) => serve(joined, messages, replies, (driver, terms)).await,
         Err(refusal) => {
             info!(reason = refusal.message(), "session refused");
@@ -48,13 +49,18 @@ pub(super) async fn run(
     }
 }
 
-async fn open(messages: &mut Streaming<v1::WorkerMessage>, driver: &DriverHandle) -> Result<(Joined, u32), Status> {
+async fn open(
+    caller: &Caller,
+    messages: &mut Streaming<v1::WorkerMessage>,
+    driver: &DriverHandle,
+) -> Result<(Joined, u32), Status> {
     let first = timeout(HELLO_DEADLINE, messages.message()).await;
     let first =
         first.map_err(|_elapsed| Status::deadline_exceeded("no hello came; expected one as the first message"))?;
     let Some(Message::Hello(hello)) = first?.and_then(|message| message.kind) else {
         return Err(Status::failed_precondition("the first message is not a hello; expected one"));
     };
+    caller.may_speak_for(&hello.worker)?;
     let greeting = greeting(&hello)?;
     check_version(&hello)?;
     info!(worker = %greeting.worker, host = hello.host, device = hello.device, version = hello.version, "hello");

@@ -11,8 +11,9 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::caller::Caller;
 use super::seat::Seat;
-use super::{commits, faults, session, token::Token};
+use super::{commits, faults, session};
 use crate::rendezvous::GangId;
 
 /// What every worker is told when it is welcomed.
@@ -38,12 +39,11 @@ impl WorkersApi {
         Self { seat, terms }
     }
 
-    /// The service behind its token.
-    pub fn service(self, token: Token) -> tonic::service::interceptor::InterceptedService<Service, Token> {
-        let service = Service::new(self)
+    /// The service, which must stand behind a gate.
+    pub fn service(self) -> Service {
+        Service::new(self)
             .max_decoding_message_size(super::MAX_MESSAGE_BYTES)
-            .max_encoding_message_size(super::MAX_MESSAGE_BYTES);
-        tonic::service::interceptor::InterceptedService::new(service, token)
+            .max_encoding_message_size(super::MAX_MESSAGE_BYTES)
     }
 }
 
@@ -61,14 +61,16 @@ impl v1::workers_server::Workers for WorkersApi {
         &self,
         request: Request<Streaming<v1::WorkerMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
+        let caller = Caller::of(&request);
         let lead = self.seat.lead().await?;
         let (replies, stream) = mpsc::channel(MAX_QUEUED_MESSAGES);
-        let session = session::run(request.into_inner(), replies, lead.driver, self.terms.clone());
+        let session = session::run((caller, request.into_inner()), replies, lead.driver, self.terms.clone());
         tokio::spawn(session);
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
     async fn commit(&self, request: Request<v1::CommitRequest>) -> Result<Response<v1::CommitReply>, Status> {
+        Caller::of(&request).may_speak_for(&request.get_ref().worker)?;
         commits::one(&self.seat.lead().await?, request.into_inner()).await.map(Response::new)
     }
 
@@ -76,6 +78,7 @@ impl v1::workers_server::Workers for WorkersApi {
         &self,
         request: Request<v1::CommitManyRequest>,
     ) -> Result<Response<v1::CommitManyReply>, Status> {
+        Caller::of(&request).may_speak_for(&request.get_ref().worker)?;
         commits::many(&self.seat.lead().await?, request.into_inner()).await.map(Response::new)
     }
 
@@ -83,6 +86,7 @@ impl v1::workers_server::Workers for WorkersApi {
         &self,
         request: Request<v1::CheckpointGangRequest>,
     ) -> Result<Response<v1::CheckpointGangReply>, Status> {
+        Caller::of(&request).may_speak_for(&request.get_ref().worker)?;
         commits::checkpoint(&self.seat.lead().await?, request.into_inner()).await.map(Response::new)
     }
 

@@ -1,6 +1,7 @@
 //! The coordinator over real loopback, with the real engine and store; workers are played by hand.
 
 mod audits;
+mod authz;
 mod gangs;
 mod process;
 mod rig;

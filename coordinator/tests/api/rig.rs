@@ -8,7 +8,7 @@ use std::time::Duration;
 use lethe_common::ids::{AuditId, PhaseIndex};
 use lethe_common::spec::Spec;
 use lethe_common::time::Millis;
-use lethe_coordinator::api::Token;
+use lethe_coordinator::api::{Gate, Token};
 use lethe_coordinator::plans;
 use lethe_coordinator::results::ResultFolder;
 use lethe_coordinator::server::{self, Config, ServerError, StoreChoice};
@@ -91,19 +91,27 @@ impl Rig {
     pub async fn with_heartbeat(heartbeat_ms: u64) -> Self {
         let folder = tempfile::tempdir().expect("makes a folder");
         plan_ahead(&folder.path().join("work")).await;
-        Self::over(folder, heartbeat_ms).await
+        Self::over(folder, heartbeat_ms, token()).await
     }
 
-    async fn over(folder: TempDir, heartbeat_ms: u64) -> Self {
-        let listener = server::listen("127.0.0.1:0".parse().expect("is an address")).await.expect("listens");
-        let address = format!("http://{}", listener.local_addr().expect("has an address"));
+    /// Behind another gate than the token.
+    pub async fn behind(gate: Gate) -> Self {
+        let folder = tempfile::tempdir().expect("makes a folder");
+        plan_ahead(&folder.path().join("work")).await;
+        Self::over(folder, CALM_HEARTBEAT_MS, gate).await
+    }
+
+    async fn over(folder: TempDir, heartbeat_ms: u64, gate: Gate) -> Self {
+        let listener = server::listen("127.0.0.1:0".parse().expect("is an address"), &gate).await.expect("listens");
+        let scheme = if gate.credentials().is_some() { "https" } else { "http" };
+        let address = format!("{scheme}://{}", listener.local_addr().expect("has an address"));
         let config = Config {
             work: folder.path().join("work"),
             store: StoreChoice::Embedded,
             advertise: None,
             results: ResultFolder::One(folder.path().join("result")),
             knobs: Knobs::from_heartbeat(heartbeat_ms).expect("is ordered"),
-            token: Token::new(TOKEN).expect("is long enough"),
+            gate,
         };
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(server::run(listener, config, async { drop(stopped.await) }));
@@ -113,7 +121,7 @@ impl Rig {
     /// Stops the server and starts another on the same folder.
     pub async fn restart(self) -> Self {
         let folder = self.stop().await;
-        Self::over(folder, CALM_HEARTBEAT_MS).await
+        Self::over(folder, CALM_HEARTBEAT_MS, token()).await
     }
 
     pub async fn stop(mut self) -> TempDir {
@@ -124,6 +132,10 @@ impl Rig {
 
     pub fn work(&self) -> PathBuf {
         self.folder.path().join("work")
+    }
+
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     pub async fn channel(&self) -> Channel {
@@ -141,6 +153,10 @@ impl Rig {
     pub async fn worker(&self, name: &str) -> Worker {
         Worker::join(self.workers().await, name).await
     }
+}
+
+fn token() -> Gate {
+    Gate::Token(Token::new(TOKEN).expect("is long enough"))
 }
 
 pub async fn connect(address: &str) -> Channel {

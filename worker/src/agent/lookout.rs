@@ -6,9 +6,10 @@
 use lethe_common::ids::Term;
 use lethe_proto::v1::ClusterRequest;
 use lethe_proto::v1::audits_client::AuditsClient;
+use lethe_tls::Target;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 use super::AgentOptions;
 use super::client::Credentials;
@@ -43,7 +44,8 @@ pub(super) async fn later_leader(options: &AgentOptions, (address, term): (&str,
 
 /// None for an address that the search will complain of.
 fn client(options: &AgentOptions, address: &str, pulse: Pulse) -> Option<Client> {
-    let channel =
-        Endpoint::from_shared(address.to_owned()).ok()?.connect_timeout(pulse.connect_deadline()).connect_lazy();
+    let certificate = options.certificate.as_ref();
+    let target = Target::new(address, certificate).ok()?.with(|e| e.connect_timeout(pulse.connect_deadline()));
+    let channel = target.connect_lazy(certificate);
     Some(AuditsClient::with_interceptor(channel, Credentials::new(options.token.as_deref()).ok()?))
 }

@@ -5,17 +5,20 @@
 use std::time::Duration;
 
 use lethe_common::ids::WorkerId;
+use lethe_tls::Credentials;
 
 use super::child::ExecutorCommand;
 
 #[derive(Clone)]
 pub struct AgentOptions {
-    /// Such as `http://127.0.0.1:7400`, at least one; any of them may lead.
+    /// Such as `https://lethe-0:7400`, at least one; any of them may lead.
     pub coordinators: Vec<String>,
     pub id: WorkerId,
     /// Another one of each process, so that two of one name are told apart.
     pub instance: String,
     pub token: Option<String>,
+    /// Of role worker, for coordinators at `https://`.
+    pub certificate: Option<Credentials>,
     pub host: String,
     pub device: String,
     pub memory_bytes: u64,

@@ -9,13 +9,13 @@ use std::time::Duration;
 use lethe_common::backoff::Backoff;
 use lethe_common::ids::Term;
 use lethe_proto::{WIRE_VERSION, v1};
+use lethe_tls::Target;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
-use tonic::transport::Endpoint;
 use v1::coordinator_message::Kind;
 
 use super::client::{Client, Credentials};
@@ -141,7 +141,7 @@ async fn open(options: &AgentOptions, address: &str, known: &Known) -> Result<(O
 }
 
 async fn dial(options: &AgentOptions, address: &str, pulse: Pulse) -> Result<(Opened, Messages), Refusal> {
-    let channel = endpoint(address, pulse)?.connect().await;
+    let channel = target(options, address, pulse)?.connect(options.certificate.as_ref()).await;
     let channel = channel.map_err(|e| format!("cannot reach {address}: {}", innermost(&e)))?;
     let mut client = Credentials::new(options.token.as_deref())?.client(channel);
     let (outbox, ours) = mpsc::channel(OUTBOX);
@@ -157,14 +157,15 @@ async fn dial(options: &AgentOptions, address: &str, pulse: Pulse) -> Result<(Op
 }
 
 /// Pings find a host that is gone without a word, and a process that is stopped: their kernel closes nothing.
-fn endpoint(address: &str, pulse: Pulse) -> Result<Endpoint, String> {
-    let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|e| format!("{address} is no address: {e}"))?;
-    Ok(endpoint
-        .tcp_nodelay(true)
-        .connect_timeout(pulse.connect_deadline())
-        .http2_keep_alive_interval(pulse.ping_every())
-        .keep_alive_timeout(pulse.ping_deadline())
-        .keep_alive_while_idle(true))
+fn target(options: &AgentOptions, address: &str, pulse: Pulse) -> Result<Target, String> {
+    let target = Target::new(address, options.certificate.as_ref()).map_err(|e| e.to_string())?;
+    Ok(target.with(|endpoint| {
+        endpoint
+            .connect_timeout(pulse.connect_deadline())
+            .http2_keep_alive_interval(pulse.ping_every())
+            .keep_alive_timeout(pulse.ping_deadline())
+            .keep_alive_while_idle(true)
+    }))
 }
 
 fn hello(options: &AgentOptions) -> v1::WorkerHello {

@@ -25,6 +25,7 @@ pub fn options(coordinators: Vec<String>, gates: &Path) -> AgentOptions {
         coordinators,
         id: WorkerId::new("w0").expect("is an id"),
         token: Some(TOKEN.to_owned()),
+        certificate: None,
         host: "here".to_owned(),
         device: "cpu".to_owned(),
         instance: "a process".to_owned(),

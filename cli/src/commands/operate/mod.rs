@@ -26,7 +26,7 @@ use crate::reach::Coordinators;
 /// Runs a command's questions on a thread of their own.
 fn block_on<T>(remote: &Remote, ask: impl AsyncFnOnce(Coordinators) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async { ask(Coordinators::new(&remote.coordinator)?).await })
+    runtime.block_on(async { ask(Coordinators::new(&remote.coordinator, remote.tls.as_deref())?).await })
 }
 
 /// Prints an answer in the format asked for.

@@ -1,0 +1,51 @@
+//! Who may make which call: the one table.
+//!
+//! It must never hold a rule that needs more than a role and a call; what depends on the audit is [`super::caller`]'s.
+
+use lethe_tls::Role::{self, Admin, Submitter, Viewer, Worker};
+
+/// Every call by its path, and the roles that may make it. What is not here nobody may.
+const RIGHTS: [(&str, &[Role]); 19] = [
+    ("/lethe.v1.Audits/Submit", &[Admin, Submitter]),
+    ("/lethe.v1.Audits/GetAudit", &[Admin, Submitter, Viewer]),
+    ("/lethe.v1.Audits/WatchAudit", &[Admin, Submitter, Viewer]),
+    ("/lethe.v1.Audits/CancelAudit", &[Admin, Submitter]),
+    ("/lethe.v1.Audits/PauseAudit", &[Admin, Submitter]),
+    ("/lethe.v1.Audits/ResumeAudit", &[Admin, Submitter]),
+    // Whoever asks for a result is not who lets it out.
+    ("/lethe.v1.Audits/ApproveAudit", &[Admin]),
+    ("/lethe.v1.Audits/FetchResult", &[Admin, Submitter, Viewer]),
+    ("/lethe.v1.Audits/RerunAudit", &[Admin, Submitter]),
+    ("/lethe.v1.Audits/ListAudits", &[Admin, Submitter, Viewer]),
+    ("/lethe.v1.Audits/ListWorkers", &[Admin, Submitter, Viewer]),
+    // Workers look whether another coordinator leads by now.
+    ("/lethe.v1.Audits/Cluster", &[Admin, Submitter, Viewer, Worker]),
+    ("/lethe.v1.Workers/Session", &[Worker]),
+    ("/lethe.v1.Workers/Commit", &[Worker]),
+    ("/lethe.v1.Workers/CommitMany", &[Worker]),
+    ("/lethe.v1.Workers/CheckpointGang", &[Worker]),
+    ("/lethe.v1.Workers/RendezvousSet", &[Worker]),
+    ("/lethe.v1.Workers/RendezvousGet", &[Worker]),
+    ("/lethe.v1.Workers/RendezvousAdd", &[Worker]),
+];
+
+/// The roles that may call a path; none where there is no such call.
+pub fn roles(path: &str) -> &'static [Role] {
+    RIGHTS.iter().find(|(known, _)| *known == path).map_or(&[], |(_, roles)| roles)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_call_of_the_wire_is_here_once_and_nothing_else() {
+        let table: BTreeSet<&str> = RIGHTS.iter().map(|(path, _)| *path).collect();
+        assert_eq!(table.len(), RIGHTS.len(), "one is here twice");
+        assert_eq!(table, lethe_proto::METHODS.iter().copied().collect());
+        assert!(RIGHTS.iter().all(|(_, roles)| !roles.is_empty() && !roles.contains(&Role::Coordinator)));
+        assert!(roles("/lethe.v1.Audits/Delete").is_empty());
+    }
+}

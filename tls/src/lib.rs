@@ -1,0 +1,19 @@
+//! Mutual TLS between coordinators, workers and clients: certificates as files, who they name, and both ends of a
+//! connection.
+//!
+//! It must never know a call, a job or a right: it says who is there, and who may do what is the coordinator's table.
+
+pub mod authority;
+mod client;
+mod credentials;
+mod error;
+mod identity;
+mod material;
+mod server;
+
+pub use client::{Target, TargetError};
+pub use credentials::Credentials;
+pub use error::TlsError;
+pub use identity::{Identity, IdentityError, Role};
+pub use material::{CERTIFICATE, KEY, Material, ROOTS};
+pub use server::{Peer, Stream, accept};

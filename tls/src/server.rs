@@ -1,0 +1,177 @@
+//! The end that listens: connections with whoever is there, in the clear or by certificate.
+//!
+//! It must never let one connection wait for another's handshake, and never admit one whose certificate names nobody.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::server::Connected;
+use tracing::{debug, warn};
+
+use crate::credentials::Credentials;
+use crate::identity::Identity;
+
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
+/// Handshakes under way. One more ends the oldest of them: honest ones take milliseconds, so that a neighbour who opens
+/// connections and says nothing pushes out his own.
+const MAX_HANDSHAKES: usize = 512;
+/// Connections that wait to be served.
+const MAX_QUEUED: usize = 64;
+/// Where the system has no more sockets for us, none comes free any sooner by asking.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Who is at the other end; every call's extensions have it.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    pub address: Option<SocketAddr>,
+    /// Absent in the clear.
+    pub identity: Option<Identity>,
+}
+
+/// An open connection.
+pub struct Stream {
+    io: Io,
+    peer: Peer,
+}
+
+enum Io {
+    Plain(TcpStream),
+    Secure(Box<TlsStream<TcpStream>>),
+}
+
+/// Takes connections until the listener is dropped with the stream: in the clear without credentials, else by TLS 1.3 alone
+/// and with a certificate of the same authority.
+pub fn accept(listener: TcpListener, credentials: Option<Credentials>) -> ReceiverStream<io::Result<Stream>> {
+    let (streams, queue) = mpsc::channel(MAX_QUEUED);
+    tokio::spawn(take(listener, credentials, streams));
+    ReceiverStream::new(queue)
+}
+
+async fn take(listener: TcpListener, credentials: Option<Credentials>, streams: mpsc::Sender<io::Result<Stream>>) {
+    let mut pending: VecDeque<AbortHandle> = VecDeque::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = streams.closed() => return,
+        };
+        let (tcp, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                warn!(%error, "cannot take a connection");
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        pending.retain(|handshake| !handshake.is_finished());
+        if pending.len() >= MAX_HANDSHAKES
+            && let Some(oldest) = pending.pop_front()
+        {
+            oldest.abort();
+        }
+        let opening = open(tcp, address, credentials.clone(), streams.clone());
+        pending.push_back(tokio::spawn(opening).abort_handle());
+    }
+}
+
+async fn open(
+    tcp: TcpStream,
+    address: SocketAddr,
+    credentials: Option<Credentials>,
+    streams: mpsc::Sender<io::Result<Stream>>,
+) {
+    // Nagle's algorithm would add 40 ms to every step of a rendezvous.
+    drop(tcp.set_nodelay(true)); // a connection that is gone already says so when it is read
+    let opened = match credentials {
+        None => Ok((Io::Plain(tcp), None)),
+        Some(credentials) => match timeout(HANDSHAKE_DEADLINE, shake_hands(tcp, &credentials)).await {
+            Ok(Ok((stream, identity))) => Ok((Io::Secure(Box::new(stream)), Some(identity))),
+            Ok(Err(error)) => Err(error),
+            Err(_elapsed) => Err(format!("it said nothing for {} s", HANDSHAKE_DEADLINE.as_secs())),
+        },
+    };
+    match opened {
+        Ok((io, identity)) => {
+            let stream = Stream { io, peer: Peer { address: Some(address), identity } };
+            drop(streams.send(Ok(stream)).await); // nobody listens any more
+        }
+        Err(reason) => debug!(%address, reason, "connection refused"),
+    }
+}
+
+async fn shake_hands(tcp: TcpStream, credentials: &Credentials) -> Result<(TlsStream<TcpStream>, Identity), String> {
+    let acceptor = TlsAcceptor::from(credentials.current().server());
+    let stream = acceptor.accept(tcp).await.map_err(|e| e.to_string())?;
+    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).ok_or("it has no certificate")?;
+    let identity = Identity::of(certificate).map_err(|e| e.to_string())?;
+    Ok((stream, identity))
+}
+
+impl Connected for Stream {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().io {
+            Io::Plain(io) => Pin::new(io).poll_read(cx, buffer),
+            Io::Secure(io) => Pin::new(io).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().io {
+            Io::Plain(io) => Pin::new(io).poll_write(cx, bytes),
+            Io::Secure(io) => Pin::new(io).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().io {
+            Io::Plain(io) => Pin::new(io).poll_write_vectored(cx, slices),
+            Io::Secure(io) => Pin::new(io).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.io {
+            Io::Plain(io) => io.is_write_vectored(),
+            Io::Secure(io) => io.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().io {
+            Io::Plain(io) => Pin::new(io).poll_flush(cx),
+            Io::Secure(io) => Pin::new(io).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().io {
+            Io::Plain(io) => Pin::new(io).poll_shutdown(cx),
+            Io::Secure(io) => Pin::new(io).poll_shutdown(cx),
+        }
+    }
+}
