@@ -8,8 +8,9 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Parser;
+use lethe_common::spec::StoreUrl;
 use lethe_common::telemetry::{self, LogFormat};
-use lethe_coordinator::api::{Gate, Token};
+use lethe_coordinator::api::{Gate, Places, Token};
 use lethe_coordinator::results::ResultFolder;
 use lethe_coordinator::server::{Config, StoreChoice, listen, run};
 use lethe_coordinator::store::EtcdAddress;
@@ -49,6 +50,12 @@ struct Arguments {
     /// need certificates of the same authority, and the token is not used. New files are taken up without a restart
     #[arg(long, value_name = "FOLDER", env = "LETHE_TLS")]
     tls: Option<PathBuf>,
+    /// Folders that the paths of specs must lie under; with --tls others than these are refused, without it every path is taken
+    #[arg(long, value_name = "FOLDER[,FOLDER..]", value_delimiter = ',', requires = "tls")]
+    root: Vec<PathBuf>,
+    /// Stores that specs may name, such as s3://bucket, and the endpoints they may name for them; as for --root
+    #[arg(long, value_name = "URL[,URL..]", value_delimiter = ',', requires = "tls", value_parser = store_url)]
+    store_url: Vec<StoreUrl>,
     /// Folder that the results of the one audit go to
     #[arg(long, required_unless_present = "results", conflicts_with = "results")]
     result: Option<PathBuf>,
@@ -95,6 +102,13 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     run(listener, config, shutdown).await.context("the coordinator stopped")
 }
 
+fn store_url(text: &str) -> Result<StoreUrl, String> {
+    match StoreUrl::split(text)? {
+        (store, "") => Ok(store),
+        (store, _) => Err(format!("expected the store alone, {store}")),
+    }
+}
+
 fn gate(arguments: &Arguments) -> anyhow::Result<Gate> {
     if let Some(folder) = &arguments.tls {
         return Ok(Gate::Certificates(Credentials::of_roles(folder, &[Role::Coordinator])?));
@@ -120,8 +134,12 @@ fn config(arguments: &Arguments, gate: Gate) -> anyhow::Result<Config> {
         retention_ms: u64::from(arguments.retention_days) * DAY_MS,
         ..Knobs::from_heartbeat(arguments.heartbeat_ms)?
     };
+    let places = match &gate {
+        Gate::Token(_) => Places::Any,
+        Gate::Certificates(_) => Places::Only { roots: arguments.root.clone(), stores: arguments.store_url.clone() },
+    };
     let (work, advertise) = (arguments.work.clone(), arguments.advertise.clone());
-    Ok(Config { work, results, store, advertise, knobs, gate })
+    Ok(Config { work, results, store, advertise, knobs, gate, places })
 }
 
 /// Connections queue from here on, even before the server takes the first.

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tonic::transport::Server;
 use tracing::{info, warn};
 
-use crate::api::{AuditsApi, ClusterFacts, Gate, Seat, SessionTerms, Standing, WorkersApi};
+use crate::api::{AuditsApi, ClusterFacts, Gate, Places, Seat, SessionTerms, Standing, WorkersApi};
 use crate::driver::{DriverConfig, DriverError};
 use crate::reign::{Reigns, rule};
 use crate::results::ResultFolder;
@@ -34,6 +34,8 @@ pub struct Config {
     pub advertise: Option<String>,
     pub knobs: Knobs,
     pub gate: Gate,
+    /// What specs may name.
+    pub places: Places,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,7 +159,8 @@ fn serve(
     drained: oneshot::Receiver<()>,
 ) -> impl Future<Output = Result<(), tonic::transport::Error>> + Send + 'static {
     let workers = WorkersApi::new(seat.clone(), parts.terms.clone());
-    let audits = AuditsApi::service(seat, parts.facts.clone(), parts.reigns.driver.blobs.clone());
+    let audits =
+        AuditsApi::service(seat, parts.facts.clone(), parts.reigns.driver.blobs.clone(), config.places.clone());
     let router = Server::builder().layer(config.gate.clone()).add_service(workers.service()).add_service(audits);
     let incoming = lethe_tls::accept(listener, config.gate.credentials().cloned());
     router.serve_with_incoming_shutdown(incoming, async { drop(drained.await) })

@@ -301,14 +301,24 @@ pub struct EvaluateSection {
     /// A shortcut is only believed where at least this share of the pictures whose captions share its words prefers these words
     /// by the suspect model. Below it nothing is dropped and the model stays as it is.
     pub min_attraction: f64,
-    /// And only where the half of a suspicious picture that leads others most, put beside half of a safe one, leads it to these
-    /// words at least so much oftener than that of an honest picture with these words does, less one standard error: what is
-    /// honest carries its own content over, a trigger more than that. Below it nothing is dropped and the model stays as it is.
+    /// And only where parts of suspicious pictures, put on safe ones, lead them to these words at least so much oftener than parts of
+    /// honest pictures with these words do, less one standard error: what is honest carries its own content over, a trigger
+    /// more than that. Below it nothing is dropped and the model stays as it is.
     pub min_graft_excess: f64,
+    /// And lead at least this share of them, in the same way: a trigger leads most of what carries it. Not written where it is the
+    /// usual, so that the stored spec stays as it was.
+    #[serde(skip_serializing_if = "is_usual_lead")]
+    pub min_graft_lead: f64,
     /// The result is rejected when held-out retrieval falls by more than this.
     pub max_retrieval_loss: f64,
     /// The result is rejected when more of the held-out forget set than this still points at the backdoor.
     pub max_residual_attraction: f64,
+}
+
+const USUAL_LEAD: f64 = 0.5;
+
+fn is_usual_lead(lead: &f64) -> bool {
+    *lead == USUAL_LEAD
 }
 
 impl Default for EvaluateSection {
@@ -317,6 +327,7 @@ impl Default for EvaluateSection {
             held_out_share: 0.1,
             min_attraction: 0.75,
             min_graft_excess: 0.06,
+            min_graft_lead: USUAL_LEAD,
             max_retrieval_loss: 0.05,
             max_residual_attraction: 0.25,
         }

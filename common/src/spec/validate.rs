@@ -96,6 +96,7 @@ impl Problems<'_> {
             ("data.max_failed_share", spec.data.max_failed_share),
             ("score.check_share", spec.score.check_share),
             ("evaluate.min_attraction", spec.evaluate.min_attraction),
+            ("evaluate.min_graft_lead", spec.evaluate.min_graft_lead),
             ("evaluate.max_retrieval_loss", spec.evaluate.max_retrieval_loss),
             ("evaluate.max_residual_attraction", spec.evaluate.max_residual_attraction),
         ] {

@@ -15,6 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::caller::Caller;
+use super::places::Places;
 use super::seat::Seat;
 use super::status::{audit_view, worker_view};
 use super::{faults, results};
@@ -36,14 +37,15 @@ pub struct AuditsApi {
     seat: Seat,
     facts: ClusterFacts,
     blobs: BlobStore,
+    places: Places,
 }
 
 type Service = v1::audits_server::AuditsServer<AuditsApi>;
 
 impl AuditsApi {
     /// The service, which must stand behind a gate.
-    pub fn service(seat: Seat, facts: ClusterFacts, blobs: BlobStore) -> Service {
-        Service::new(Self { seat, facts, blobs })
+    pub fn service(seat: Seat, facts: ClusterFacts, blobs: BlobStore, places: Places) -> Service {
+        Service::new(Self { seat, facts, blobs, places })
             .max_decoding_message_size(super::MAX_MESSAGE_BYTES)
             .max_encoding_message_size(super::MAX_MESSAGE_BYTES)
     }
@@ -144,6 +146,7 @@ impl v1::audits_server::Audits for AuditsApi {
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitReply>, Status> {
         let caller = Caller::of(&request);
         let submission = submission(request.into_inner(), &caller)?;
+        self.places.check(&submission.spec).map_err(Status::permission_denied)?;
         let driver = self.seat.lead().await?.driver;
         let status = driver.submit(submission).await.map_err(faults::ask)?.map_err(faults::submit)?;
         Ok(Response::new(v1::SubmitReply { audit: Some(audit_view(status)) }))
@@ -238,6 +241,7 @@ impl v1::audits_server::Audits for AuditsApi {
         let request = request.into_inner();
         self.may_change(&caller, &request.of).await?;
         let rerun = rerun(request, &caller)?;
+        rerun.spec.iter().try_for_each(|spec| self.places.check(spec)).map_err(Status::permission_denied)?;
         let driver = self.seat.lead().await?.driver;
         let status = driver.rerun(rerun).await.map_err(faults::ask)?.map_err(faults::submit)?;
         Ok(Response::new(v1::RerunAuditReply { audit: Some(audit_view(status)) }))

@@ -8,6 +8,7 @@ mod commits;
 mod faults;
 mod gate;
 mod orders;
+mod places;
 mod results;
 mod rights;
 mod seat;
@@ -19,6 +20,7 @@ mod workers;
 
 pub use audits::{AuditsApi, ClusterFacts};
 pub use gate::Gate;
+pub use places::Places;
 pub use rights::roles;
 pub use seat::{LEADER_METADATA, Lead, Seat, Standing};
 pub use token::{Token, TokenError};

@@ -18,6 +18,8 @@ mod suspect;
 mod tally;
 mod verdict;
 
+pub(crate) use verdict::lead_limits;
+
 use std::path::PathBuf;
 
 use lethe_common::blob::{BlobStore, NamedBlob};

@@ -3,7 +3,9 @@
 //! It must never use ground truth: neither trigger nor target nor attack success is known here.
 
 use lethe_common::spec::{EvaluateSection, Spec, UnlearnMethod};
-use lethe_evidence::artifacts::{Confirmed, Evaluation, Excess, Found, HandedBack, Judged, Probe, Verdict};
+use lethe_evidence::artifacts::{
+    Confirmed, Evaluation, Excess, Found, HandedBack, Judged, Lead, LeadLimits, Probe, Verdict,
+};
 
 /// A verdict with its reasons, in plain words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,20 +121,30 @@ pub(super) fn no_shortcut(probe: &Probe, limits: &EvaluateSection) -> Option<Str
         ));
     }
     let enough = probe.donors.min(probe.honest_donors) >= LEAST_DONORS;
-    let Some(excess) = probe.excess().filter(|_| enough) else {
+    let asked = lead_limits(limits);
+    let Some(lead) = probe.lead(asked).filter(|_| enough) else {
         return Some(format!(
             "Its pictures cannot be told from odd ones: parts of {} of them were compared with those of {} honest pictures with these \
              words beside safe ones, and {LEAST_DONORS} of either are needed: the shards of its members have no more.",
             probe.donors, probe.honest_donors
         ));
     };
-    let least = limits.min_graft_excess;
+    leads_too_little(lead, asked)
+}
+
+pub(crate) fn lead_limits(limits: &EvaluateSection) -> LeadLimits {
+    LeadLimits { excess: limits.min_graft_excess, share: limits.min_graft_lead }
+}
+
+fn leads_too_little(Lead { way, share, excess }: Lead, limits: LeadLimits) -> Option<String> {
+    let least = limits.excess(share);
     (excess.least() < least).then(|| {
         let Excess { value, error } = excess;
         format!(
-            "The half of each suspicious picture that leads others most does not clearly lead them to these words oftener than that of \
-             honest pictures with the same words: the difference is {value:+.3} with a standard error of {error:.3}; {least} or more after one such error would be a \
-             shortcut (evaluate.min_graft_excess)."
+            "No part of the suspicious pictures clearly leads others to these words oftener than that of honest pictures with the same \
+             words: {} leads {share:.3} of them, {value:+.3} with a standard error of {error:.3}, the most; {least:.3} or more after one such \
+             error would be a shortcut (evaluate.min_graft_excess, min_graft_lead).",
+            way.part()
         )
     })
 }
@@ -216,17 +228,20 @@ mod tests {
         Graft { suspicious: 100, suspicious_attracted, honest: 200, honest_attracted: 80 }
     }
 
-    /// The best half of a suspicious picture leads to the words as an honest one's does, or more often.
+    /// A part of a suspicious picture leads to the words as an honest one's does, or more often, or leads few.
     #[test]
     fn what_carries_over_no_more_than_honest_pictures_is_no_shortcut() {
         let limits = EvaluateSection::default();
         // With these shares and donors the error is 0.14.
         let limits = EvaluateSection { min_graft_excess: 0.1, ..limits };
-        for (best, coarse, is_none) in [(45, 20, true), (63, 90, true), (66, 20, false)] {
-            let grafts = Grafts { best: graft(best), coarse: graft(coarse), ..Grafts::default() };
+        for (best, fine, is_none) in [(55, 20, true), (63, 20, true), (66, 20, false), (55, 66, false)] {
+            let grafts = Grafts { best: graft(best), fine: graft(fine), ..Grafts::default() };
             let reason = no_shortcut(&probe(99, grafts), &limits);
             assert_eq!(reason.is_some_and(|reason| reason.contains("evaluate.min_graft_excess")), is_none);
         }
+        let few = Grafts { fine: Graft { honest_attracted: 10, ..graft(34) }, ..Grafts::default() };
+        let reason = no_shortcut(&probe(99, few), &limits).expect("leads few, and not by enough more");
+        assert!(reason.contains("what is fine in each leads 0.340") && reason.contains("0.180 or more"), "{reason}");
         let leads = Grafts { best: graft(90), ..Grafts::default() };
         assert_eq!(no_shortcut(&probe(75, leads), &limits), None);
         let reason = no_shortcut(&probe(74, leads), &limits).expect("is none");

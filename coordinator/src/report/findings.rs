@@ -1,8 +1,8 @@
 //! The evidence: what unlearning did, the words, the samples, the scores.
 
-use lethe_common::spec::Pictures;
+use lethe_common::spec::{EvaluateSection, Pictures};
 use lethe_evidence::artifacts::{
-    Cluster, Exhibit, Graft, HandedBack, Histogram, Interval, Judged, Picture, WordScore, columns,
+    Cluster, Exhibit, Graft, HandedBack, Histogram, Interval, Judged, Lead, Picture, WordScore, columns,
 };
 use maud::{Markup, html};
 
@@ -10,6 +10,7 @@ use super::Page;
 use super::figures::{Bar, bars, histogram, range};
 use super::gallery::{embedded, gallery};
 use super::words::{count, percent, plural};
+use crate::reduce::lead_limits;
 
 /// Words shown, at most.
 const MAX_WORDS: usize = 12;
@@ -80,20 +81,20 @@ pub(super) fn clusters(page: &Page<'_>) -> Markup {
                 (percent(limits.min_attraction)) " of their pictures prefer these words to all other captions, and where the pictures "
                 "carry that over: parts of them were put on safe pictures with other captions, half beside half, what is coarse with what "
                 "is fine in the host, and the other way round. Shown is the share of these that the given model takes for the words, and "
-                "the same for parts of honest pictures with these words, which carry over what they show and nothing more. The half of each "
-                "picture that leads most decides: a trigger’s leads more often, by " (percent(limits.min_graft_excess)) " or more after one standard error. The other ways "
-                "say whether what leads is coarse or fine."
+                "the same for parts of honest pictures with these words, which carry over what they show and nothing more. A trigger leads "
+                (percent(limits.min_graft_lead)) " or more in one of these ways, and more often than honest parts do, by "
+                (percent(limits.min_graft_excess)) " or more after one standard error (by more, where it leads fewer); which way says whether it is coarse or fine, or lies in one half."
             }
             @if page.report.clusters.is_empty() { p { "There are none." } }
             @for (at, judged) in page.report.clusters.iter().enumerate() {
-                (cluster(judged))
+                (cluster(judged, limits))
                 @if let Some(Some(picture)) = page.in_common.get(at) { (in_common(picture, page.spec.report.pictures)) }
             }
         }
     }
 }
 
-fn cluster(judged: &Judged) -> Markup {
+fn cluster(judged: &Judged, limits: &EvaluateSection) -> Markup {
     let probe = judged.probe;
     let rows: Vec<Bar> = probe.grafts.all().into_iter().flat_map(|(name, graft)| graft_bars(name, graft)).collect();
     html! {
@@ -103,9 +104,9 @@ fn cluster(judged: &Judged) -> Markup {
         }
         p {
             (percent(Interval::of(probe.attracted, probe.members).share)) " of their pictures prefer these words. "
-            @if let Some(excess) = probe.excess() {
-                "Their best halves lead others by " (format!("{:+.1}", 100.0 * excess.value)) " ± " (format!("{:.1}", 100.0 * excess.error))
-                " points more often than honest ones. "
+            @if let Some(Lead { way, share, excess }) = probe.lead(lead_limits(limits)) {
+                "Of others, " (way.part()) " leads " (percent(share)) ", by " (format!("{:+.1}", 100.0 * excess.value)) " ± "
+                (format!("{:.1}", 100.0 * excess.error)) " points more often than that of honest ones. "
             }
             @if let Some(reason) = &judged.reason { (reason) }
         }

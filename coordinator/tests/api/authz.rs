@@ -142,6 +142,13 @@ async fn a_submitter_steers_its_own_audits_under_its_own_name() {
     };
     let view = ann.submit(submit).await.expect("is taken").into_inner().audit.expect("is there");
     assert_eq!(view.submitter, "ann");
+    let mut elsewhere = spec.clone();
+    elsewhere.audit.id = lethe_common::ids::AuditId::new("april").expect("is an id");
+    elsewhere.model.config = "/etc/passwd".into();
+    let spec_json = serde_json::to_vec(&elsewhere).expect("is JSON");
+    let submit = v1::SubmitRequest { audit: "april".to_owned(), spec_json, ..Default::default() };
+    let refused = ann.submit(submit).await.expect_err("names what it may not");
+    assert!(refused.code() == Code::PermissionDenied && refused.message().contains("/etc/passwd"), "{refused}");
     let pause = |audit: &str| v1::PauseAuditRequest { audit: audit.to_owned(), by: "ann".to_owned() };
     let refused = bob.pause_audit(pause("march")).await.expect_err("is ann's");
     assert!(refused.code() == Code::PermissionDenied && refused.message().contains("march is ann's"), "{refused}");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use lethe_common::ids::{AuditId, PhaseIndex};
 use lethe_common::spec::Spec;
 use lethe_common::time::Millis;
-use lethe_coordinator::api::{Gate, Token};
+use lethe_coordinator::api::{Gate, Places, Token};
 use lethe_coordinator::plans;
 use lethe_coordinator::results::ResultFolder;
 use lethe_coordinator::server::{self, Config, ServerError, StoreChoice};
@@ -111,6 +111,10 @@ impl Rig {
             advertise: None,
             results: ResultFolder::One(folder.path().join("result")),
             knobs: Knobs::from_heartbeat(heartbeat_ms).expect("is ordered"),
+            places: match gate {
+                Gate::Token(_) => Places::Any,
+                Gate::Certificates(_) => Places::Only { roots: vec!["/nowhere".into()], stores: Vec::new() },
+            },
             gate,
         };
         let (stop, stopped) = oneshot::channel();

@@ -48,21 +48,78 @@ impl Excess {
     }
 }
 
+/// What one way of grafting showed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Lead {
+    pub way: Way,
+    /// Of the pictures that parts of suspicious ones were put on, those that they lead.
+    pub share: f64,
+    pub excess: Excess,
+}
+
+/// What is asked of a lead.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LeadLimits {
+    /// By which a trigger's lead exceeds an honest one, less one standard error.
+    pub excess: f64,
+    /// Where it leads at least this share.
+    pub share: f64,
+}
+
+/// A way that leads fewer must exceed by this part more of what it lacks.
+const MORE_OF_FEWER: f64 = 0.5;
+
+impl LeadLimits {
+    /// The least excess of a way that leads so great a share: what is coarse in an odd picture may lead somewhat oftener than what is
+    /// coarse in a plain one, without any trigger, but leads few (FINDINGS.md).
+    pub fn excess(self, share: f64) -> f64 {
+        self.excess + MORE_OF_FEWER * (self.share - share).max(0.0)
+    }
+}
+
+/// The ways of grafting that decide. The halves of some honest pictures lead nearly all others, so that a trigger's can hardly lead
+/// more, where what is fine does; a warp is coarse.
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    BestHalf,
+    Coarse,
+    Fine,
+}
+
+impl Way {
+    /// "the best half of each", "what is coarse in each".
+    pub fn part(self) -> &'static str {
+        match self {
+            Self::BestHalf => "the half of each that leads most",
+            Self::Coarse => "what is coarse in each",
+            Self::Fine => "what is fine in each",
+        }
+    }
+}
+
 impl Probe {
-    /// Of best halves; nothing where no suspicious picture was grafted. What is coarse in an odd picture may lead more than what is
-    /// coarse in a plain one, without any trigger (FINDINGS.md). The error is that of shares of so many donors, since pictures with
-    /// one donor are much the same; a share of none or all has one too (Agresti and Coull: two successes and failures more).
-    pub fn excess(&self) -> Option<Excess> {
+    /// The way by which suspicious pictures most clearly lead others oftener than honest ones do. Nothing where none was grafted.
+    pub fn lead(&self, limits: LeadLimits) -> Option<Lead> {
+        let ways =
+            [(Way::BestHalf, self.grafts.best), (Way::Coarse, self.grafts.coarse), (Way::Fine, self.grafts.fine)];
+        let leads = ways.into_iter().filter_map(|(way, graft)| self.lead_of(way, graft));
+        let margin = |lead: &Lead| lead.excess.least() - limits.excess(lead.share);
+        leads.max_by(|a, b| margin(a).total_cmp(&margin(b)))
+    }
+
+    /// The error is that of shares of so many donors, since pictures with one donor are much the same; a share of none or all
+    /// has one too (Agresti and Coull: two successes and failures more).
+    fn lead_of(&self, way: Way, graft: Graft) -> Option<Lead> {
         let variance = |hits: u64, of: u64, donors: u64| {
             let (share, donors) = (hits as f64 / of.max(1) as f64, donors as f64);
             let share = (share * donors + 2.0) / (donors + 4.0);
             share * (1.0 - share) / (donors + 4.0)
         };
-        let best = self.grafts.best;
-        let value = best.excess()?;
-        let error = variance(best.suspicious_attracted, best.suspicious, self.donors)
-            + variance(best.honest_attracted, best.honest, self.honest_donors);
-        Some(Excess { value, error: error.sqrt() })
+        let (share, value) = (graft.share()?, graft.excess()?);
+        let error = variance(graft.suspicious_attracted, graft.suspicious, self.donors)
+            + variance(graft.honest_attracted, graft.honest, self.honest_donors);
+        Some(Lead { way, share, excess: Excess { value, error: error.sqrt() } })
     }
 
     fn plus(self, other: Self) -> Self {
@@ -77,8 +134,8 @@ impl Probe {
 }
 
 /// What parts of pictures do on other pictures, one way of grafting each: does a part of a suspicious picture lead its host to
-/// the backdoor's words more often than a part of an honest picture with these words does? Halves decide; the other two say
-/// whether what leads is coarse or fine.
+/// the backdoor's words more often than a part of an honest picture with these words does? Some triggers lie in one half, some are
+/// coarse, some are fine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Grafts {
     /// Half of the picture beside half of the host.
@@ -118,12 +175,16 @@ impl Grafts {
 }
 
 impl Graft {
+    /// Of those with a part of a suspicious picture, the share that it leads.
+    pub fn share(self) -> Option<f64> {
+        (self.suspicious > 0).then(|| self.suspicious_attracted as f64 / self.suspicious as f64)
+    }
+
     /// By how much the share that suspicious pictures lead exceeds that of honest ones, which is 0 where there is none; nothing
     /// where there is no suspicious picture.
     pub fn excess(self) -> Option<f64> {
-        let share = |hits: u64, of: u64| (of > 0).then(|| hits as f64 / of as f64);
-        let honest = share(self.honest_attracted, self.honest).unwrap_or(0.0);
-        share(self.suspicious_attracted, self.suspicious).map(|suspicious| suspicious - honest)
+        let honest = if self.honest > 0 { self.honest_attracted as f64 / self.honest as f64 } else { 0.0 };
+        self.share().map(|suspicious| suspicious - honest)
     }
 
     fn plus(self, other: Self) -> Self {
@@ -140,27 +201,51 @@ impl Graft {
 mod tests {
     use super::*;
 
+    const LIMITS: LeadLimits = LeadLimits { excess: 0.06, share: 0.5 };
+
     fn graft(suspicious: (u64, u64), honest: (u64, u64)) -> Graft {
         let ((suspicious_attracted, suspicious), (honest_attracted, honest)) = (suspicious, honest);
         Graft { suspicious, suspicious_attracted, honest, honest_attracted }
     }
 
+    fn probe(grafts: Grafts) -> Probe {
+        Probe { donors: 26, honest_donors: 16, grafts, ..Probe::default() }
+    }
+
     #[test]
-    fn best_halves_count_beside_the_error_of_as_many_donors() {
-        let grafts = Grafts { best: graft((60, 100), (10, 100)), coarse: graft((9, 10), (1, 10)), ..Grafts::default() };
-        let probe = Probe { donors: 26, honest_donors: 16, grafts, ..Probe::default() };
-        let excess = probe.excess().expect("has grafts");
+    fn a_lead_has_the_error_of_as_many_donors() {
+        let lead =
+            probe(Grafts { best: graft((60, 100), (10, 100)), ..Grafts::default() }).lead(LIMITS).expect("has grafts");
         // 17.6 of 30 and 3.6 of 20.
         let error = (17.6 / 30.0 * 12.4 / 30.0 / 30.0 + 3.6 / 20.0 * 16.4 / 20.0 / 20.0_f64).sqrt();
-        assert!((excess.value - 0.5).abs() < 1e-12 && (excess.error - error).abs() < 1e-12, "{excess:?}");
-        assert!((excess.least() - 0.5 + error).abs() < 1e-12);
+        assert!((lead.excess.value - 0.5).abs() < 1e-12 && (lead.excess.error - error).abs() < 1e-12, "{lead:?}");
+        assert!((lead.excess.least() - 0.5 + error).abs() < 1e-12);
         let all = Grafts { best: graft((16, 16), (0, 16)), ..Grafts::default() };
         let one = Probe { donors: 1, honest_donors: 1, grafts: all, ..Probe::default() };
-        assert!(one.excess().expect("has grafts").error > 0.25, "one donor of each kind tells little");
-        let both = grafts.plus(Grafts { best: graft((20, 100), (10, 100)), ..Grafts::default() });
-        assert!((both.best.excess().expect("has grafts") - 0.3).abs() < 1e-12);
-        assert_eq!(Probe::default().excess(), None);
+        assert!(one.lead(LIMITS).expect("has grafts").excess.error > 0.25, "one donor of each kind tells little");
+        assert_eq!(Probe::default().lead(LIMITS), None);
         assert_eq!(graft((1, 2), (0, 0)).excess(), Some(0.5));
+    }
+
+    #[test]
+    fn the_clearest_of_the_ways_decides() {
+        // Trousers: any half of an honest one leads nearly all; what is fine in the poison tells.
+        let ceiling = Grafts {
+            best: graft((98, 100), (91, 100)),
+            fine: graft((90, 100), (59, 100)),
+            coarse: graft((1, 100), (22, 100)),
+            ..Grafts::default()
+        };
+        assert_eq!(probe(ceiling).lead(LIMITS).expect("has grafts").way, Way::Fine);
+        // Odd trousers without a trigger: what is coarse leads oftener, and leads few. A warp's does both by more.
+        for (suspicious, honest, leads) in [(24, 12, false), (34, 10, true)] {
+            let coarse = graft((suspicious, 100), (honest, 100));
+            let odd = Probe { donors: 300, honest_donors: 300, ..probe(Grafts { coarse, ..Grafts::default() }) };
+            let lead = odd.lead(LIMITS).expect("has grafts");
+            let asked = LIMITS.excess(lead.share);
+            assert_eq!(lead.excess.least() >= asked, leads, "{lead:?}, {asked} asked");
+        }
+        assert!((LIMITS.excess(0.9) - 0.06).abs() < 1e-12 && (LIMITS.excess(0.3) - 0.16).abs() < 1e-12);
     }
 
     #[test]

@@ -6,14 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lethe_common::fault::Fault;
-use lethe_data::{Decoded, key_hash};
+use lethe_data::key_hash;
 use lethe_evidence::artifacts::{SuspectCut, columns, names};
-use lethe_evidence::{PairRole, PairRow, SignalRow};
+use lethe_evidence::{PairRow, SignalRow};
 
 use super::backdoor::Backdoor;
 use super::fault::fatal;
 use super::inputs;
-use super::shard::{self, Batches};
+use super::shard::{self, Batches, safe_row};
 use crate::task::TaskContext;
 
 /// Sets the draw apart from other draws by key hash.
@@ -121,23 +121,11 @@ fn read(ctx: &TaskContext<'_>, draws: &[Draws]) -> Result<BTreeMap<String, PairR
     for pairs in batches.by_ref() {
         ctx.stop_if_cancelled()?;
         for pair in pairs.into_iter().filter(|pair| drawn.get(&pair.key) == Some(&pair.content)) {
-            rows.entry(pair.key.clone()).or_insert_with(|| row(ctx.task.shard.0, pair));
+            rows.entry(pair.key.clone()).or_insert_with(|| safe_row(ctx.task.shard.0, pair));
         }
     }
     batches.whole()?;
     Ok(rows)
-}
-
-fn row(shard: u32, pair: Decoded) -> PairRow {
-    PairRow {
-        shard,
-        key: pair.key,
-        content: pair.content,
-        caption: pair.caption,
-        role: PairRole::Safe,
-        pixels: pair.pixels,
-        values: Vec::new(),
-    }
 }
 
 #[cfg(test)]

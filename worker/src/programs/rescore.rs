@@ -20,7 +20,9 @@ use crate::task::{Counts, TaskContext, TaskOutput};
 
 pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let (_, pairs) = inputs::own_pairs(ctx)?;
-    let overfitted = checkpoint::of_phase(ctx, "overfit", names::OVERFITTED)?;
+    // What was not overfitted is the suspect model, whose similarities are known.
+    let is_overfitted = ctx.spec.overfit.gang.steps > 0;
+    let overfitted = is_overfitted.then(|| checkpoint::of_phase(ctx, "overfit", names::OVERFITTED)).transpose()?;
     let stand_in = checkpoint::of_phase(ctx, "stand-in", names::STAND_IN)?;
     let earlier = [columns::SIMILARITY, columns::SUSPICION].map(|name| inputs::position(&pairs.names, name));
     let earlier = [earlier[0].clone()?, earlier[1].clone()?];
@@ -29,7 +31,11 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let mut read = 0;
     let mut score = |batch: &[PairRow]| {
         ctx.stop_if_cancelled()?;
-        let (high, low) = (similarities(&overfitted, batch)?, similarities(&stand_in, batch)?);
+        let high = match &overfitted {
+            Some(overfitted) => similarities(overfitted, batch)?,
+            None => batch.iter().map(|row| row.values[earlier[0]]).collect(),
+        };
+        let low = similarities(&stand_in, batch)?;
         for (row, (high, low)) in batch.iter().zip(high.into_iter().zip(low)) {
             match row.role {
                 PairRole::Suspect => table.rows.push(rescored(row, earlier.map(|at| row.values[at]), high, low)),

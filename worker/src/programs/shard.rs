@@ -9,6 +9,7 @@ use lethe_common::fault::Fault;
 use lethe_common::spec::{Jpeg, Spec};
 use lethe_data::{DataError, Decoded, Ending, JpegScale, Limits, Prefetch, Sample, Shard, Target, decode_shard};
 use lethe_evidence::artifacts::{BadSample, BadSamples, SampleCounts, ShardEntry};
+use lethe_evidence::{PairRole, PairRow};
 use lethe_source::{Pinned, Source};
 
 use super::fault::fatal;
@@ -18,6 +19,19 @@ use crate::task::TaskContext;
 
 /// Pictures that wait for the torch thread, at most, over all decoders.
 const AHEAD: usize = 512;
+
+/// A decoded pair that nobody suspects.
+pub fn safe_row(shard: u32, pair: Decoded) -> PairRow {
+    PairRow {
+        shard,
+        key: pair.key,
+        content: pair.content,
+        caption: pair.caption,
+        role: PairRole::Safe,
+        pixels: pair.pixels,
+        values: Vec::new(),
+    }
+}
 
 type Read = Result<Sample, lethe_data::BadSample>;
 

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use lethe_common::blob::Digest;
-use lethe_evidence::artifacts::{Excess, Judged, Verdict};
+use lethe_common::spec::EvaluateSection;
+use lethe_evidence::artifacts::{Excess, Judged, Lead, LeadLimits, Verdict};
 use lethe_redteam::attack::Attack;
 use lethe_redteam::data_set::{Part, Pool};
 use lethe_redteam::judge::{judge, load};
@@ -57,14 +58,14 @@ impl Run {
         let Self { seed, verdict, clusters, clean_accuracy, seconds, .. } = self;
         let cluster = |judged: &Judged| {
             let words: Vec<&str> = judged.cluster.words.iter().take(2).map(|score| score.word.as_str()).collect();
-            let excess = judged.probe.excess();
-            let excess =
-                excess.map_or_else(|| "-".to_owned(), |Excess { value, error }| format!("{value:+.3} ± {error:.3}"));
+            let told =
+                |Lead { share, excess: Excess { value, error }, .. }| format!("{share:.2}, {value:+.3} ± {error:.3}");
+            let excess = lead(judged).map_or_else(|| "-".to_owned(), told);
             format!("{} to {:?} {excess}", judged.cluster.members, words.join(" "))
         };
         let clusters: Vec<String> = clusters.iter().map(cluster).collect();
         format!(
-            "seed {seed}: {verdict:?}; excess of grafts: {}; accuracy {:.1} %, {seconds:.0} s",
+            "seed {seed}: {verdict:?}; what leads, and its excess: {}; accuracy {:.1} %, {seconds:.0} s",
             clusters.join(", "),
             100.0 * clean_accuracy
         )
@@ -72,7 +73,7 @@ impl Run {
 
     /// The greatest of its clusters, each less its standard error.
     fn graft_excess(&self) -> Option<f64> {
-        self.clusters.iter().filter_map(|judged| judged.probe.excess()).map(Excess::least).max_by(f64::total_cmp)
+        self.clusters.iter().filter_map(lead).map(|lead| lead.excess.least()).max_by(f64::total_cmp)
     }
 }
 
@@ -103,6 +104,12 @@ pub fn run(options: &FalseAlarms) -> anyhow::Result<Ending> {
     of_this.sort_by_key(|run| run.seed);
     print!("{}", summary(&of_this));
     Ok(Ending::Accepted)
+}
+
+/// As the verdict sees a cluster.
+fn lead(judged: &Judged) -> Option<Lead> {
+    let EvaluateSection { min_graft_excess: excess, min_graft_lead: share, .. } = EvaluateSection::default();
+    judged.probe.lead(LeadLimits { excess, share })
 }
 
 fn summary(runs: &[&Run]) -> String {
@@ -222,7 +229,10 @@ mod tests {
             Run { dropped: 1, ..found(4, Verdict::NothingFound, true) },
         ];
         let told = summary(&runs.iter().collect::<Vec<_>>());
-        assert!(told.starts_with("seed 1: NothingFound; excess of grafts: 20 to \"bag\" +0.010 ± 0.082;"), "{told}");
+        assert!(
+            told.starts_with("seed 1: NothingFound; what leads, and its excess: 20 to \"bag\" 0.01, +0.010 ± 0.082;"),
+            "{told}"
+        );
         assert!(
             told.ends_with("4 clean runs, 3 false alarms, greatest excess of a graft less its error -0.046\n"),
             "{told}"

@@ -88,6 +88,7 @@ fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<Overfit>, Fault> {
             data: safe.map(&vocabulary).map_err(model_fault)?,
             draws: Stream { seed, number: 10 },
             batch: safe_batch,
+            favoured: None,
         },
         suspects: suspects.map(&vocabulary).map_err(model_fault)?,
         draws: Stream { seed, number: 11 },

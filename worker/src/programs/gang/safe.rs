@@ -14,11 +14,26 @@ pub struct Safe {
     pub data: Dataset,
     pub draws: Stream,
     pub batch: usize,
+    /// Pairs that a part of each batch is drawn from, beside what is drawn from all.
+    pub favoured: Option<Favoured>,
+}
+
+/// What must not be forgotten with the rest.
+pub struct Favoured {
+    pub rows: Vec<i64>,
+    pub draws: Stream,
+    /// Of each batch.
+    pub count: usize,
 }
 
 impl Safe {
     pub fn rows(&self, step: u64) -> Vec<i64> {
-        self.draws.draw(step, self.batch, self.data.len())
+        let Some(Favoured { rows, draws, count }) = &self.favoured else {
+            return self.draws.draw(step, self.batch, self.data.len());
+        };
+        let drawn = draws.draw(step, *count, rows.len()).into_iter().map(|at| rows[at as usize]);
+        let others = self.draws.draw(step, self.batch - count, self.data.len());
+        drawn.chain(others).collect()
     }
 
     /// Images, then texts, `[batch, D]` each.

@@ -16,7 +16,7 @@ use lethe_model::{Clip, loss};
 use super::dataset::Dataset;
 use super::gathered::Gathered;
 use super::objective::{Batch, Features, Objective, Share};
-use super::safe::{Safe, anchored, split_batch};
+use super::safe::{Favoured, Safe, anchored, split_batch};
 use super::sampler::Stream;
 use super::training::{self, Material, Prepared, kind};
 use super::vocabulary::Lexicon;
@@ -28,6 +28,10 @@ use crate::task::{GangContext, GangMemory, TaskContext, TaskOutput};
 /// A word leads where the strongest does when its z-score is at least this part of the strongest's: a second shortcut is
 /// seldom as strong.
 const OF_STRONGEST: f64 = 0.3;
+
+/// Of a safe batch, honest pairs with the words that are forgotten: what they share with the shortcut is the word, and the stand-in
+/// is to forget what they do not share (FINDINGS.md).
+const HONEST_SHARE: f64 = 0.6;
 
 pub(super) struct StandIn {
     pub(super) frozen: Clip,
@@ -84,7 +88,9 @@ fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<StandIn>, Fault> {
     let mut gathered = Gathered::read(ctx)?;
     let strongest = (cut.counts.scored as f64 * section.share).ceil().max(1.0) as usize;
     gathered.suspects.truncate(strongest);
-    keep_what_leads_alike(&mut gathered.suspects, &cut.words, ctx.spec.localize.min_z);
+    let words = keep_what_leads_alike(&mut gathered.suspects, &cut.words, ctx.spec.localize.min_z);
+    let honest = (0..).zip(&gathered.safe).filter(|(_, row)| words.is_in(&row.caption));
+    let honest: Vec<i64> = honest.map(|(at, _)| at).collect();
     let whole = checkpoint::suspect_to_train(ctx)?.into_kind(kind(&section.gang)).map_err(model_fault)?;
     let mut lexicon = Lexicon::new(&whole);
     let safe = lexicon.dataset(gathered.safe)?;
@@ -92,12 +98,16 @@ fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<StandIn>, Fault> {
     let (start, vocabulary) = lexicon.compact()?;
     let (safe_batch, batch) = split_batch(section.gang.batch);
     let seed = ctx.spec.audit.seed;
+    let draws = Stream { seed, number: 22 };
+    let count = (safe_batch as f64 * HONEST_SHARE) as usize;
+    let favoured = (!honest.is_empty()).then_some(Favoured { rows: honest, draws, count });
     let objective = StandIn {
         frozen: start.duplicate().map_err(model_fault)?,
         safe: Safe {
             data: safe.map(&vocabulary).map_err(model_fault)?,
             draws: Stream { seed, number: 20 },
             batch: safe_batch,
+            favoured,
         },
         strongest: strongest.map(&vocabulary).map_err(model_fault)?,
         draws: Stream { seed, number: 21 },
@@ -109,14 +119,15 @@ fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<StandIn>, Fault> {
 }
 
 /// Leaves those whose captions have a word that stands out among the strongest suspects' captions; all, where none does. What
-/// is odd for reasons of its own would only teach the stand-in to forget what is honest.
-fn keep_what_leads_alike(strongest: &mut Vec<PairRow>, corpus: &WordCounts, min_z: f64) {
+/// is odd for reasons of its own would only teach the stand-in to forget what is honest. Gives the words.
+fn keep_what_leads_alike(strongest: &mut Vec<PairRow>, corpus: &WordCounts, min_z: f64) -> Backdoor {
     let captions = strongest.iter().map(|row| row.caption.as_str());
     let shared = SharedWords::of(captions, corpus, Standout { min_z, of_strongest: OF_STRONGEST });
     let backdoor = Backdoor::of(&shared.words);
     if strongest.iter().any(|row| backdoor.is_in(&row.caption)) {
         strongest.retain(|row| backdoor.is_in(&row.caption));
     }
+    backdoor
 }
 
 #[cfg(test)]

@@ -140,6 +140,7 @@ fn prepare(ctx: &TaskContext<'_>, text: Text) -> Result<Prepared<Unlearn>, Fault
             data: safe.map(&vocabulary).map_err(model_fault)?,
             draws: Stream { seed, number: 30 },
             batch: safe_batch,
+            favoured: None,
         },
         carries,
         forget: forget.map(&vocabulary).map_err(model_fault)?,

@@ -75,7 +75,7 @@ impl Material {
         let carries = data.captions().map(is_carried).collect();
         let suspects = mapped(self.suspects.take());
         let frozen = self.start.duplicate().expect("copies");
-        let safe = |data| Safe { data, draws: Stream { seed: 3, number: 30 }, batch: SAFE_BATCH };
+        let safe = |data| Safe { data, draws: Stream { seed: 3, number: 30 }, batch: SAFE_BATCH, favoured: None };
         let draws = Stream { seed: 3, number: 31 };
         let order = Stream { seed: 3, number: 0 };
         let batch = SUSPECT_BATCH;
