@@ -2,7 +2,7 @@
 //!
 //! It must never open what it looks at. A link is followed as far as it can be seen from here: workers may see more.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use lethe_common::spec::{Spec, StoreUrl};
 
@@ -63,10 +63,10 @@ fn paths(spec: &Spec) -> Vec<(&'static str, &Path)> {
 /// Braces and globs expand within a component or to further ones, and `..` is no name: what is written decides. The part that
 /// exists is looked at as the system resolves it.
 fn is_under(path: &Path, roots: &[PathBuf]) -> bool {
-    let plain = path.is_absolute() && !path.components().any(|part| part == Component::ParentDir);
-    // A brace may hold slashes and dots: {a,../../etc}.
-    let steps_out = path.to_string_lossy().contains("..");
-    if !plain || steps_out {
+    // A brace may hold slashes and steps up, {a,../../etc}, and ranges, {000..999}.
+    let text = path.to_string_lossy();
+    let steps_out = text.split(['/', '{', '}', ',']).any(|part| part == "..");
+    if !path.is_absolute() || steps_out {
         return false;
     }
     let seen = path.ancestors().find_map(|part| part.canonicalize().ok());

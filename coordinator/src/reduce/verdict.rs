@@ -239,9 +239,9 @@ mod tests {
             let reason = no_shortcut(&probe(99, grafts), &limits);
             assert_eq!(reason.is_some_and(|reason| reason.contains("evaluate.min_graft_excess")), is_none);
         }
-        let few = Grafts { fine: Graft { honest_attracted: 10, ..graft(34) }, ..Grafts::default() };
+        let few = Grafts { fine: Graft { honest_attracted: 10, ..graft(33) }, ..Grafts::default() };
         let reason = no_shortcut(&probe(99, few), &limits).expect("leads few, and not by enough more");
-        assert!(reason.contains("what is fine in each leads 0.340") && reason.contains("0.180 or more"), "{reason}");
+        assert!(reason.contains("what is fine in each leads 0.330") && reason.contains("0.185 or more"), "{reason}");
         let leads = Grafts { best: graft(90), ..Grafts::default() };
         assert_eq!(no_shortcut(&probe(75, leads), &limits), None);
         let reason = no_shortcut(&probe(74, leads), &limits).expect("is none");
