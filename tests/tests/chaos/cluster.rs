@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 
 use lethe_proto::v1::{AuditView, PhaseView, RunState, WorkerView};
 use lethe_servers::{EtcdCluster, EtcdOptions};
+use lethe_tls::authority::{Authority, Existing, Request};
+use lethe_tls::{Identity, Role};
 use tempfile::TempDir;
 
 use crate::audit::{DEADLINE, binary};
 use crate::disk::Disk;
-use crate::network::{Net, Network, Place, forward};
+use crate::network::{Net, Network, Place};
 use crate::operator::{Operator, TOKEN};
 use crate::part::Part;
 use crate::results::Results;
@@ -86,7 +88,7 @@ impl Cluster {
             workers: Vec::new(),
             coordinators: Vec::new(),
             addresses: Vec::new(),
-            operator: Operator::new(&[]),
+            operator: Operator::new(&[], None),
             etcd,
             network,
             gang_floor: shape.gang_floor,
@@ -94,8 +96,11 @@ impl Cluster {
             _disk: disk,
             folder,
         };
+        if shape.is_apart {
+            cluster.issue_certificates();
+        }
         (0..COORDINATORS).for_each(|n| cluster.start_coordinator(n, shape));
-        cluster.operator = Operator::new(&cluster.addresses);
+        cluster.operator = Operator::new(&cluster.addresses, cluster.certificate("admin").as_deref());
         cluster.workers = (0..shape.workers).map(|n| cluster.new_worker(n)).collect();
         cluster.wait("all workers joined", |c| c.operator.workers().is_some_and(|w| w.len() == shape.workers));
         cluster
@@ -112,11 +117,13 @@ impl Cluster {
             .arg(folder.join("results"))
             .envs(shape.variables.iter().cloned());
         let reached = place.map(|place| {
-            let reached = format!("http://{}:{PORT}", place.address(Net::Work));
-            command.args(["--listen", &format!("127.0.0.1:{PORT}"), "--advertise", &reached]);
-            forward(place, Net::Work, PORT);
-            reached
+            let address = format!("{}:{PORT}", place.address(Net::Work));
+            command.args(["--listen", &address, "--root", "/"]);
+            format!("https://{address}")
         });
+        if let Some(folder) = self.certificate(&format!("coordinator-{index}")) {
+            command.env("LETHE_TLS", folder);
+        }
         let mut part = Part::start(&format!("coordinator-{index}"), command, &folder.join("logs"));
         let listening = listening(&mut part);
         self.addresses.push(reached.unwrap_or(listening));
@@ -131,7 +138,31 @@ impl Cluster {
         if let Some(place) = place {
             command.env("LETHE_GANG_HOST", place.address(Net::Work).to_string());
         }
+        if let Some(folder) = self.certificate("worker") {
+            command.env("LETHE_TLS", folder);
+        }
         Part::start(&name, command, &self.folder.path().join("logs"))
+    }
+
+    /// What is apart speaks over networks, where a token is no guard.
+    fn issue_certificates(&self) {
+        let folder = self.folder.path().join("certificates");
+        let authority = Authority::create(&folder.join("authority"), 1).expect("makes an authority");
+        let issue = |role, name: &str, hosts| {
+            let request = Request { identity: Identity::new(role, name).expect("is a name"), hosts, days: 1 };
+            authority.issue(&request, &folder.join(name), Existing::Keep).expect("issues");
+        };
+        let places = &self.network().places()[MEMBERS..MEMBERS + COORDINATORS];
+        for (index, place) in places.iter().enumerate() {
+            issue(Role::Coordinator, &format!("coordinator-{index}"), vec![place.address(Net::Work).to_string()]);
+        }
+        issue(Role::Worker, "worker", Vec::new());
+        issue(Role::Admin, "admin", Vec::new());
+    }
+
+    /// The folder of a certificate, where there are some.
+    fn certificate(&self, name: &str) -> Option<PathBuf> {
+        self.network.as_ref().map(|_| self.folder.path().join("certificates").join(name))
     }
 
     /// The network of a cluster that is apart.
@@ -268,6 +299,7 @@ impl Cluster {
     pub fn lethe(&self, arguments: &[&str]) -> std::process::Output {
         let mut command = Command::new(binary("lethe"));
         command.args(arguments).env("LETHE_TOKEN", TOKEN).env("LETHE_COORDINATOR", self.addresses.join(","));
+        command.envs(self.certificate("admin").map(|folder| ("LETHE_TLS", folder)));
         command.output().expect("runs")
     }
 

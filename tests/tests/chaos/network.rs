@@ -5,13 +5,10 @@
 //! goes with its last process.
 
 use std::fs::File;
-use std::io::copy;
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::Command;
-use std::thread;
-use std::time::Duration;
 
 use crate::disk::run;
 use crate::part::Part;
@@ -145,32 +142,4 @@ fn keep(name: &str, host: u8, logs: &Path) -> Place {
 
 fn ip(place: &Place, arguments: &[&str]) {
     run(place.command(Path::new("ip")).args(arguments));
-}
-
-/// Lets a place's own network reach a port that is served on its loopback only: the coordinator listens nowhere else.
-pub fn forward(place: &Place, net: Net, port: u16) {
-    let outside = SocketAddr::from((place.address(net), port));
-    let inside = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    thread::scope(|scope| {
-        // A thread of its own, since the namespace is the thread's; those that it starts are born there too.
-        scope.spawn(|| {
-            place.enter();
-            let listener = TcpListener::bind(outside).expect("binds in its namespace");
-            thread::spawn(move || listener.incoming().map_while(Result::ok).for_each(|one| join(one, inside)));
-        });
-    });
-}
-
-fn join(from: TcpStream, inside: SocketAddr) {
-    let Ok(to) = TcpStream::connect_timeout(&inside, Duration::from_secs(5)) else { return };
-    let both = [(&from, &to), (&to, &from)].map(|(a, b)| (a.try_clone(), b.try_clone()));
-    for pair in both {
-        let (Ok(mut reader), Ok(mut writer)) = pair else { return };
-        reader.set_nodelay(true).and_then(|()| writer.set_nodelay(true)).ok(); // slower without
-        thread::spawn(move || {
-            copy(&mut reader, &mut writer).ok(); // either end is one
-            writer.shutdown(Shutdown::Write).ok();
-            reader.shutdown(Shutdown::Read).ok();
-        });
-    }
 }

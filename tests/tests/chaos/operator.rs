@@ -2,6 +2,7 @@
 //!
 //! It must never wait longer than its deadline for a coordinator that is stopped.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use lethe_proto::v1::{
     AuditView, ClusterReply, ClusterRequest, GetAuditRequest, ListAuditsRequest, ListWorkersRequest, SubmitRequest,
     WorkerView,
 };
+use lethe_tls::{Credentials, Target};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tonic::metadata::AsciiMetadataValue;
@@ -46,12 +48,14 @@ pub struct Operator {
 }
 
 impl Operator {
-    pub fn new(addresses: &[String]) -> Self {
+    pub fn new(addresses: &[String], certificate: Option<&Path>) -> Self {
+        let certificate = certificate.map(|folder| Credentials::load(folder).expect("is a certificate"));
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("makes a runtime");
         let entered = runtime.enter();
         let client = |address: &String| {
-            let endpoint = Endpoint::from_shared(address.clone()).expect("is an address");
-            let channel = endpoint.connect_timeout(PATIENCE).timeout(PATIENCE).connect_lazy();
+            let target = Target::new(address, certificate.as_ref()).expect("is an address");
+            let channel =
+                target.with(|e| e.connect_timeout(PATIENCE).timeout(PATIENCE)).connect_lazy(certificate.as_ref());
             AuditsClient::with_interceptor(channel, Bearer)
         };
         let clients = addresses.iter().map(client).collect();

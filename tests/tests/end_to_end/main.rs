@@ -17,3 +17,4 @@ mod refused;
 mod results;
 mod scrub;
 mod stores;
+mod tls;

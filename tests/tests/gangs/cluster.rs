@@ -43,7 +43,7 @@ impl Cluster {
         let address = listening(&mut coordinator);
         let start = |number| Worker::start(&format!("worker-{number}"), &address, &folder);
         let workers = (0..workers).map(start).collect();
-        let operator = Operator::new(&[address]);
+        let operator = Operator::new(&[address], None);
         let cluster = Self { workers, coordinator, operator, folder };
         let joined = || cluster.operator.workers().filter(|all| all.len() == cluster.workers.len());
         seen("all workers joined", LOOK, joined);
