@@ -45,6 +45,7 @@ fn run(arguments: Arguments) -> anyhow::Result<exit::Ending> {
         Command::Cancel(audit) => operate::control(&audit, Control::Cancel),
         Command::Fetch(fetch) => operate::fetch(&fetch),
         Command::Rerun(rerun) => operate::rerun(&rerun),
+        Command::Open(open) => operate::open(&open),
         Command::Workers(workers) => operate::workers(&workers),
         Command::Bench(bench) => commands::bench::run(&bench),
         Command::Pki(pki) => commands::pki::run(&pki),

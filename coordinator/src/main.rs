@@ -12,7 +12,7 @@ use lethe_common::spec::StoreUrl;
 use lethe_common::telemetry::{self, LogFormat};
 use lethe_coordinator::api::{Gate, Places, Token};
 use lethe_coordinator::results::ResultFolder;
-use lethe_coordinator::server::{Config, StoreChoice, listen, run};
+use lethe_coordinator::server::{Config, PagesAt, StoreChoice, listen, run};
 use lethe_coordinator::store::EtcdAddress;
 use lethe_engine::Knobs;
 use lethe_tls::{Credentials, Role};
@@ -50,6 +50,12 @@ struct Arguments {
     /// need certificates of the same authority, and the token is not used. New files are taken up without a restart
     #[arg(long, value_name = "FOLDER", env = "LETHE_TLS")]
     tls: Option<PathBuf>,
+    /// Address to serve pages on for browsers; `lethe open` logs one in. With --tls over TLS
+    #[arg(long, value_name = "ADDRESS")]
+    pages: Option<SocketAddr>,
+    /// What browsers dial for them [default: the address of --pages]
+    #[arg(long, value_name = "URL", requires = "pages")]
+    pages_url: Option<String>,
     /// Folders that the paths of specs must lie under; with --tls others than these are refused, without it every path is taken
     #[arg(long, value_name = "FOLDER[,FOLDER..]", value_delimiter = ',', requires = "tls")]
     root: Vec<PathBuf>,
@@ -138,8 +144,9 @@ fn config(arguments: &Arguments, gate: Gate) -> anyhow::Result<Config> {
         Gate::Token(_) => Places::Any,
         Gate::Certificates(_) => Places::Only { roots: arguments.root.clone(), stores: arguments.store_url.clone() },
     };
+    let pages = arguments.pages.map(|listen| PagesAt { listen, url: arguments.pages_url.clone() });
     let (work, advertise) = (arguments.work.clone(), arguments.advertise.clone());
-    Ok(Config { work, results, store, advertise, knobs, gate, places })
+    Ok(Config { work, results, store, advertise, knobs, gate, places, pages })
 }
 
 /// Connections queue from here on, even before the server takes the first.

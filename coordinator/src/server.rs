@@ -17,6 +17,7 @@ use tracing::{info, warn};
 
 use crate::api::{AuditsApi, ClusterFacts, Gate, Places, Seat, SessionTerms, Standing, WorkersApi};
 use crate::driver::{DriverConfig, DriverError};
+use crate::pages::{self, Pages, Sessions};
 use crate::reign::{Reigns, rule};
 use crate::results::ResultFolder;
 use crate::store::{Candidate, EtcdAddress, Store, StoreError};
@@ -36,6 +37,16 @@ pub struct Config {
     pub gate: Gate,
     /// What specs may name.
     pub places: Places,
+    /// Where pages are served; absent where they are not.
+    pub pages: Option<PagesAt>,
+}
+
+/// Where browsers are served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PagesAt {
+    pub listen: SocketAddr,
+    /// What browsers dial; absent where it is the address listened on.
+    pub url: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +65,8 @@ pub enum ServerError {
     NotLoopback(SocketAddr),
     #[error("nobody can dial {0}: say with --advertise where workers and clients reach this coordinator")]
     NoAddress(SocketAddr),
+    #[error("nobody can dial {0}: say with --pages-url where browsers reach the pages")]
+    NoPagesAddress(SocketAddr),
     #[error("--advertise {address} is {found}; expected {expected}: as clients dial it, so it is served")]
     Advertise { address: String, found: &'static str, expected: &'static str },
     #[error("cannot listen on {address}: {source}")]
@@ -94,11 +107,21 @@ pub async fn run(listener: TcpListener, config: Config, shutdown: impl Future<Ou
     let waits: Vec<String> = config.knobs.waits().iter().map(|(name, ms)| format!("{name}={ms}")).collect();
     info!(waits = waits.join(" "), "each wait outlasts the one before it");
     let parts = open(&config, address).await?;
+    let site = site(&config).await?;
     let (standing, seat) = watch::channel(Standing::Standby { leader: None });
     let (drain, drained) = oneshot::channel::<()>();
-    let mut server = tokio::spawn(serve(listener, Seat(seat), (&config, &parts), drained));
+    let seat = Seat(seat);
+    let (stop, stopped) = watch::channel(());
+    let pages = site.map(|(listener, url)| {
+        let pages =
+            Pages { seat: seat.clone(), blobs: parts.reigns.driver.blobs.clone(), sessions: Sessions::default(), url };
+        let connections = lethe_tls::accept(listener, config.gate.browsers());
+        tokio::spawn(pages::serve(pages::router(pages.clone()), connections, stopped));
+        (pages.url, pages.sessions)
+    });
+    let mut server = tokio::spawn(serve(listener, seat, (&config, &parts, pages), drained));
     let ended = rule(&parts.reigns, &standing, shutdown).await;
-    drop(drain);
+    drop((drain, stop));
     finish(&mut server).await?;
     ended
 }
@@ -108,6 +131,21 @@ fn guarded(address: SocketAddr, gate: &Gate) -> Result<(), ServerError> {
         Gate::Token(_) if !address.ip().is_loopback() => Err(ServerError::NotLoopback(address)),
         Gate::Token(_) | Gate::Certificates(_) => Ok(()),
     }
+}
+
+/// The listener of the pages, and where they are reached.
+async fn site(config: &Config) -> Result<Option<(TcpListener, String)>, ServerError> {
+    let Some(PagesAt { listen: wanted, url }) = &config.pages else { return Ok(None) };
+    let listener = listen(*wanted, &config.gate).await?;
+    let address = listener.local_addr().map_err(|source| ServerError::Listen { address: *wanted, source })?;
+    let scheme = if config.gate.credentials().is_some() { "https" } else { "http" };
+    let url = match url {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None if address.ip().is_unspecified() => return Err(ServerError::NoPagesAddress(address)),
+        None => format!("{scheme}://{address}"),
+    };
+    info!(url, "pages are served; `lethe open` logs a browser in");
+    Ok(Some((listener, url)))
 }
 
 /// Where others dial this coordinator.
@@ -155,14 +193,18 @@ async fn open(config: &Config, address: SocketAddr) -> Result<Parts, ServerError
 fn serve(
     listener: TcpListener,
     seat: Seat,
-    (config, parts): (&Config, &Parts),
+    (config, parts, pages): (&Config, &Parts, Option<(String, Sessions)>),
     drained: oneshot::Receiver<()>,
 ) -> impl Future<Output = Result<(), tonic::transport::Error>> + Send + 'static {
     let workers = WorkersApi::new(seat.clone(), parts.terms.clone());
-    let audits =
-        AuditsApi::service(seat, parts.facts.clone(), parts.reigns.driver.blobs.clone(), config.places.clone());
+    let audits = AuditsApi::service(
+        seat,
+        parts.facts.clone(),
+        parts.reigns.driver.blobs.clone(),
+        (config.places.clone(), pages),
+    );
     let router = Server::builder().layer(config.gate.clone()).add_service(workers.service()).add_service(audits);
-    let incoming = lethe_tls::accept(listener, config.gate.credentials().cloned());
+    let incoming = lethe_tls::accept(listener, config.gate.callers());
     router.serve_with_incoming_shutdown(incoming, async { drop(drained.await) })
 }
 

@@ -9,6 +9,7 @@ mod credentials;
 mod error;
 mod identity;
 mod material;
+mod secret;
 mod server;
 
 pub use client::{Target, TargetError};
@@ -16,4 +17,5 @@ pub use credentials::Credentials;
 pub use error::TlsError;
 pub use identity::{Identity, IdentityError, Role};
 pub use material::{CERTIFICATE, KEY, Material, ROOTS};
-pub use server::{Peer, Stream, accept};
+pub use secret::secret;
+pub use server::{Callers, Peer, Stream, accept};

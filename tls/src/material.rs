@@ -58,6 +58,7 @@ pub struct Material {
     verifier: Arc<dyn ClientCertVerifier>,
     client: Arc<ClientConfig>,
     server: Arc<ServerConfig>,
+    browsers: Arc<ServerConfig>,
 }
 
 impl Material {
@@ -81,8 +82,9 @@ impl Material {
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), provider()).build();
         let verifier = verifier.map_err(|error| unfit(rustls::Error::General(error.to_string())))?;
         let client = Arc::new(client(roots, chain.clone(), key.clone_key()).map_err(unfit)?);
-        let server = Arc::new(server(Arc::clone(&verifier), chain.clone(), key).map_err(unfit)?);
-        Ok(Self { identity, ends_at_s, chain, verifier, client, server })
+        let server = Arc::new(server(Arc::clone(&verifier), chain.clone(), key.clone_key()).map_err(unfit)?);
+        let browsers = Arc::new(browsers(chain.clone(), key).map_err(unfit)?);
+        Ok(Self { identity, ends_at_s, chain, verifier, client, server, browsers })
     }
 
     pub fn identity(&self) -> &Identity {
@@ -104,6 +106,11 @@ impl Material {
 
     pub(crate) fn client(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.client)
+    }
+
+    /// For whoever has no certificate.
+    pub(crate) fn browsers(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.browsers)
     }
 
     pub(crate) fn server(&self) -> Arc<ServerConfig> {
@@ -171,5 +178,13 @@ fn server(
     config.alpn_protocols = vec![HTTP2.to_vec()];
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
+    Ok(config)
+}
+
+fn browsers(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<ServerConfig, rustls::Error> {
+    let versions =
+        ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&rustls::version::TLS13])?;
+    let mut config = versions.with_no_client_auth().with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }

@@ -51,15 +51,25 @@ enum Io {
     Secure(Box<TlsStream<TcpStream>>),
 }
 
-/// Takes connections until the listener is dropped with the stream: in the clear without credentials, else by TLS 1.3 alone
-/// and with a certificate of the same authority.
-pub fn accept(listener: TcpListener, credentials: Option<Credentials>) -> ReceiverStream<io::Result<Stream>> {
+/// Who may connect.
+#[derive(Debug, Clone)]
+pub enum Callers {
+    /// Anyone, in the clear.
+    Plain,
+    /// Those with a certificate of the same authority, by TLS 1.3 alone, who speak HTTP/2.
+    Certified(Credentials),
+    /// Anyone by TLS 1.3, who speaks HTTP/1.1: browsers.
+    Browsers(Credentials),
+}
+
+/// Takes connections until the stream is dropped.
+pub fn accept(listener: TcpListener, callers: Callers) -> ReceiverStream<io::Result<Stream>> {
     let (streams, queue) = mpsc::channel(MAX_QUEUED);
-    tokio::spawn(take(listener, credentials, streams));
+    tokio::spawn(take(listener, callers, streams));
     ReceiverStream::new(queue)
 }
 
-async fn take(listener: TcpListener, credentials: Option<Credentials>, streams: mpsc::Sender<io::Result<Stream>>) {
+async fn take(listener: TcpListener, callers: Callers, streams: mpsc::Sender<io::Result<Stream>>) {
     let mut pending: VecDeque<AbortHandle> = VecDeque::new();
     loop {
         let accepted = tokio::select! {
@@ -80,26 +90,17 @@ async fn take(listener: TcpListener, credentials: Option<Credentials>, streams: 
         {
             oldest.abort();
         }
-        let opening = open(tcp, address, credentials.clone(), streams.clone());
+        let opening = open(tcp, address, callers.clone(), streams.clone());
         pending.push_back(tokio::spawn(opening).abort_handle());
     }
 }
 
-async fn open(
-    tcp: TcpStream,
-    address: SocketAddr,
-    credentials: Option<Credentials>,
-    streams: mpsc::Sender<io::Result<Stream>>,
-) {
+async fn open(tcp: TcpStream, address: SocketAddr, callers: Callers, streams: mpsc::Sender<io::Result<Stream>>) {
     // Nagle's algorithm would add 40 ms to every step of a rendezvous.
     drop(tcp.set_nodelay(true)); // a connection that is gone already says so when it is read
-    let opened = match credentials {
-        None => Ok((Io::Plain(tcp), None)),
-        Some(credentials) => match timeout(HANDSHAKE_DEADLINE, shake_hands(tcp, &credentials)).await {
-            Ok(Ok((stream, identity))) => Ok((Io::Secure(Box::new(stream)), Some(identity))),
-            Ok(Err(error)) => Err(error),
-            Err(_elapsed) => Err(format!("it said nothing for {} s", HANDSHAKE_DEADLINE.as_secs())),
-        },
+    let opened = match timeout(HANDSHAKE_DEADLINE, shake_hands(tcp, &callers)).await {
+        Ok(opened) => opened,
+        Err(_elapsed) => Err(format!("it said nothing for {} s", HANDSHAKE_DEADLINE.as_secs())),
     };
     match opened {
         Ok((io, identity)) => {
@@ -110,12 +111,22 @@ async fn open(
     }
 }
 
-async fn shake_hands(tcp: TcpStream, credentials: &Credentials) -> Result<(TlsStream<TcpStream>, Identity), String> {
-    let acceptor = TlsAcceptor::from(credentials.current().server());
-    let stream = acceptor.accept(tcp).await.map_err(|e| e.to_string())?;
-    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).ok_or("it has no certificate")?;
-    let identity = Identity::of(certificate).map_err(|e| e.to_string())?;
-    Ok((stream, identity))
+async fn shake_hands(tcp: TcpStream, callers: &Callers) -> Result<(Io, Option<Identity>), String> {
+    match callers {
+        Callers::Plain => Ok((Io::Plain(tcp), None)),
+        Callers::Certified(credentials) => {
+            let acceptor = TlsAcceptor::from(credentials.current().server());
+            let stream = acceptor.accept(tcp).await.map_err(|e| e.to_string())?;
+            let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+            let identity = Identity::of(certificate.ok_or("it has no certificate")?).map_err(|e| e.to_string())?;
+            Ok((Io::Secure(Box::new(stream)), Some(identity)))
+        }
+        Callers::Browsers(credentials) => {
+            let acceptor = TlsAcceptor::from(credentials.current().browsers());
+            let stream = acceptor.accept(tcp).await.map_err(|e| e.to_string())?;
+            Ok((Io::Secure(Box::new(stream)), None))
+        }
+    }
 }
 
 impl Connected for Stream {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use lethe_tls::authority::{Authority, Existing, Request};
-use lethe_tls::{Credentials, Identity, Peer, Role, Target, accept};
+use lethe_tls::{Callers, Credentials, Identity, Peer, Role, Target, accept};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -50,7 +50,7 @@ impl Server {
     async fn start(folder: &Path) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
         let address = format!("https://{}", listener.local_addr().expect("has an address"));
-        Self { address, streams: accept(listener, Some(Credentials::load(folder).expect("loads"))) }
+        Self { address, streams: accept(listener, Callers::Certified(Credentials::load(folder).expect("loads"))) }
     }
 
     /// Who is let in when somebody dials; the dialler may be refused in the meantime.

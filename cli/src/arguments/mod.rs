@@ -8,7 +8,7 @@ mod pki;
 mod scrub;
 
 pub use bench::{Bench, BenchCommand, Collective, ControlPlane, Defence, FalseAlarms, Score, ScorePart, Swarm};
-pub use operate::{Cluster, Fetch, List, OneAudit, Remote, Rerun, Steer, Submit, Watch, Workers};
+pub use operate::{Cluster, Fetch, List, OneAudit, Open, Remote, Rerun, Steer, Submit, Watch, Workers};
 pub use pki::{Init, Issue, Pki, PkiCommand, ShowCertificate};
 pub use scrub::Scrub;
 
@@ -64,6 +64,8 @@ pub enum Command {
     Fetch(Fetch),
     /// Run an audit again from a phase, as a new one that takes over the results before it
     Rerun(Rerun),
+    /// An address that logs your browser in to the coordinator's pages
+    Open(Open),
     /// The workers: what they do, or why they do nothing
     Workers(Workers),
     /// The coordinators: leader, term, store, and every wait in ascending order

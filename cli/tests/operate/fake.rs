@@ -253,6 +253,11 @@ impl Audits for Fake {
         Ok(Response::new(v1::RerunAuditReply { audit }))
     }
 
+    async fn open_pages(&self, request: Request<v1::OpenPagesRequest>) -> Result<Response<v1::OpenPagesReply>, Status> {
+        self.admit("open", &request)?;
+        Ok(Response::new(v1::OpenPagesReply { url: "http://127.0.0.1:9/login?code=0".to_owned() }))
+    }
+
     async fn list_audits(
         &self,
         request: Request<v1::ListAuditsRequest>,

@@ -20,6 +20,7 @@ use super::seat::Seat;
 use super::status::{audit_view, worker_view};
 use super::{faults, results};
 use crate::driver::{self, Rerun, Submission};
+use crate::pages::{Sessions, Visitor};
 
 /// Views a slow watcher may lag behind; the newest is always the next it gets.
 const MAX_QUEUED_VIEWS: usize = 2;
@@ -38,14 +39,21 @@ pub struct AuditsApi {
     facts: ClusterFacts,
     blobs: BlobStore,
     places: Places,
+    /// Where the pages are reached, and who is logged in.
+    pages: Option<(String, Sessions)>,
 }
 
 type Service = v1::audits_server::AuditsServer<AuditsApi>;
 
 impl AuditsApi {
     /// The service, which must stand behind a gate.
-    pub fn service(seat: Seat, facts: ClusterFacts, blobs: BlobStore, places: Places) -> Service {
-        Service::new(Self { seat, facts, blobs, places })
+    pub fn service(
+        seat: Seat,
+        facts: ClusterFacts,
+        blobs: BlobStore,
+        (places, pages): (Places, Option<(String, Sessions)>),
+    ) -> Service {
+        Service::new(Self { seat, facts, blobs, places, pages })
             .max_decoding_message_size(super::MAX_MESSAGE_BYTES)
             .max_encoding_message_size(super::MAX_MESSAGE_BYTES)
     }
@@ -245,6 +253,16 @@ impl v1::audits_server::Audits for AuditsApi {
         let driver = self.seat.lead().await?.driver;
         let status = driver.rerun(rerun).await.map_err(faults::ask)?.map_err(faults::submit)?;
         Ok(Response::new(v1::RerunAuditReply { audit: Some(audit_view(status)) }))
+    }
+
+    async fn open_pages(&self, request: Request<v1::OpenPagesRequest>) -> Result<Response<v1::OpenPagesReply>, Status> {
+        let caller = Caller::of(&request);
+        let name = named(&caller.name(request.into_inner().by))?;
+        self.seat.lead().await?; // sessions are the leader's
+        let none = "this coordinator serves no pages; start it with --pages ADDRESS";
+        let (url, sessions) = self.pages.as_ref().ok_or_else(|| Status::failed_precondition(none))?;
+        let code = sessions.invite(Visitor { caller, name });
+        Ok(Response::new(v1::OpenPagesReply { url: format!("{url}/login?code={code}") }))
     }
 
     async fn list_audits(&self, _: Request<v1::ListAuditsRequest>) -> Result<Response<v1::ListAuditsReply>, Status> {

@@ -5,14 +5,33 @@
 use lethe_tls::{Identity, Role};
 use tonic::{Request, Status};
 
+use super::rights;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Caller {
+pub enum Caller {
     /// Has the token of a coordinator on loopback: everything, under the name it gives itself.
     Trusted,
     Known(Identity),
 }
 
 impl Caller {
+    /// Of one who is trusted all the same the most.
+    pub fn role(&self) -> Role {
+        match self {
+            Self::Trusted => Role::Admin,
+            Self::Known(identity) => identity.role(),
+        }
+    }
+
+    /// # Errors
+    /// PERMISSION_DENIED where the caller's role is not among the call's.
+    pub fn may_call(&self, path: &str) -> Result<(), Status> {
+        match self {
+            Self::Trusted => Ok(()),
+            Self::Known(identity) => rights::allowed(identity, path),
+        }
+    }
+
     /// Absent only where a service is tried without its gate.
     pub fn of<T>(request: &Request<T>) -> Self {
         request.extensions().get::<Self>().cloned().expect("the gate has let the call through")

@@ -6,7 +6,7 @@ use std::future::{Ready, ready};
 use std::task::{Context, Poll};
 
 use futures::future::Either;
-use lethe_tls::{Credentials, Identity, Peer};
+use lethe_tls::{Callers, Credentials, Peer};
 use tonic::Status;
 use tonic::codegen::http::{Request, Response};
 use tonic::codegen::{Body, Service};
@@ -34,31 +34,33 @@ impl Gate {
         }
     }
 
+    /// Who may connect for calls.
+    pub fn callers(&self) -> Callers {
+        match self {
+            Self::Token(_) => Callers::Plain,
+            Self::Certificates(credentials) => Callers::Certified(credentials.clone()),
+        }
+    }
+
+    /// Who may connect for pages, which have sessions of their own.
+    pub fn browsers(&self) -> Callers {
+        match self {
+            Self::Token(_) => Callers::Plain,
+            Self::Certificates(credentials) => Callers::Browsers(credentials.clone()),
+        }
+    }
+
     fn admit<B>(&self, request: &Request<B>) -> Result<Caller, Status> {
         match self {
             Self::Token(token) => token.check(request.headers()).map(|()| Caller::Trusted),
             Self::Certificates(_) => {
                 let peer = request.extensions().get::<Peer>().and_then(|peer| peer.identity.clone());
                 let peer = peer.ok_or_else(|| Status::unauthenticated("the call came without a certificate"))?;
-                allowed(&peer, request.uri().path())?;
+                rights::allowed(&peer, request.uri().path())?;
                 Ok(Caller::Known(peer))
             }
         }
     }
-}
-
-fn allowed(peer: &Identity, path: &str) -> Result<(), Status> {
-    let roles = rights::roles(path);
-    if roles.contains(&peer.role()) {
-        return Ok(());
-    }
-    let call = path.rsplit('/').next().unwrap_or_default();
-    let names: Vec<&str> = roles.iter().map(|role| role.name()).collect();
-    let (name, role) = (peer.name(), peer.role());
-    Err(Status::permission_denied(match names.is_empty() {
-        true => format!("there is no call {call} for anybody"),
-        false => format!("{name}'s certificate is of role {role}; {call} takes one of role {}", names.join(" or ")),
-    }))
 }
 
 impl<S> Layer<S> for Gate {

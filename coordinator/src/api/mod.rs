@@ -19,8 +19,10 @@ mod wire;
 mod workers;
 
 pub use audits::{AuditsApi, ClusterFacts};
+pub use caller::Caller;
 pub use gate::Gate;
 pub use places::Places;
+pub(crate) use results::fetch as fetch_result;
 pub use rights::roles;
 pub use seat::{LEADER_METADATA, Lead, Seat, Standing};
 pub use token::{Token, TokenError};

@@ -14,14 +14,14 @@ use tonic::Status;
 use super::caller::Caller;
 use super::wire;
 
-pub(super) type Pieces = Pin<Box<dyn Stream<Item = Result<v1::FetchResultReply, Status>> + Send>>;
+pub type Pieces = Pin<Box<dyn Stream<Item = Result<v1::FetchResultReply, Status>> + Send>>;
 
 /// What a person reads to decide. All else is withheld until then: it is what an operator would put to use, or names the
 /// samples to drop.
 const TO_READ: [&str; 3] = ["report.html", names::REPORT, names::EXHIBITS];
 
 /// The list of files, then the named one's bytes.
-pub(super) fn fetch(view: &AuditView, name: &str, caller: &Caller, blobs: &BlobStore) -> Result<Pieces, Status> {
+pub fn fetch(view: &AuditView, name: &str, caller: &Caller, blobs: &BlobStore) -> Result<Pieces, Status> {
     let files = files(view)?;
     let only_reads = caller.only_reads(&view.submitter);
     let withheld: Vec<String> = match view.unapproved || only_reads {

@@ -2,10 +2,12 @@
 //!
 //! It must never hold a rule that needs more than a role and a call; what depends on the audit is [`super::caller`]'s.
 
+use lethe_tls::Identity;
 use lethe_tls::Role::{self, Admin, Submitter, Viewer, Worker};
+use tonic::Status;
 
 /// Every call by its path, and the roles that may make it. What is not here nobody may.
-const RIGHTS: [(&str, &[Role]); 19] = [
+const RIGHTS: [(&str, &[Role]); 20] = [
     ("/lethe.v1.Audits/Submit", &[Admin, Submitter]),
     ("/lethe.v1.Audits/GetAudit", &[Admin, Submitter, Viewer]),
     ("/lethe.v1.Audits/WatchAudit", &[Admin, Submitter, Viewer]),
@@ -16,6 +18,8 @@ const RIGHTS: [(&str, &[Role]); 19] = [
     ("/lethe.v1.Audits/ApproveAudit", &[Admin]),
     ("/lethe.v1.Audits/FetchResult", &[Admin, Submitter, Viewer]),
     ("/lethe.v1.Audits/RerunAudit", &[Admin, Submitter]),
+    // Logs in to the pages, with the caller's own rights.
+    ("/lethe.v1.Audits/OpenPages", &[Admin, Submitter, Viewer]),
     ("/lethe.v1.Audits/ListAudits", &[Admin, Submitter, Viewer]),
     ("/lethe.v1.Audits/ListWorkers", &[Admin, Submitter, Viewer]),
     // Workers look whether another coordinator leads by now.
@@ -32,6 +36,22 @@ const RIGHTS: [(&str, &[Role]); 19] = [
 /// The roles that may call a path; none where there is no such call.
 pub fn roles(path: &str) -> &'static [Role] {
     RIGHTS.iter().find(|(known, _)| *known == path).map_or(&[], |(_, roles)| roles)
+}
+
+/// # Errors
+/// PERMISSION_DENIED, with the roles that may.
+pub(super) fn allowed(peer: &Identity, path: &str) -> Result<(), Status> {
+    let roles = roles(path);
+    if roles.contains(&peer.role()) {
+        return Ok(());
+    }
+    let call = path.rsplit('/').next().unwrap_or_default();
+    let names: Vec<&str> = roles.iter().map(|role| role.name()).collect();
+    let (name, role) = (peer.name(), peer.role());
+    Err(Status::permission_denied(match names.is_empty() {
+        true => format!("there is no call {call} for anybody"),
+        false => format!("{name}'s certificate is of role {role}; {call} takes one of role {}", names.join(" or ")),
+    }))
 }
 
 #[cfg(test)]

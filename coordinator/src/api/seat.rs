@@ -48,7 +48,7 @@ pub struct Seat(pub watch::Receiver<Standing>);
 impl Seat {
     /// # Errors
     /// UNAVAILABLE where another leads, with the leader's address as metadata where it is known.
-    pub(super) async fn lead(&self) -> Result<Lead, Status> {
+    pub(crate) async fn lead(&self) -> Result<Lead, Status> {
         let mut standing = self.0.clone();
         let known = |standing: &Standing| match standing {
             Standing::Leading(_) | Standing::Stopping | Standing::Standby { leader: Some(_) } => true,

@@ -9,6 +9,8 @@ mod gallery;
 mod opening;
 mod words;
 
+pub(crate) use words::{count, duration};
+
 use lethe_common::spec::Spec;
 use lethe_evidence::artifacts::{Exhibit, Picture, Report, Shards, Training};
 use maud::{DOCTYPE, Markup, PreEscaped, html};

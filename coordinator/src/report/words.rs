@@ -3,7 +3,7 @@
 //! It must never round a share to 0 % or 100 % that is not exactly that.
 
 /// A count with its thousands set apart: `1,234,567`.
-pub(super) fn count(n: u64) -> String {
+pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -31,7 +31,7 @@ fn trimmed(value: f64) -> String {
 }
 
 /// A span of time in its two largest units.
-pub(super) fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {
         0..10 => format!("{seconds:.1} s"),

@@ -19,13 +19,13 @@ use tonic_prost::ProstCodec;
 use crate::rig::{Rig, hello, soon};
 
 /// An authority and the certificates it issued.
-struct Pki {
+pub struct Pki {
     folder: TempDir,
     authority: Authority,
 }
 
 impl Pki {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("makes a folder");
         let authority = Authority::create(&folder.path().join("authority"), 1).expect("makes an authority");
         Self { folder, authority }
@@ -39,7 +39,11 @@ impl Pki {
         out
     }
 
-    fn gate(&self) -> Gate {
+    pub fn root(&self) -> PathBuf {
+        self.folder.path().join("authority/ca.crt")
+    }
+
+    pub fn gate(&self) -> Gate {
         Gate::Certificates(Credentials::load(&self.issue(Role::Coordinator, "lethe-0", 1)).expect("loads"))
     }
 }
@@ -48,6 +52,11 @@ impl Pki {
 fn channel(rig: &Rig, certificate: &Path) -> Channel {
     let credentials = Credentials::load(certificate).expect("loads");
     Target::new(rig.address(), Some(&credentials)).expect("is an address").connect_lazy(Some(&credentials))
+}
+
+/// A client of its own, named after its role.
+pub fn audits_as(rig: &Rig, pki: &Pki, role: Role) -> AuditsClient<Channel> {
+    AuditsClient::new(channel(rig, &pki.issue(role, &format!("a-{role}"), 1)))
 }
 
 /// What an empty message brings back; what is allowed is refused for being empty, or answered.
@@ -86,8 +95,7 @@ async fn authz_table() {
     let rig = Rig::behind(ours.gate()).await;
     let plain = Endpoint::from_shared(rig.address().replace("https", "http")).expect("is a URL").connect_lazy();
     let forged = theirs.issue(Role::Admin, "mallory", 1);
-    let root = ours.folder.path().join("authority/ca.crt");
-    std::fs::copy(root, forged.join("ca.crt")).expect("copies");
+    std::fs::copy(ours.root(), forged.join("ca.crt")).expect("copies");
     // An authority backdates by minutes, so that one for no days has begun, and ends within its second.
     let expired = ours.issue(Role::Admin, "late", 0);
     let late = Material::read(&expired).expect("reads");

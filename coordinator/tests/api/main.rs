@@ -3,6 +3,7 @@
 mod audits;
 mod authz;
 mod gangs;
+mod pages;
 mod process;
 mod rig;
 mod sessions;

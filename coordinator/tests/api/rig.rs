@@ -11,7 +11,7 @@ use lethe_common::time::Millis;
 use lethe_coordinator::api::{Gate, Places, Token};
 use lethe_coordinator::plans;
 use lethe_coordinator::results::ResultFolder;
-use lethe_coordinator::server::{self, Config, ServerError, StoreChoice};
+use lethe_coordinator::server::{self, Config, PagesAt, ServerError, StoreChoice};
 use lethe_coordinator::store::{Candidate, Fence, Outcome, Store, records};
 use lethe_engine::{AuditRecord, Change, Knobs, Options, Outline, PhaseRecord, PhaseState, Record};
 use lethe_proto::v1::audits_client::AuditsClient;
@@ -115,6 +115,7 @@ impl Rig {
                 Gate::Token(_) => Places::Any,
                 Gate::Certificates(_) => Places::Only { roots: vec!["/nowhere".into()], stores: Vec::new() },
             },
+            pages: Some(PagesAt { listen: "127.0.0.1:0".parse().expect("is an address"), url: None }),
             gate,
         };
         let (stop, stopped) = oneshot::channel();

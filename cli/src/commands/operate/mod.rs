@@ -4,6 +4,7 @@
 
 mod control;
 mod fetch;
+mod open;
 mod refusal;
 mod rerun;
 mod submit;
@@ -12,6 +13,7 @@ mod watch;
 
 pub use control::{Control, control};
 pub use fetch::fetch;
+pub use open::open;
 pub use rerun::rerun;
 pub use submit::submit;
 pub use views::{cluster, list, show, workers};

@@ -1,0 +1,24 @@
+// Brings what is shown anew while somebody looks, and times into the reader's clock.
+"use strict";
+
+const EVERY_MS = 2000;
+
+function localTimes() {
+  for (const time of document.querySelectorAll("time")) {
+    const at = new Date(time.dateTime);
+    if (!Number.isNaN(at.valueOf())) time.textContent = at.toLocaleString();
+  }
+}
+
+async function refresh() {
+  // Nobody looks, or a button has the focus, which a new page would take away.
+  if (document.hidden || document.activeElement?.closest("main form, main a")) return;
+  const answer = await fetch(location.href, { credentials: "same-origin" });
+  if (!answer.ok) return location.reload();
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  document.querySelector("main").replaceWith(page.querySelector("main"));
+  localTimes();
+}
+
+localTimes();
+setInterval(() => refresh().catch(() => {}), EVERY_MS);

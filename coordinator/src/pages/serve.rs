@@ -1,0 +1,58 @@
+//! HTTP/1.1 over whatever connections come, until told to stop.
+//!
+//! It must never wait for ever for a browser: not for its headers, nor for its bytes to be taken in at the end.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::HeaderValue;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use lethe_tls::Stream;
+use tokio::sync::{Semaphore, watch};
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+
+const HEADER_DEADLINE: Duration = Duration::from_secs(10);
+/// Connections at once: browsers keep a handful each.
+const MOST: usize = 1_024;
+
+/// Serves until `stop` changes or its sender is gone.
+pub async fn serve(
+    router: Router,
+    mut connections: ReceiverStream<std::io::Result<Stream>>,
+    mut stop: watch::Receiver<()>,
+) {
+    let router = router.layer(axum::middleware::map_response(harden));
+    let room = std::sync::Arc::new(Semaphore::new(MOST));
+    loop {
+        let connection = tokio::select! {
+            connection = connections.next() => connection,
+            _ = stop.changed() => return,
+        };
+        let Some(connection) = connection else { return };
+        // One that comes when there is no room is closed, and its browser tries again.
+        let (Ok(connection), Ok(place)) = (connection, std::sync::Arc::clone(&room).try_acquire_owned()) else {
+            continue;
+        };
+        let (service, mut stop) = (TowerToHyperService::new(router.clone()), stop.clone());
+        tokio::spawn(async move {
+            let mut http = hyper::server::conn::http1::Builder::new();
+            http.timer(TokioTimer::new()).header_read_timeout(HEADER_DEADLINE);
+            let serving = http.serve_connection(TokioIo::new(connection), service);
+            tokio::select! {
+                served = serving => drop(served), // a browser that is gone needs no telling
+                _ = stop.changed() => {}
+            }
+            drop(place);
+        });
+    }
+}
+
+async fn harden<B>(mut response: axum::http::Response<B>) -> axum::http::Response<B> {
+    let headers = response.headers_mut();
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
+    headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
+    response
+}
