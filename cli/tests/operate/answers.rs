@@ -20,6 +20,16 @@ fn empty_states_say_what_to_do() {
 }
 
 #[test]
+fn an_address_for_a_browser_is_all_that_is_printed() {
+    let coordinator = knowing(Vec::new());
+    assert_eq!(lethe(&[&coordinator.url()], &["open"]).well(), "http://127.0.0.1:9/login?code=0\n");
+    assert_eq!(
+        lethe(&[&coordinator.url()], &["open", "--output", "json"]).json()["url"],
+        "http://127.0.0.1:9/login?code=0"
+    );
+}
+
+#[test]
 fn an_unknown_audit_is_bad_input_with_the_names_near_it() {
     let coordinator = knowing(vec![march(RunState::Running)]);
     for call in ["show", "watch", "pause", "resume", "approve", "cancel", "fetch"] {

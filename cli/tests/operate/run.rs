@@ -37,7 +37,7 @@ pub fn lethe(coordinators: &[&str], arguments: &[&str]) -> Said {
 pub fn command(coordinators: &[&str], arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lethe"));
     command.args(arguments).env("LETHE_COORDINATOR", coordinators.join(",")).env("USER", "ann");
-    command.env_remove("LETHE_TOKEN");
+    command.env_remove("LETHE_TOKEN").env_remove("LETHE_TLS");
     command
 }
 

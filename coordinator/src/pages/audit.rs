@@ -85,7 +85,7 @@ pub(super) fn audit(status: &Status, session: &Session, now: Millis) -> Markup {
         }
         h2 { "Phases" }
         table {
-            thead { tr { th { "phase" } th { "state" } th { "done" } th { "took" } th { "samples" } th { "retries" } th { "lost shards" } } }
+            thead { tr { th { "phase" } th { "state" } th { "done" } th.number { "took" } th.number { "samples" } th.number { "retries" } th.number { "lost shards" } } }
             tbody { @for phase in &view.phases { (phase_row(phase, now)) } }
         }
         @if !view.quarantined.is_empty() { (quarantine(&view.quarantined, view)) }
@@ -107,7 +107,8 @@ fn phase_row(phase: &PhaseView, now: Millis) -> Markup {
             td { (phase.name) }
             td {
                 (badge(word))
-                @if !phase.reason.is_empty() { p.reason { (phase.reason) } }
+                // That a phase waits for the one before goes without saying.
+                @if !phase.reason.is_empty() && phase.state != PhaseState::Waiting { p.reason { (phase.reason) } }
                 @for note in &phase.notes { p.reason { (note) } }
             }
             td { @if phase.state != PhaseState::Waiting { (bar(phase.done, phase.total, "tasks or steps")) } }
@@ -125,7 +126,7 @@ fn quarantine(lost: &[QuarantineView], view: &AuditView) -> Markup {
     html! {
         h2 { "Shards given up" }
         table {
-            thead { tr { th { "phase" } th { "shard" } th { "tries" } th { "why" } } }
+            thead { tr { th { "phase" } th.number { "shard" } th.number { "tries" } th { "why" } } }
             tbody {
                 @for shard in lost {
                     tr { td { (phase(shard)) } td.number { (shard.shard.0) } td.number { (shard.tries) } td { (shard.reason) } }

@@ -20,7 +20,7 @@ use tonic::{Code, Status};
 
 use super::Pages;
 use super::audit::Action;
-use super::layout::{Live, page};
+use super::layout::{Live, page, who};
 use super::sessions::Session;
 use crate::api::{Lead, fetch_result};
 use crate::driver;
@@ -184,7 +184,7 @@ pub(super) async fn login(
     let visitor = site.sessions.invited(&code).ok_or_else(used)?;
     let main = html! {
         h1 { "Log in" }
-        p { "As " strong { (visitor.name) } ", role " (visitor.caller.role().name()) "." }
+        p { "As " strong { (who(&visitor)) } "." }
         form method="post" action="/login" {
             input type="hidden" name="code" value=(code);
             button.primary autofocus { "Log in" }

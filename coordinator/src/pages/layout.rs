@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat};
 use lethe_common::time::Millis;
 use maud::{DOCTYPE, Markup, html};
 
-use super::sessions::Session;
+use super::sessions::{Session, Visitor};
 
 /// A whole page. Its `main` is what `live.js` brings anew while the page is looked at.
 pub(super) fn page(title: &str, session: Option<&Session>, live: Live, main: &Markup) -> Markup {
@@ -25,7 +25,7 @@ pub(super) fn page(title: &str, session: Option<&Session>, live: Live, main: &Ma
                 header {
                     a.brand href="/" { "Lethe" }
                     @if let Some(Session { visitor, form }) = session {
-                        span.who { (visitor.name) " (" (visitor.caller.role().name()) ")" }
+                        span.who { (who(visitor)) }
                         form method="post" action="/logout" {
                             input type="hidden" name="form" value=(form);
                             button { "Log out" }
@@ -44,6 +44,12 @@ pub(super) enum Live {
     No,
 }
 
+/// With the token one need not have a name.
+pub(super) fn who(Visitor { name, caller }: &Visitor) -> String {
+    let role = caller.role().name();
+    if name.is_empty() { role.to_owned() } else { format!("{name} ({role})") }
+}
+
 /// A state as a coloured word; the colour says nothing that the word does not.
 pub(super) fn badge(state: &str) -> Markup {
     html! { span class={ "badge " (state.replace(' ', "-")) } { (state) } }
@@ -52,8 +58,10 @@ pub(super) fn badge(state: &str) -> Markup {
 /// How far something is, for the eye and for a reader aloud.
 pub(super) fn bar(done: u64, total: u64, of_what: &str) -> Markup {
     html! {
-        progress value=(done) max=(total.max(1)) aria-label={ (done) " of " (total) " " (of_what) } {}
-        " " (crate::report::count(done)) " of " (crate::report::count(total))
+        span.bar {
+            progress value=(done) max=(total.max(1)) aria-label={ (done) " of " (total) " " (of_what) } {}
+            " " (crate::report::count(done)) " of " (crate::report::count(total))
+        }
     }
 }
 

@@ -20,5 +20,10 @@ async function refresh() {
   localTimes();
 }
 
+document.addEventListener("submit", (event) => {
+  if (!event.submitter?.classList.contains("cancel")) return;
+  if (!confirm("A cancelled audit never runs again. Cancel it?")) event.preventDefault();
+});
+
 localTimes();
 setInterval(() => refresh().catch(() => {}), EVERY_MS);

@@ -21,7 +21,7 @@ pub(super) fn overview(audits: &[Status], workers: &[(WorkerView, Greeting)], no
             p.empty { "There are none. " code { "lethe submit audit.toml" } " hands one in." }
         } @else {
             table {
-                thead { tr { th { "audit" } th { "state" } th { "now" } th { "by" } th { "priority" } th { "submitted" } } }
+                thead { tr { th { "audit" } th { "state" } th { "now" } th { "by" } th.number { "priority" } th { "submitted" } } }
                 tbody {
                     @for status in audits.iter().filter(|s| !s.is_final()).chain(audits.iter().filter(is_ended).take(MOST_ENDED)) {
                         (row(&status.view))
@@ -35,7 +35,7 @@ pub(super) fn overview(audits: &[Status], workers: &[(WorkerView, Greeting)], no
             p.empty { "None is connected, so that nothing runs. " code { "lethe-worker --coordinator ..." } " starts one." }
         } @else {
             table {
-                thead { tr { th { "worker" } th { "state" } th { "host" } th { "device" } th { "holds" } th { "committed" } th { "failed" } th { "samples/s" } th { "joined" } } }
+                thead { tr { th { "worker" } th { "state" } th { "host" } th { "device" } th { "holds" } th.number { "committed" } th.number { "failed" } th.number { "samples/s" } th { "joined" } } }
                 tbody { @for (worker, greeting) in workers { (fleet_row(worker, greeting, now)) } }
             }
         }
