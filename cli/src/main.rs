@@ -48,6 +48,7 @@ fn run(arguments: Arguments) -> anyhow::Result<exit::Ending> {
         Command::Open(open) => operate::open(&open),
         Command::Workers(workers) => operate::workers(&workers),
         Command::Bench(bench) => commands::bench::run(&bench),
+        Command::Doctor(doctor) => commands::doctor::run(&doctor),
         Command::Pki(pki) => commands::pki::run(&pki),
         Command::Cluster(cluster) => operate::cluster(&cluster),
     }

@@ -57,7 +57,7 @@ struct Arguments {
     #[arg(long, value_name = "URL", requires = "pages")]
     pages_url: Option<String>,
     /// Folders that the paths of specs must lie under; with --tls others than these are refused, without it every path is taken
-    #[arg(long, value_name = "FOLDER[,FOLDER..]", value_delimiter = ',', requires = "tls")]
+    #[arg(long, value_name = "FOLDER[,FOLDER..]", value_delimiter = ',', requires = "tls", value_parser = root)]
     root: Vec<PathBuf>,
     /// Stores that specs may name, such as s3://bucket, and the endpoints they may name for them; as for --root
     #[arg(long, value_name = "URL[,URL..]", value_delimiter = ',', requires = "tls", value_parser = store_url)]
@@ -113,6 +113,11 @@ fn store_url(text: &str) -> Result<StoreUrl, String> {
         (store, "") => Ok(store),
         (store, _) => Err(format!("expected the store alone, {store}")),
     }
+}
+
+fn root(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() { Ok(path) } else { Err("expected an absolute path: specs have absolute ones".to_owned()) }
 }
 
 fn gate(arguments: &Arguments) -> anyhow::Result<Gate> {

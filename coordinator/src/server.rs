@@ -65,6 +65,10 @@ pub enum ServerError {
     NotLoopback(SocketAddr),
     #[error("nobody can dial {0}: say with --advertise where workers and clients reach this coordinator")]
     NoAddress(SocketAddr),
+    #[error(
+        "--pages-url {0}: expected such as https://lethe.example:7480, without a path; http:// is for loopback without --tls"
+    )]
+    PagesUrl(String),
     #[error("nobody can dial {0}: say with --pages-url where browsers reach the pages")]
     NoPagesAddress(SocketAddr),
     #[error("--advertise {address} is {found}; expected {expected}: as clients dial it, so it is served")]
@@ -140,12 +144,28 @@ async fn site(config: &Config) -> Result<Option<(TcpListener, String)>, ServerEr
     let address = listener.local_addr().map_err(|source| ServerError::Listen { address: *wanted, source })?;
     let scheme = if config.gate.credentials().is_some() { "https" } else { "http" };
     let url = match url {
-        Some(url) => url.trim_end_matches('/').to_owned(),
+        Some(url) => pages_url(url, scheme)?,
         None if address.ip().is_unspecified() => return Err(ServerError::NoPagesAddress(address)),
         None => format!("{scheme}://{address}"),
     };
     info!(url, "pages are served; `lethe open` logs a browser in");
     Ok(Some((listener, url)))
+}
+
+/// With certificates https alone; without them a proxy may speak https to browsers, and only loopback goes without.
+fn pages_url(url: &str, scheme: &str) -> Result<String, ServerError> {
+    let wrong = || ServerError::PagesUrl(url.to_owned());
+    let bare = url.trim_end_matches('/');
+    let uri: tonic::transport::Uri = bare.parse().map_err(|_| wrong())?;
+    let is_origin = uri.path() == "/" && uri.query().is_none() && !bare.contains('@');
+    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let is_local = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    let is_safe = match uri.scheme_str() {
+        Some("https") => true,
+        Some("http") => scheme == "http" && is_local,
+        Some(_) | None => false,
+    };
+    if is_origin && is_safe && !host.is_empty() { Ok(bare.to_owned()) } else { Err(wrong()) }
 }
 
 /// Where others dial this coordinator.
@@ -216,6 +236,29 @@ async fn finish(server: &mut JoinHandle<Result<(), tonic::transport::Error>>) ->
             warn!("calls still open after {} s are cut", DRAIN_DEADLINE.as_secs());
             server.abort();
             Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_are_sent_to_nothing_in_the_clear_but_loopback() {
+        for (url, scheme, is_taken) in [
+            ("https://lethe.example:7480/", "https", true),
+            ("https://proxy.example", "http", true),
+            ("http://localhost:7480", "http", true),
+            ("http://[::1]:7480", "http", true),
+            ("http://lethe.example:7480", "http", false),
+            ("http://127.0.0.1:7480", "https", false),
+            ("https://lethe.example/under", "https", false),
+            ("https://me:secret@lethe.example", "https", false),
+            ("lethe.example:7480", "https", false),
+            ("ftp://127.0.0.1", "http", false),
+        ] {
+            assert_eq!(pages_url(url, scheme).is_ok(), is_taken, "{url} over {scheme}");
         }
     }
 }

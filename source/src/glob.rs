@@ -3,7 +3,7 @@
 //! It must never cross a `/`, nor match a hidden name that was not asked for.
 
 /// Whether a pattern needs a listing.
-pub(crate) fn is_glob(pattern: &str) -> bool {
+pub fn is_glob(pattern: &str) -> bool {
     pattern.contains(['*', '?'])
 }
 

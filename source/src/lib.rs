@@ -19,5 +19,7 @@ mod stream;
 mod tries;
 
 pub use error::SourceError;
+pub use glob::is_glob;
+pub use list::files as local_files;
 pub use pin::Pinned;
 pub use source::Source;

@@ -131,8 +131,11 @@ async fn listed(folder: &Object, pattern: &str) -> Result<Vec<String>, SourceErr
     }
 }
 
-/// The files here that match, sorted.
-fn files(pattern: &Path) -> std::io::Result<Vec<String>> {
+/// The files here that match a pattern without braces, sorted.
+///
+/// # Errors
+/// A folder that cannot be listed.
+pub fn files(pattern: &Path) -> std::io::Result<Vec<String>> {
     let text = pattern.to_string_lossy();
     let folder = glob::folder(&text);
     let mut found = vec![folder.to_owned()];

@@ -68,6 +68,16 @@ impl Authority {
         Ok(Self { issuer: issuer?, certificate_pem })
     }
 
+    /// Its own certificate, beside those that a party believes already: whoever changes the authority takes the old one out at
+    /// the end.
+    fn roots(&self, path: &Path) -> Result<String, TlsError> {
+        if !path.exists() {
+            return Ok(self.certificate_pem.clone());
+        }
+        let known = read(path)?;
+        Ok(if known.contains(self.certificate_pem.trim()) { known } else { format!("{}{known}", self.certificate_pem) })
+    }
+
     /// Whether a folder has an authority.
     pub fn is_in(folder: &Path) -> bool {
         folder.join(AUTHORITY_KEY).exists()
@@ -90,7 +100,7 @@ impl Authority {
         // Who reads between two of the renames finds a key that does not fit, and goes on with what it had.
         replace(&paths[0], &key.serialize_pem(), Secrecy::Secret)?;
         replace(&paths[1], &certificate.pem(), Secrecy::Public)?;
-        replace(&paths[2], &self.certificate_pem, Secrecy::Public)
+        replace(&paths[2], &self.roots(&paths[2])?, Secrecy::Public)
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Credentials(Arc<Inner>);
 
 struct Inner {
     folder: PathBuf,
+    /// Those that a new certificate may have; any, where there are none.
+    roles: Vec<Role>,
     state: Mutex<State>,
 }
 
@@ -36,24 +38,25 @@ impl Credentials {
     /// # Errors
     /// Files that are missing, damaged or do not fit together.
     pub fn load(folder: &Path) -> Result<Self, TlsError> {
-        let files = Files::read(folder)?;
-        let material = Material::parse(&files)?;
-        let state = State { looked_at: Instant::now(), seen: Some(files), material };
-        Ok(Self(Arc::new(Inner { folder: folder.to_owned(), state: Mutex::new(state) })))
+        Self::with(folder, Vec::new())
     }
 
-    /// The same, of a party that must have one of these roles.
+    fn with(folder: &Path, roles: Vec<Role>) -> Result<Self, TlsError> {
+        let files = Files::read(folder)?;
+        let material = Material::parse(&files)?;
+        of_role(&material, &roles, folder)?;
+        let state = State { looked_at: Instant::now(), seen: Some(files), material };
+        Ok(Self(Arc::new(Inner { folder: folder.to_owned(), roles, state: Mutex::new(state) })))
+    }
+
+    /// The same, of a party that must have one of these roles now and later, and that its own authority believes.
     ///
     /// # Errors
-    /// A certificate of another role as well.
+    /// A certificate of another role or authority, or one at its end, as well.
     pub fn of_roles(folder: &Path, roles: &[Role]) -> Result<Self, TlsError> {
-        let credentials = Self::load(folder)?;
-        let found = credentials.identity().role();
-        if roles.contains(&found) {
-            return Ok(credentials);
-        }
-        let expected = roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(", ");
-        Err(TlsError::Role { path: folder.join(CERTIFICATE), found: found.name(), expected })
+        let credentials = Self::with(folder, roles.to_vec())?;
+        believed(&credentials.current(), folder)?;
+        Ok(credentials)
     }
 
     /// Whom they named last.
@@ -83,7 +86,10 @@ impl Credentials {
                 return;
             }
         };
-        match Material::parse(&files) {
+        let folder = &self.0.folder;
+        let fits =
+            |material: &Material| of_role(material, &self.0.roles, folder).and_then(|()| believed(material, folder));
+        match Material::parse(&files).and_then(|material| fits(&material).map(|()| material)) {
             Ok(material) => {
                 info!(identity = %material.identity(), ends_at_s = material.ends_at_s(), "new certificate");
                 state.material = material;
@@ -97,6 +103,19 @@ impl Credentials {
         // Nothing in it can be half done: a panic elsewhere leaves it whole.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn of_role(material: &Material, roles: &[Role], folder: &Path) -> Result<(), TlsError> {
+    let found = material.identity().role();
+    if roles.is_empty() || roles.contains(&found) {
+        return Ok(());
+    }
+    let expected = roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(", ");
+    Err(TlsError::Role { path: folder.join(CERTIFICATE), found: found.name(), expected })
+}
+
+fn believed(material: &Material, folder: &Path) -> Result<(), TlsError> {
+    material.check().map_err(|source| TlsError::NotBelieved { folder: folder.to_owned(), source })
 }
 
 impl fmt::Debug for Credentials {

@@ -20,6 +20,8 @@ pub enum TlsError {
     Role { path: PathBuf, found: &'static str, expected: String },
     #[error("the files in {} do not fit together: {source}", folder.display())]
     Unfit { folder: PathBuf, source: rustls::Error },
+    #[error("the certificate in {} is not believed by its own ca.crt: {source}; renew it", folder.display())]
+    NotBelieved { folder: PathBuf, source: rustls::Error },
     #[error("cannot make the certificate: {0}")]
     Make(#[from] rcgen::Error),
     #[error("{} is there already; it is not overwritten", .0.display())]

@@ -1,13 +1,19 @@
 //! Who gets through a handshake, and that new files are taken up without a restart.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lethe_tls::authority::{Authority, Existing, Request};
 use lethe_tls::{Callers, Credentials, Identity, Peer, Role, Target, accept};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 use tokio_stream::StreamExt;
 use tonic::transport::server::Connected;
 
@@ -157,5 +163,57 @@ async fn new_files_are_taken_up_and_broken_ones_are_not() {
         }
     };
     timeout(DEADLINE, admitted).await.expect("is let in");
-    server.admits(&old.issue(Role::Admin, "cid")).await.expect_err("is of the authority before");
+    // Both are believed until somebody takes the old one out.
+    server.admits(&old.issue(Role::Admin, "cid")).await.expect_err("does not believe the new authority");
+    let roots = std::fs::read_to_string(folder.join("ca.crt")).expect("reads");
+    assert_eq!(roots.matches("BEGIN CERTIFICATE").count(), 2);
+    let cid = old.folder.path().join("cid");
+    std::fs::write(cid.join("ca.crt"), &roots).expect("writes");
+    server.admits(&cid).await.expect("the old one is believed still");
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_role_or_at_its_end_is_not_taken_up() {
+    let pki = Pki::new();
+    let folder = pki.issue(Role::Coordinator, "c0");
+    let credentials = Credentials::of_roles(&folder, &[Role::Coordinator]).expect("loads");
+    renew(&pki.authority, Role::Worker, "gpu", &folder);
+    let looked = Instant::now() + LOOKS_APART;
+    while Instant::now() < looked {
+        assert_eq!(credentials.current().identity().role(), Role::Coordinator);
+    }
+    let other = Credentials::of_roles(&folder, &[Role::Coordinator]).expect_err("is a worker's");
+    assert!(other.to_string().contains("role worker"), "{other}");
+    // Of another authority than its ca.crt.
+    let strange = Pki::new().issue(Role::Coordinator, "c1");
+    std::fs::copy(pki.folder.path().join("authority/ca.crt"), strange.join("ca.crt")).expect("copies");
+    let strange = Credentials::of_roles(&strange, &[Role::Coordinator]).expect_err("is believed by nobody");
+    assert!(strange.to_string().contains("not believed"), "{strange}");
+}
+
+/// By TLS, with the right authority, and nothing to show.
+#[tokio::test]
+async fn without_a_certificate_nobody_is_let_in() {
+    let pki = Pki::new();
+    let folder = pki.issue(Role::Coordinator, "c0");
+    let mut server = Server::start(&folder).await;
+    let roots = CertificateDer::pem_slice_iter(&std::fs::read(folder.join("ca.crt")).expect("reads"))
+        .collect::<Result<Vec<_>, _>>()
+        .expect("are certificates");
+    let mut store = RootCertStore::empty();
+    roots.into_iter().for_each(|root| store.add(root).expect("is one"));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("has some");
+    let config = config.with_root_certificates(store).with_no_client_auth();
+    let host = server.address.strip_prefix("https://").expect("has a scheme").to_owned();
+    let tcp = TcpStream::connect(&host).await.expect("connects");
+    let name = ServerName::try_from("127.0.0.1").expect("is a name");
+    let refused = async {
+        let mut stream = TlsConnector::from(Arc::new(config)).connect(name, tcp).await?;
+        stream.read_u8().await // in TLS 1.3 the refusal comes with the first read
+    };
+    let refused = timeout(DEADLINE, refused).await.expect("is answered").expect_err("is refused").to_string();
+    assert!(refused.contains("CertificateRequired"), "{refused}");
+    let next = server.admits(&pki.issue(Role::Viewer, "eve")).await.expect("is let in").identity;
+    assert_eq!(next.expect("has a certificate").name(), "eve", "nobody came before her");
 }

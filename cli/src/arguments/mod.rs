@@ -3,11 +3,13 @@
 //! It must never check what only a file or a coordinator can tell.
 
 mod bench;
+mod doctor;
 mod operate;
 mod pki;
 mod scrub;
 
 pub use bench::{Bench, BenchCommand, Collective, ControlPlane, Defence, FalseAlarms, Score, ScorePart, Swarm};
+pub use doctor::Doctor;
 pub use operate::{Cluster, Fetch, List, OneAudit, Open, Remote, Rerun, Steer, Submit, Watch, Workers};
 pub use pki::{Init, Issue, Pki, PkiCommand, ShowCertificate};
 pub use scrub::Scrub;
@@ -70,6 +72,8 @@ pub enum Command {
     Workers(Workers),
     /// The coordinators: leader, term, store, and every wait in ascending order
     Cluster(Cluster),
+    /// Look whether this machine and its coordinators have what an audit needs
+    Doctor(Doctor),
     /// Certificates for coordinators, workers and people, by a small authority
     Pki(Pki),
     /// Measure what a coordinator sustains on this machine

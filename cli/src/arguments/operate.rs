@@ -144,7 +144,7 @@ pub struct Rerun {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  lethe open\n  firefox $(lethe open)\n\nThe coordinator must serve pages (--pages). The address is good once, \
-for two minutes, and logs in with the rights of your certificate or token; twelve hours later, or when the leader changes, ask for another."
+for two minutes, and logs in with the rights of your certificate or token; after twelve hours, or where another coordinator leads, ask for another."
 )]
 pub struct Open {
     /// The name that histories have for who clicks, where no certificate says it

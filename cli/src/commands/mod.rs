@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod bench;
 pub mod demo;
+pub mod doctor;
 mod dry_run;
 pub mod eval;
 pub mod operate;

@@ -98,6 +98,7 @@ fn explained(error: TlsError) -> anyhow::Error {
         | TlsError::Identity { .. }
         | TlsError::Role { .. }
         | TlsError::Unfit { .. }
+        | TlsError::NotBelieved { .. }
         | TlsError::Exists(_)
         | TlsError::Host(_) => bad_input(error.to_string()),
     }

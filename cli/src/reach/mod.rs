@@ -123,6 +123,12 @@ impl Coordinators {
         Err(CallError::NoLeader(tried.told(started.elapsed())))
     }
 
+    /// Asks the first address alone, once, whether it leads or not.
+    pub async fn ask_once<T>(&mut self, ask: impl AsyncFn(Client) -> Result<T, Status>) -> Result<T, Status> {
+        let address = self.given.first().cloned().ok_or_else(|| Status::invalid_argument("no address was given"))?;
+        self.ask(&address, &ask).await
+    }
+
     /// Every address once, the likely leader first; where one points elsewhere, that one next.
     async fn round<T>(
         &mut self,
@@ -137,7 +143,7 @@ impl Coordinators {
             let status = match self.ask(&address, ask).await {
                 Ok(answer) => {
                     self.leader = Some(address);
-                    return Some(Ok(answer));
+                    return Some(Ok(answer.into_inner()));
                 }
                 Err(status) => status,
             };
@@ -169,13 +175,13 @@ impl Coordinators {
     async fn ask<T>(
         &mut self,
         address: &Address,
-        ask: &impl AsyncFn(Client) -> Result<Response<T>, Status>,
+        ask: &impl AsyncFn(Client) -> Result<T, Status>,
     ) -> Result<T, Status> {
         let channel = self.channel(address).map_err(|e| Status::failed_precondition(e.to_string()))?;
         let client =
             AuditsClient::with_interceptor(channel, self.token.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
         match timeout(ANSWER_DEADLINE, ask(client)).await {
-            Ok(answer) => Ok(answer?.into_inner()),
+            Ok(answer) => answer,
             Err(_) => Err(Status::deadline_exceeded(format!("no answer within {} s", ANSWER_DEADLINE.as_secs()))),
         }
     }

@@ -48,6 +48,11 @@ fn resolve(spec: &mut Spec, folder: &Path) {
 }
 
 impl Spec {
+    /// What is wrong with a spec that did not come as a file, such as a message's: no lines.
+    pub fn problems(&self) -> Vec<Problem> {
+        validate(self, "")
+    }
+
     /// The suspect checkpoint; validation has seen that an audit names one.
     pub fn suspect_checkpoint(&self) -> Option<&Path> {
         match self.audit.plan {

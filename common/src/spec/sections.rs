@@ -305,8 +305,8 @@ pub struct EvaluateSection {
     /// honest pictures with these words do, less one standard error: what is honest carries its own content over, a trigger
     /// more than that. Below it nothing is dropped and the model stays as it is.
     pub min_graft_excess: f64,
-    /// And lead at least this share of them, in the same way: a trigger leads most of what carries it. Not written where it is the
-    /// usual, so that the stored spec stays as it was.
+    /// A trigger leads most of what carries it: parts that lead fewer than this share must exceed by half as much more as they lack.
+    /// Not written where it is the usual, so that the stored spec stays as it was.
     #[serde(skip_serializing_if = "is_usual_lead")]
     pub min_graft_lead: f64,
     /// The result is rejected when held-out retrieval falls by more than this.

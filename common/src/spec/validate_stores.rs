@@ -58,6 +58,7 @@ fn check(url: &str, store: &StoreSection) -> Result<(), String> {
     }
     store.endpoint.as_deref().map_or(Ok(String::new()), check_endpoint).map_err(|e| format!("endpoint: {e}"))?;
     check_variables(store)?;
+    check_names(store)?;
     check_fields(known.scheme, store)?;
     check_one_way(known.scheme, store)
 }
@@ -70,10 +71,24 @@ fn check_variables(store: &StoreSection) -> Result<(), String> {
         ("token_env", &store.token_env),
     ] {
         let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        if name.as_ref().is_some_and(|name| name.starts_with("LETHE_")) {
+            return Err(format!("{field} names one of Lethe's own variables, which are no store's"));
+        }
         if name.as_ref().is_some_and(|name| name.is_empty() || !name.chars().all(plain)) {
             return Err(format!(
                 "{field} names no environment variable (capitals, digits and '_'); a secret itself never stands in a spec"
             ));
+        }
+    }
+    Ok(())
+}
+
+/// Both become a part of a host's name.
+fn check_names(store: &StoreSection) -> Result<(), String> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    for (field, name) in [("region", &store.region), ("account", &store.account)] {
+        if name.as_ref().is_some_and(|name| name.is_empty() || !name.chars().all(plain)) {
+            return Err(format!("{field} has other characters than small letters, digits and '-'"));
         }
     }
     Ok(())

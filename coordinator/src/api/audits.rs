@@ -78,6 +78,13 @@ impl AuditsApi {
         status.ok_or_else(|| unknown(&audit))
     }
 
+    async fn stored_spec(&self, audit: &AuditId) -> Result<Spec, Status> {
+        let json = self.seat.lead().await?.driver.spec_json(audit.clone()).await.map_err(faults::ask)?;
+        let json = json.ok_or_else(|| unknown(audit))?;
+        let unread = |e| Status::failed_precondition(format!("the spec of {audit} is not one this build reads: {e}"));
+        serde_json::from_str(&json).map_err(unread)
+    }
+
     async fn may_change(&self, caller: &Caller, audit: &str) -> Result<(), Status> {
         let submitter = self.watch(audit).await?.borrow().view.submitter.clone();
         caller.may_change(audit, &submitter)
@@ -127,7 +134,15 @@ fn read_spec(json: &[u8]) -> Result<Spec, Status> {
             json.len()
         )));
     }
-    serde_json::from_slice(json).map_err(|e| faults::bad_request(format!("the spec is not one this build reads: {e}")))
+    let unread = |e| faults::bad_request(format!("the spec is not one this build reads: {e}"));
+    let spec: Spec = serde_json::from_slice(json).map_err(unread)?;
+    // Clients have checked it, where they are ours.
+    let problems = spec.problems();
+    if problems.is_empty() {
+        return Ok(spec);
+    }
+    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    Err(faults::bad_request(format!("the spec is wrong: {}", told.join("; "))))
 }
 
 /// Priorities that a submitter may ask for.
@@ -154,7 +169,7 @@ impl v1::audits_server::Audits for AuditsApi {
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitReply>, Status> {
         let caller = Caller::of(&request);
         let submission = submission(request.into_inner(), &caller)?;
-        self.places.check(&submission.spec).map_err(Status::permission_denied)?;
+        self.places.check(&submission.spec).await?;
         let driver = self.seat.lead().await?.driver;
         let status = driver.submit(submission).await.map_err(faults::ask)?.map_err(faults::submit)?;
         Ok(Response::new(v1::SubmitReply { audit: Some(audit_view(status)) }))
@@ -249,7 +264,11 @@ impl v1::audits_server::Audits for AuditsApi {
         let request = request.into_inner();
         self.may_change(&caller, &request.of).await?;
         let rerun = rerun(request, &caller)?;
-        rerun.spec.iter().try_for_each(|spec| self.places.check(spec)).map_err(Status::permission_denied)?;
+        // Places may be others now than when the first audit was taken.
+        match &rerun.spec {
+            Some(spec) => self.places.check(spec).await?,
+            None => self.places.check(&self.stored_spec(&rerun.of).await?).await?,
+        }
         let driver = self.seat.lead().await?.driver;
         let status = driver.rerun(rerun).await.map_err(faults::ask)?.map_err(faults::submit)?;
         Ok(Response::new(v1::RerunAuditReply { audit: Some(audit_view(status)) }))

@@ -55,6 +55,9 @@ impl Driver {
                 let watch = self.status(&audit).map(|status| self.watchers.watch(status));
                 drop(reply.send(watch));
             }
+            Question::Spec { audit, reply } => {
+                drop(reply.send(self.engine.spec_json(&audit).map(str::to_owned))); // the caller may be gone
+            }
             Question::List { reply } => {
                 let views = self.engine.overview().into_iter();
                 drop(reply.send(views.map(|view| Status::new(view, &self.progress)).collect()));

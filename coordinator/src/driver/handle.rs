@@ -76,6 +76,11 @@ impl DriverHandle {
         self.ask(|reply| Input::Ask(Question::Watch { audit, reply })).await
     }
 
+    /// The spec it runs by, as JSON; absent where there is no such audit.
+    pub async fn spec_json(&self, audit: AuditId) -> Result<Option<String>, AskError> {
+        self.ask(|reply| Input::Ask(Question::Spec { audit, reply })).await
+    }
+
     pub async fn list(&self) -> Result<Vec<Status>, AskError> {
         self.ask(|reply| Input::Ask(Question::List { reply })).await
     }

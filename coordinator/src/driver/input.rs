@@ -130,6 +130,11 @@ pub enum Question {
         audit: AuditId,
         reply: oneshot::Sender<Option<watch::Receiver<Status>>>,
     },
+    /// The answer is absent where there is no such audit.
+    Spec {
+        audit: AuditId,
+        reply: oneshot::Sender<Option<String>>,
+    },
     List {
         reply: oneshot::Sender<Vec<Status>>,
     },

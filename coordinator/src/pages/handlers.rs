@@ -68,18 +68,19 @@ fn shown(code: StatusCode, page: &Markup) -> Response {
     (code, headers, [(header::CACHE_CONTROL, "no-store")], page.0.clone()).into_response()
 }
 
-/// The cookie's text, whichever of its names the browser has.
-fn cookie(headers: &HeaderMap) -> Option<&str> {
+/// The cookie's text. Over TLS under its strict name alone, which no other host can set.
+fn cookie<'a>(site: &Pages, headers: &'a HeaderMap) -> Option<&'a str> {
+    let ours = if site.is_secure() { SECURE_COOKIE } else { COOKIE };
     let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| [COOKIE, SECURE_COOKIE].contains(name)).map(|(_, value)| value)
+    pairs.find(|(name, _)| *name == ours).map(|(_, value)| value)
 }
 
 impl FromRequestParts<Arc<Pages>> for Session {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Pages>) -> Result<Self, Refusal> {
-        let found = cookie(&parts.headers).and_then(|cookie| site.sessions.find(cookie));
+        let found = cookie(site, &parts.headers).and_then(|cookie| site.sessions.find(cookie));
         let why = "You are not logged in. `lethe open` prints an address that logs you in, with the rights of your certificate or token.";
         found.ok_or_else(|| Refusal(StatusCode::UNAUTHORIZED, why.to_owned()))
     }
@@ -195,8 +196,14 @@ pub(super) async fn login(
 
 pub(super) async fn log_in(
     State(site): Site,
+    headers: HeaderMap,
     Form(Invitation { code }): Form<Invitation>,
 ) -> Result<Response, Refusal> {
+    // Nobody is logged in as somebody else by another site's form. Browsers say where a form was; what is none need not.
+    let from = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    if from.is_some_and(|from| ![b"same-origin".as_slice(), b"none"].contains(&from)) {
+        return Err(Status::permission_denied("this form was not sent from these pages").into());
+    }
     let cookie = site.sessions.log_in(&code).ok_or_else(used)?;
     let (name, secure) = if site.is_secure() { (SECURE_COOKIE, "; Secure") } else { (COOKIE, "") };
     let text = format!("{name}={cookie}; Path=/; HttpOnly; SameSite=Strict{secure}");
@@ -216,7 +223,7 @@ pub(super) async fn log_out(
     Form(form): Form<OurForm>,
 ) -> Result<Response, Refusal> {
     is_ours(&session, &form)?;
-    cookie(&headers).into_iter().for_each(|cookie| site.sessions.log_out(cookie));
+    cookie(&site, &headers).into_iter().for_each(|cookie| site.sessions.log_out(cookie));
     let main = html! { h1 { "Logged out" } p { code { "lethe open" } " logs you in again." } };
     Ok(shown(StatusCode::OK, &page("Logged out", None, Live::No, &main)))
 }

@@ -94,7 +94,7 @@ pub(super) fn reason(view: &AuditView) -> String {
 }
 
 fn fleet_row(worker: &WorkerView, greeting: &Greeting, now: Millis) -> Markup {
-    let rate = |pace: &Pace| 1_000 * pace.samples / pace.tasks_ms.max(1);
+    let rate = |pace: &Pace| pace.samples.saturating_mul(1_000) / pace.tasks_ms.max(1);
     html! {
         tr {
             td { (worker.worker) }

@@ -5,15 +5,23 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::HeaderValue;
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use lethe_tls::Stream;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
 const HEADER_DEADLINE: Duration = Duration::from_secs(10);
+/// From the headers to the answer's own: a form is short, and the driver answers within less.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
+/// A connection ends by then whatever it does: a report of tens of MiB has come over a slow line.
+const CONNECTION_LIFE: Duration = Duration::from_secs(15 * 60);
 /// Connections at once: browsers keep a handful each.
 const MOST: usize = 1_024;
 
@@ -23,7 +31,7 @@ pub async fn serve(
     mut connections: ReceiverStream<std::io::Result<Stream>>,
     mut stop: watch::Receiver<()>,
 ) {
-    let router = router.layer(axum::middleware::map_response(harden));
+    let router = router.layer(axum::middleware::from_fn(in_time)).layer(axum::middleware::map_response(harden));
     let room = std::sync::Arc::new(Semaphore::new(MOST));
     loop {
         let connection = tokio::select! {
@@ -41,7 +49,7 @@ pub async fn serve(
             http.timer(TokioTimer::new()).header_read_timeout(HEADER_DEADLINE);
             let serving = http.serve_connection(TokioIo::new(connection), service);
             tokio::select! {
-                served = serving => drop(served), // a browser that is gone needs no telling
+                served = timeout(CONNECTION_LIFE, serving) => drop(served), // a browser that is gone needs no telling
                 _ = stop.changed() => {}
             }
             drop(place);
@@ -49,7 +57,12 @@ pub async fn serve(
     }
 }
 
-async fn harden<B>(mut response: axum::http::Response<B>) -> axum::http::Response<B> {
+async fn in_time(request: Request, next: Next) -> Response {
+    let late = |_| (StatusCode::REQUEST_TIMEOUT, "the request did not come whole in time").into_response();
+    timeout(ANSWER_DEADLINE, next.run(request)).await.unwrap_or_else(late)
+}
+
+async fn harden(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));

@@ -11,7 +11,8 @@ use crate::api::Caller;
 /// From `lethe open` to the click.
 const CODE_LIFE: Duration = Duration::from_secs(120);
 const SESSION_LIFE: Duration = Duration::from_secs(12 * 60 * 60);
-/// The oldest go when there are more.
+/// The oldest go when there are more: of one visitor, so that nobody pushes out others, and of all.
+const MOST_OF_ONE: usize = 8;
 const MOST: usize = 4_096;
 
 #[derive(Clone, Default)]
@@ -41,7 +42,7 @@ pub(super) struct Session {
 impl Sessions {
     /// A code that logs a visitor in, once and soon.
     pub fn invite(&self, visitor: Visitor) -> String {
-        self.lock().codes.keep(visitor, CODE_LIFE)
+        self.lock().codes.keep(visitor.clone(), (visitor, CODE_LIFE))
     }
 
     /// Whom a code would log in.
@@ -53,7 +54,8 @@ impl Sessions {
     pub fn log_in(&self, code: &str) -> Option<String> {
         let mut inner = self.lock();
         let visitor = inner.codes.take(code)?;
-        Some(inner.sessions.keep(Session { visitor, form: lethe_tls::secret() }, SESSION_LIFE))
+        let session = Session { visitor: visitor.clone(), form: lethe_tls::secret() };
+        Some(inner.sessions.keep(session, (visitor, SESSION_LIFE)))
     }
 
     pub(super) fn find(&self, cookie: &str) -> Option<Session> {
@@ -71,7 +73,14 @@ impl Sessions {
 }
 
 /// Things by the hash of the secret that names them.
-struct Kept<T>(BTreeMap<[u8; 32], (Instant, T)>);
+struct Kept<T>(BTreeMap<[u8; 32], One<T>>);
+
+#[derive(Clone)]
+struct One<T> {
+    ends: Instant,
+    whose: Visitor,
+    what: T,
+}
 
 impl<T> Default for Kept<T> {
     fn default() -> Self {
@@ -80,25 +89,32 @@ impl<T> Default for Kept<T> {
 }
 
 impl<T: Clone> Kept<T> {
-    fn keep(&mut self, what: T, life: Duration) -> String {
+    fn keep(&mut self, what: T, (whose, life): (Visitor, Duration)) -> String {
         let now = Instant::now();
-        self.0.retain(|_, (ends, _)| *ends > now);
-        if self.0.len() >= MOST
-            && let Some(oldest) = self.0.iter().min_by_key(|(_, (ends, _))| *ends).map(|(name, _)| *name)
-        {
-            self.0.remove(&oldest);
-        }
+        self.0.retain(|_, one| one.ends > now);
+        self.make_room(MOST_OF_ONE, |one| one.whose == whose);
+        self.make_room(MOST, |_| true);
         let secret = lethe_tls::secret();
-        self.0.insert(name(&secret), (now + life, what));
+        self.0.insert(name(&secret), One { ends: now + life, whose, what });
         secret
     }
 
+    /// For one more among these.
+    fn make_room(&mut self, most: usize, among: impl Fn(&One<T>) -> bool) {
+        let found = self.0.iter().filter(|(_, one)| among(one));
+        if found.clone().count() >= most
+            && let Some(oldest) = found.min_by_key(|(_, one)| one.ends).map(|(name, _)| *name)
+        {
+            self.0.remove(&oldest);
+        }
+    }
+
     fn find(&self, secret: &str) -> Option<T> {
-        self.0.get(&name(secret)).filter(|(ends, _)| *ends > Instant::now()).map(|(_, what)| what.clone())
+        self.0.get(&name(secret)).filter(|one| one.ends > Instant::now()).map(|one| one.what.clone())
     }
 
     fn take(&mut self, secret: &str) -> Option<T> {
-        self.0.remove(&name(secret)).filter(|(ends, _)| *ends > Instant::now()).map(|(_, what)| what)
+        self.0.remove(&name(secret)).filter(|one| one.ends > Instant::now()).map(|one| one.what)
     }
 }
 
@@ -129,12 +145,17 @@ mod tests {
     }
 
     #[test]
-    fn what_has_ended_and_what_is_too_much_goes() {
+    fn what_has_ended_and_what_is_too_much_goes_and_nobody_pushes_out_others() {
+        let named = |name: usize| Visitor { caller: Caller::Trusted, name: name.to_string() };
         let mut kept = Kept::default();
-        let late = kept.keep(1, Duration::ZERO);
+        let late = kept.keep(1, (named(0), Duration::ZERO));
         assert_eq!((kept.find(&late), kept.take(&late)), (None, None));
-        let first = kept.keep(0, Duration::from_secs(1));
-        (0..MOST).for_each(|n| drop(kept.keep(n, Duration::from_secs(60))));
-        assert_eq!((kept.0.len(), kept.find(&first)), (MOST, None));
+        let others = kept.keep(0, (named(0), Duration::from_secs(1)));
+        let of_one: Vec<String> =
+            (0..=MOST_OF_ONE).map(|n| kept.keep(n, (named(1), Duration::from_secs(10 + n as u64)))).collect();
+        assert_eq!((kept.find(&of_one[0]), kept.find(&of_one[1])), (None, Some(1)));
+        assert_eq!(kept.find(&others), Some(0));
+        (2..MOST).for_each(|n| drop(kept.keep(n, (named(n), Duration::from_secs(60)))));
+        assert_eq!((kept.0.len(), kept.find(&others)), (MOST, None), "the oldest of all");
     }
 }

@@ -88,7 +88,8 @@ fn verdict(answer: Result<(), Status>) -> Verdict {
     }
 }
 
-/// Every call x {no certificate, of another authority, at its end, each role}, as the table of rights says.
+/// Every call x {in the clear, of another authority, at its end, each role}, as the table of rights says. Whoever comes by TLS without
+/// a certificate makes no call at all: `without_a_certificate_nobody_is_let_in`.
 #[tokio::test]
 async fn authz_table() {
     let (ours, theirs) = (Pki::new(), Pki::new());
@@ -106,7 +107,7 @@ async fn authz_table() {
     })
     .await;
     let mut callers = vec![
-        ("no certificate".to_owned(), None, plain),
+        ("in the clear".to_owned(), None, plain),
         ("other authority".to_owned(), None, channel(&rig, &forged)),
         ("expired".to_owned(), None, channel(&rig, &expired)),
     ];
