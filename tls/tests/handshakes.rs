@@ -182,10 +182,11 @@ async fn a_certificate_of_another_role_or_at_its_end_is_not_taken_up() {
     while Instant::now() < looked {
         assert_eq!(credentials.current().identity().role(), Role::Coordinator);
     }
-    let other = Credentials::of_roles(&folder, &[Role::Coordinator]).expect_err("is a worker's");
-    assert!(other.to_string().contains("role worker"), "{other}");
+    let of_worker = Credentials::of_roles(&folder, &[Role::Coordinator]).expect_err("is a worker's");
+    assert!(of_worker.to_string().contains("role worker"), "{of_worker}");
     // Of another authority than its ca.crt.
-    let strange = Pki::new().issue(Role::Coordinator, "c1");
+    let other = Pki::new();
+    let strange = other.issue(Role::Coordinator, "c1");
     std::fs::copy(pki.folder.path().join("authority/ca.crt"), strange.join("ca.crt")).expect("copies");
     let strange = Credentials::of_roles(&strange, &[Role::Coordinator]).expect_err("is believed by nobody");
     assert!(strange.to_string().contains("not believed"), "{strange}");

@@ -63,6 +63,9 @@ fn check(url: &str, store: &StoreSection) -> Result<(), String> {
     check_one_way(known.scheme, store)
 }
 
+/// What callers are let in by, where a coordinator or worker runs.
+const OWN_VARIABLES: [&str; 2] = ["LETHE_TOKEN", "LETHE_TLS"];
+
 fn check_variables(store: &StoreSection) -> Result<(), String> {
     for (field, name) in [
         ("access_key_env", &store.access_key_env),
@@ -71,7 +74,7 @@ fn check_variables(store: &StoreSection) -> Result<(), String> {
         ("token_env", &store.token_env),
     ] {
         let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-        if name.as_ref().is_some_and(|name| name.starts_with("LETHE_")) {
+        if name.as_ref().is_some_and(|name| OWN_VARIABLES.contains(&name.as_str())) {
             return Err(format!("{field} names one of Lethe's own variables, which are no store's"));
         }
         if name.as_ref().is_some_and(|name| name.is_empty() || !name.chars().all(plain)) {
@@ -186,6 +189,10 @@ mod tests {
             ("s3://b/p", "anonymous = true", "without a path"),
             ("az://c", "anonymous = true", "account is missing"),
             ("ftp://h", "anonymous = true", "expected s3://"),
+            // Each would be a part of the host that credentials are sent to.
+            ("s3://b", "anonymous = true\nregion = \"evil.example/\"", "region has other characters"),
+            ("az://c", "anonymous = true\naccount = \"evil.example/\"", "account has other characters"),
+            ("https://h", "token_env = \"LETHE_TOKEN\"", "one of Lethe's own variables"),
         ] {
             let problem = outcome(url, text).expect_err(text);
             assert!(problem.contains(expected) && !problem.contains("hunter2"), "{problem}; expected {expected}");

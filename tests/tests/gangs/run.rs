@@ -69,13 +69,6 @@ impl<'a> Run<'a> {
         Trained::of(&self.cluster.results(&self.audit))
     }
 
-    /// Waits for its end and wants it failed; why it was.
-    pub fn fail(&self) -> String {
-        let ended = self.end();
-        assert_eq!(ended.state(), RunState::Failed, "{} did not fail", self.audit);
-        ended.reason
-    }
-
     fn end(&self) -> AuditView {
         let ends = [RunState::Succeeded, RunState::Failed, RunState::Cancelled];
         seen(&format!("the end of {}", self.audit), LOOK, || self.view().filter(|view| ends.contains(&view.state())))
