@@ -158,11 +158,10 @@ fn pages_url(url: &str, scheme: &str) -> Result<String, ServerError> {
     let bare = url.trim_end_matches('/');
     let uri: tonic::transport::Uri = bare.parse().map_err(|_| wrong())?;
     let is_origin = uri.path() == "/" && uri.query().is_none() && !bare.contains('@');
-    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    let is_local = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    let host = uri.host().unwrap_or_default();
     let is_safe = match uri.scheme_str() {
         Some("https") => true,
-        Some("http") => scheme == "http" && is_local,
+        Some("http") => scheme == "http" && lethe_tls::is_loopback(host),
         Some(_) | None => false,
     };
     if is_origin && is_safe && !host.is_empty() { Ok(bare.to_owned()) } else { Err(wrong()) }

@@ -100,7 +100,8 @@ impl Target {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Of an address's host, with or without an IPv6 address's brackets.
+pub fn is_loopback(host: &str) -> bool {
     host == "localhost" || bare(host).parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 

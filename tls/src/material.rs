@@ -166,15 +166,18 @@ fn client(
     Ok(config)
 }
 
+/// The beginning of what listens: TLS 1.3 alone.
+fn listening() -> Result<rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier>, rustls::Error> {
+    ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&rustls::version::TLS13])
+}
+
 /// Nothing is resumed: a session of yesterday would carry a certificate that is not believed today.
 fn server(
     verifier: Arc<dyn ClientCertVerifier>,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<ServerConfig, rustls::Error> {
-    let versions =
-        ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&rustls::version::TLS13])?;
-    let mut config = versions.with_client_cert_verifier(verifier).with_single_cert(chain, key)?;
+    let mut config = listening()?.with_client_cert_verifier(verifier).with_single_cert(chain, key)?;
     config.alpn_protocols = vec![HTTP2.to_vec()];
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
@@ -182,9 +185,7 @@ fn server(
 }
 
 fn browsers(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<ServerConfig, rustls::Error> {
-    let versions =
-        ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&rustls::version::TLS13])?;
-    let mut config = versions.with_no_client_auth().with_single_cert(chain, key)?;
+    let mut config = listening()?.with_no_client_auth().with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }

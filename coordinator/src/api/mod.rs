@@ -25,6 +25,7 @@ pub use places::Places;
 pub(crate) use results::fetch as fetch_result;
 pub use rights::roles;
 pub use seat::{LEADER_METADATA, Lead, Seat, Standing};
+pub(crate) use status::done;
 pub use token::{Token, TokenError};
 pub use workers::{SessionTerms, WorkersApi};
 

@@ -32,14 +32,18 @@ pub(super) fn audit_view(status: Status) -> v1::AuditView {
 }
 
 fn deed(Deed { at, by, what }: Deed) -> v1::Deed {
-    let what = match what {
+    v1::Deed { at_ms: at.0, by, what: done(&what).to_owned() }
+}
+
+/// What a person did, in one word.
+pub(crate) fn done(what: &What) -> &'static str {
+    match what {
         What::Submitted => "submitted",
         What::Controlled(Control::Pause) => "paused",
         What::Controlled(Control::Resume) => "resumed",
         What::Controlled(Control::Approve) => "approved",
         What::Controlled(Control::Cancel) => "cancelled",
-    };
-    v1::Deed { at_ms: at.0, by, what: what.to_owned() }
+    }
 }
 
 fn audit_state(view: &AuditView) -> (v1::RunState, Option<Millis>) {

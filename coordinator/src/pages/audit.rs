@@ -3,12 +3,13 @@
 //! It must never offer what the visitor may not do.
 
 use lethe_common::time::Millis;
-use lethe_engine::{AuditState, AuditView, Control, Deed, PhaseState, PhaseView, QuarantineView, What};
+use lethe_engine::{AuditState, AuditView, Control, Deed, PhaseState, PhaseView, QuarantineView};
 use maud::{Markup, html};
 
 use super::layout::{badge, bar, lasted, time};
 use super::overview::{reason, state};
 use super::sessions::Session;
+use crate::api::done;
 use crate::driver::Status;
 
 /// What a visitor can do to an audit, as its buttons are named.
@@ -137,12 +138,5 @@ fn quarantine(lost: &[QuarantineView], view: &AuditView) -> Markup {
 }
 
 fn deed_line(Deed { at, by, what }: &Deed) -> Markup {
-    let what = match what {
-        What::Submitted => "submitted",
-        What::Controlled(Control::Pause) => "paused",
-        What::Controlled(Control::Resume) => "resumed",
-        What::Controlled(Control::Approve) => "approved",
-        What::Controlled(Control::Cancel) => "cancelled",
-    };
-    html! { (time(*at)) " " (what) @if !by.is_empty() { " by " (by) } }
+    html! { (time(*at)) " " (done(what)) @if !by.is_empty() { " by " (by) } }
 }
