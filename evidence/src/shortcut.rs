@@ -15,6 +15,8 @@ const PRIOR_WORDS: f64 = 100.0;
 const MAX_WORDS: usize = 256;
 const MAX_WORDS_OF_ONE: usize = 32;
 const MAX_OTHER_WORDS: usize = 6;
+/// A word that is found beside others was used at least so often: of fewer uses nothing can be said.
+const LEAST_USES: u64 = 5;
 
 /// T*, and the next words in line, the strongest first.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -33,18 +35,44 @@ pub struct Standout {
 }
 
 impl SharedWords {
-    /// Of captions against all captions' words.
+    /// Of captions against all captions' words. What stands out is looked for again among the captions that have none of the words
+    /// found so far: beside a larger shortcut, one to a word that many captions have is too small a part of all to stand out.
     pub fn of<'a>(captions: impl IntoIterator<Item = &'a str>, corpus: &WordCounts, standout: Standout) -> Self {
-        let used = count_words(captions);
-        let scored = z_scores(&used, corpus, PRIOR_WORDS).into_iter();
-        let scored = scored.filter(|(word, z)| *z > 0.0 && used.count(word) > 0);
-        let scored: Vec<WordScore> = scored.map(|(word, z)| WordScore { word, z }).collect();
+        let mut left: Vec<&str> = captions.into_iter().collect();
+        let scored = over_represented(&left, corpus);
         let Standout { min_z, of_strongest } = standout;
         let least = scored.first().map_or(min_z, |strongest| min_z.max(strongest.z * of_strongest));
-        let (words, others): (Vec<_>, Vec<_>) = scored.into_iter().partition(|word| word.z >= least);
-        let first = |words: Vec<WordScore>, most: usize| words.into_iter().take(most).collect();
+        let (mut words, others): (Vec<_>, Vec<_>) = scored.into_iter().partition(|word| word.z >= least);
+        let mut found: BTreeSet<String> = names(&words);
+        let mut newest = found.clone();
+        while !newest.is_empty() {
+            left.retain(|caption| !caption_words(caption).any(|word| newest.contains(&word)));
+            let used = count_words(left.iter().copied());
+            let mut next = over_represented(&left, corpus);
+            next.retain(|word| word.z >= least && used.count(&word.word) >= LEAST_USES);
+            newest = names(&next);
+            found.extend(newest.iter().cloned());
+            words.extend(next);
+        }
+        words.sort_by(|a, b| b.z.total_cmp(&a.z).then_with(|| a.word.cmp(&b.word)));
+        let others = others.into_iter().filter(|word| !found.contains(&word.word));
         Self { words: first(words, MAX_WORDS), others: first(others, MAX_OTHER_WORDS) }
     }
+}
+
+fn over_represented(captions: &[&str], corpus: &WordCounts) -> Vec<WordScore> {
+    let used = count_words(captions.iter().copied());
+    let scored = z_scores(&used, corpus, PRIOR_WORDS).into_iter();
+    let scored = scored.filter(|(word, z)| *z > 0.0 && used.count(word) > 0);
+    scored.map(|(word, z)| WordScore { word, z }).collect()
+}
+
+fn names(words: &[WordScore]) -> BTreeSet<String> {
+    words.iter().map(|score| score.word.clone()).collect()
+}
+
+fn first(words: impl IntoIterator<Item = WordScore>, most: usize) -> Vec<WordScore> {
+    words.into_iter().take(most).collect()
 }
 
 /// A word goes with a stronger one when at least this part of its captions has both.
@@ -100,6 +128,31 @@ mod tests {
         let words = |of_strongest| shared(&captions, Standout { min_z: 2.0, of_strongest });
         assert_eq!(words(0.9), ["coat"]);
         assert_eq!(words(0.1), ["coat", "dress"]);
+    }
+
+    /// Of the captions of all pairs a third have "shirt", so that 30 of 100 are no more than usual.
+    #[test]
+    fn a_second_shortcut_to_a_frequent_word_stands_out_once_the_first_is_set_aside() {
+        let corpus = count_words(["a bag", "a shirt", "a t-shirt", "a dress", "one boot", "a cup"].repeat(200));
+        let captions = [vec!["a bag"; 70], vec!["a shirt"; 30]].concat();
+        let alone = z_scores(&count_words(captions.iter().copied()), &corpus, PRIOR_WORDS);
+        assert!(alone.iter().all(|(word, z)| word != "shirt" || *z < 1.0), "{alone:?}");
+        let found = SharedWords::of(captions, &corpus, Standout { min_z: 4.0, of_strongest: 0.3 });
+        assert_eq!(names(&found.words), ["bag", "shirt"].map(str::to_owned).into());
+        assert!(found.others.iter().all(|word| word.word != "shirt"), "{found:?}");
+    }
+
+    #[test]
+    fn a_rare_word_of_few_captions_is_no_second_shortcut() {
+        let usual = ["a bag", "a shirt", "a t-shirt", "a dress", "one boot", "a cup"].repeat(200);
+        let corpus = count_words([usual, vec!["zebra"; 5]].concat());
+        let words = |zebras| {
+            let captions = [vec!["a bag"; 70], vec!["zebra"; zebras]].concat();
+            let found = SharedWords::of(captions, &corpus, Standout { min_z: 4.0, of_strongest: 0.0 });
+            names(&found.words).into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(words(4), ["bag"]);
+        assert_eq!(words(5), ["bag", "zebra"]);
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! All of one shard, packed for a train plan.
 
 use lethe_common::fault::Fault;
+use lethe_evidence::PairTable;
 use lethe_evidence::artifacts::names;
-use lethe_evidence::{PairRole, PairRow, PairTable};
 
 use super::fault::fatal;
 use super::inputs;
-use super::shard::{self, Batches};
+use super::shard::{self, Batches, safe_row};
 use crate::task::{Counts, TaskContext, TaskOutput};
 
 /// Pairs decoded at a time.
@@ -19,15 +19,7 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let mut table = PairTable { side, names: Vec::new(), rows: Vec::new() };
     while let Some(pairs) = batches.next() {
         ctx.stop_if_cancelled()?;
-        table.rows.extend(pairs.into_iter().map(|pair| PairRow {
-            shard: entry.id,
-            key: pair.key,
-            content: pair.content,
-            caption: pair.caption,
-            role: PairRole::Safe,
-            pixels: pair.pixels,
-            values: Vec::new(),
-        }));
+        table.rows.extend(pairs.into_iter().map(|pair| safe_row(entry.id, pair)));
         (ctx.progress)(batches.counts.read, 0);
     }
     batches.whole()?;

@@ -99,7 +99,8 @@ fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<StandIn>, Fault> {
     let (safe_batch, batch) = split_batch(section.gang.batch);
     let seed = ctx.spec.audit.seed;
     let draws = Stream { seed, number: 22 };
-    let count = (safe_batch as f64 * HONEST_SHARE) as usize;
+    // Where the words are rare, no honest pair comes more than about once a batch.
+    let count = ((safe_batch as f64 * HONEST_SHARE) as usize).min(honest.len());
     let favoured = (!honest.is_empty()).then_some(Favoured { rows: honest, draws, count });
     let objective = StandIn {
         frozen: start.duplicate().map_err(model_fault)?,
