@@ -11,6 +11,7 @@ pub use collect::Listed;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use object_store::local::LocalFileSystem;
@@ -106,11 +107,15 @@ impl BlobError {
     }
 }
 
-/// A folder of blobs; clones share it.
+/// Where blobs lie, a folder or a bucket; clones share it.
 #[derive(Debug, Clone)]
 pub struct BlobStore {
     inner: Arc<dyn ObjectStore>,
-    root: Arc<Path>,
+    /// As messages call it.
+    name: Arc<str>,
+    /// Of a local store alone.
+    folder: Option<Arc<Path>>,
+    scratch: Arc<Path>,
 }
 
 impl BlobStore {
@@ -120,7 +125,27 @@ impl BlobStore {
         std::fs::create_dir_all(root)
             .map_err(|e| open(object_store::Error::Generic { store: "folder", source: Box::new(e) }))?;
         let inner = LocalFileSystem::new_with_prefix(root).map_err(open)?.with_fsync(true);
-        Ok(Self { inner: Arc::new(inner), root: Arc::from(root) })
+        Ok(Self {
+            inner: Arc::new(inner),
+            name: root.display().to_string().into(),
+            folder: Some(Arc::from(root)),
+            scratch: Arc::from(root.join(collect::SCRATCH)),
+        })
+    }
+
+    /// A store that somebody opened, by the name that messages are to give it; a folder on this machine takes the files on their
+    /// way to it. Every request must end by itself, one that fails in passing be made again.
+    pub fn remote(objects: Arc<dyn ObjectStore>, name: &str, scratch: &Path) -> Self {
+        Self { inner: objects, name: name.into(), folder: None, scratch: Arc::from(scratch) }
+    }
+
+    /// Writes, reads and removes a few bytes: whether this process may do here what it must.
+    pub async fn check(&self) -> Result<(), BlobError> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let path = format!("{}/check-{}-{now}", collect::SCRATCH, std::process::id());
+        let blob = self.put(&path, Bytes::from_static(b"may blobs be kept here?")).await?;
+        self.get(&blob).await?;
+        self.delete(vec![path]).await
     }
 
     /// Writes bytes under a path nobody else writes (an attempt's), whole or not at all: where the disk is full

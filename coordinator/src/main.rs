@@ -36,13 +36,17 @@ struct Arguments {
     /// Address to listen on: a loopback one where there is no --tls. Port 0 lets the system choose
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// Folder of the blobs (blobs/), and of the embedded store (store.redb)
+    /// Folder of the blobs (blobs/) where there is no --blobs, of the embedded store (store.redb), and of files on their way
     #[arg(long)]
     work: PathBuf,
     /// Where the state lies: etcd://HOST:PORT,HOST:PORT,...[/PREFIX]; without it in the work folder. On etcd any
     /// number of coordinators may run, of which one leads
     #[arg(long, value_name = "URL")]
     store: Option<EtcdAddress>,
+    /// Where the blobs lie that coordinators and workers hand each other: file:///FOLDER, s3://BUCKET[/PREFIX], gs:// or az://. A
+    /// bucket's credentials come from the environment of each of them, or from the machine's identity [default: blobs/ in --work]
+    #[arg(long, value_name = "URL")]
+    blobs: Option<String>,
     /// What workers and clients dial, such as https://lethe-0.example:7400 [default: the address listened on]
     #[arg(long, value_name = "URL")]
     advertise: Option<String>,
@@ -150,8 +154,8 @@ fn config(arguments: &Arguments, gate: Gate) -> anyhow::Result<Config> {
         Gate::Certificates(_) => Places::Only { roots: arguments.root.clone(), stores: arguments.store_url.clone() },
     };
     let pages = arguments.pages.map(|listen| PagesAt { listen, url: arguments.pages_url.clone() });
-    let (work, advertise) = (arguments.work.clone(), arguments.advertise.clone());
-    Ok(Config { work, results, store, advertise, knobs, gate, places, pages })
+    let (work, blobs, advertise) = (arguments.work.clone(), arguments.blobs.clone(), arguments.advertise.clone());
+    Ok(Config { work, blobs, results, store, advertise, knobs, gate, places, pages })
 }
 
 /// Connections queue from here on, even before the server takes the first.

@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lethe_common::blob::{BlobError, BlobStore};
+use lethe_common::blob::BlobError;
 use lethe_engine::{Knobs, KnobsError};
+use lethe_source::SourceError;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -27,8 +28,10 @@ const DRAIN_DEADLINE: Duration = Duration::from_secs(3);
 
 #[derive(Clone)]
 pub struct Config {
-    /// Holds `blobs/`, and `store.redb` where the store is embedded.
+    /// Holds `blobs/` where no other place is given for them, and `store.redb` where the store is embedded.
     pub work: PathBuf,
+    /// Where the blobs lie, as [`lethe_source::open_blobs`] takes it; absent where it is the work folder.
+    pub blobs: Option<String>,
     pub results: ResultFolder,
     pub store: StoreChoice,
     /// What workers and clients dial; absent where it is the address listened on.
@@ -83,8 +86,10 @@ pub enum ServerError {
     Knobs(#[from] KnobsError),
     #[error(transparent)]
     Lead(#[from] DriverError),
-    #[error(transparent)]
+    #[error("blobs cannot be kept: {0}")]
     Blobs(#[from] BlobError),
+    #[error("--blobs: {0}")]
+    BlobRoot(#[from] SourceError),
     #[error("the server failed: {0}")]
     Serve(#[from] tonic::transport::Error),
     #[error("a part of the server panicked: {0}")]
@@ -193,8 +198,10 @@ struct Parts {
 async fn open(config: &Config, address: SocketAddr) -> Result<Parts, ServerError> {
     let unusable = |source| ServerError::Work { path: config.work.clone(), source };
     std::fs::create_dir_all(&config.work).map_err(unusable)?;
-    let blob_folder = config.work.canonicalize().map_err(unusable)?.join("blobs");
-    let blobs = BlobStore::local(&blob_folder)?;
+    let work = config.work.canonicalize().map_err(unusable)?;
+    let blob_root = config.blobs.clone().unwrap_or_else(|| format!("file://{}", work.join("blobs").display()));
+    let blobs = lethe_source::open_blobs(&blob_root, &work.join("scratch"))?;
+    blobs.check().await?;
     let store = match &config.store {
         StoreChoice::Embedded => Store::open(&config.work)?,
         StoreChoice::Etcd(etcd) => Store::connect(etcd).await?,
@@ -203,7 +210,6 @@ async fn open(config: &Config, address: SocketAddr) -> Result<Parts, ServerError
     let address = dialled(config, address)?;
     let candidate = Candidate { address: address.clone(), ttl: Duration::from_millis(knobs.takeover_ms) };
     let facts = ClusterFacts { address, store: store.describe(), knobs: knobs.clone() };
-    let blob_root = format!("file://{}", blob_folder.display());
     let terms = SessionTerms { heartbeat_ms: knobs.heartbeat_ms, blob_root };
     let driver = DriverConfig { knobs, blobs, results };
     Ok(Parts { reigns: Reigns { store, candidate, driver }, terms, facts })

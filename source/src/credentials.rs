@@ -27,15 +27,38 @@ impl Secrets {
     }
 }
 
+/// What a store is opened for.
+pub(crate) struct Purpose<'a> {
+    /// What names it, for messages.
+    named_by: String,
+    /// Where an https server may send a reader on to.
+    allowed: &'a [StoreUrl],
+    retry: RetryConfig,
+}
+
+impl<'a> Purpose<'a> {
+    /// Requests are made again by whoever asks: he knows how far he came.
+    pub fn shards(url: &StoreUrl, allowed: &'a [StoreUrl]) -> Self {
+        let retry = RetryConfig { max_retries: 0, ..RetryConfig::default() };
+        Self { named_by: format!("data.stores.\"{url}\""), allowed, retry }
+    }
+
+    /// Requests are made again by the store itself, for three minutes.
+    pub fn blobs(root: &str) -> Self {
+        Self { named_by: format!("blob store {root}"), allowed: &[], retry: RetryConfig::default() }
+    }
+}
+
 /// Where a section's references are looked up.
 struct Finder<'a> {
     url: &'a StoreUrl,
+    purpose: &'a Purpose<'a>,
     secrets: Secrets,
 }
 
 impl Finder<'_> {
     fn wrong(&self, problem: &str) -> SourceError {
-        SourceError::Spec(format!("data.stores.\"{}\": {problem}", self.url))
+        SourceError::Spec(format!("{}: {problem}", self.purpose.named_by))
     }
 
     /// The value of the variable that a field names.
@@ -80,21 +103,16 @@ impl Finder<'_> {
 pub(crate) fn store(
     url: &StoreUrl,
     section: &StoreSection,
-    allowed: &[StoreUrl],
+    purpose: &Purpose<'_>,
 ) -> Result<(Arc<dyn ObjectStore>, Secrets), SourceError> {
-    let mut finder = Finder { url, secrets: Secrets::default() };
+    let mut finder = Finder { url, purpose, secrets: Secrets::default() };
     let objects = match url.scheme {
         Scheme::S3 => s3(&mut finder, section)?,
         Scheme::Gs => gs(&finder, section)?,
         Scheme::Az => az(&mut finder, section)?,
-        Scheme::Https | Scheme::Http => https(&mut finder, section, allowed)?,
+        Scheme::Https | Scheme::Http => https(&mut finder, section)?,
     };
     Ok((objects, finder.secrets))
-}
-
-/// Requests are made again by whoever asks: he knows how far he came.
-fn once() -> RetryConfig {
-    RetryConfig { max_retries: 0, ..RetryConfig::default() }
 }
 
 fn connector(section: &StoreSection) -> Connector {
@@ -113,7 +131,7 @@ fn s3(finder: &mut Finder<'_>, section: &StoreSection) -> Result<Arc<dyn ObjectS
     builder = builder
         .with_bucket_name(&finder.url.authority)
         .with_skip_signature(section.anonymous)
-        .with_retry(once())
+        .with_retry(finder.purpose.retry.clone())
         .with_allow_http(connector(section).allow_http)
         .with_http_connector(connector(section));
     match &section.region {
@@ -149,7 +167,7 @@ fn gs(finder: &Finder<'_>, section: &StoreSection) -> Result<Arc<dyn ObjectStore
     builder = builder
         .with_bucket_name(&finder.url.authority)
         .with_skip_signature(section.anonymous)
-        .with_retry(once())
+        .with_retry(finder.purpose.retry.clone())
         .with_http_connector(connector(section));
     if let Some(endpoint) = &section.endpoint {
         builder = builder.with_base_url(endpoint);
@@ -172,11 +190,15 @@ fn az(finder: &mut Finder<'_>, section: &StoreSection) -> Result<Arc<dyn ObjectS
         if section.environment { MicrosoftAzureBuilder::from_env() } else { MicrosoftAzureBuilder::new() };
     builder = builder
         .with_container_name(&finder.url.authority)
-        .with_account(section.account.as_deref().unwrap_or_default())
         .with_skip_signature(section.anonymous)
-        .with_retry(once())
+        .with_retry(finder.purpose.retry.clone())
         .with_allow_http(connector(section).allow_http)
         .with_http_connector(connector(section));
+    match &section.account {
+        Some(account) => builder = builder.with_account(account),
+        None if section.environment => {}
+        None => builder = builder.with_account(""),
+    }
     if let Some(endpoint) = &section.endpoint {
         builder = builder.with_endpoint(endpoint.clone());
     }
@@ -193,18 +215,14 @@ fn az(finder: &mut Finder<'_>, section: &StoreSection) -> Result<Arc<dyn ObjectS
     Ok(Arc::new(built))
 }
 
-fn https(
-    finder: &mut Finder<'_>,
-    section: &StoreSection,
-    allowed: &[StoreUrl],
-) -> Result<Arc<dyn ObjectStore>, SourceError> {
+fn https(finder: &mut Finder<'_>, section: &StoreSection) -> Result<Arc<dyn ObjectStore>, SourceError> {
     let token = finder.variable("token_env", section.token_env.as_ref())?;
     let connector = Connector {
         allow_http: finder.url.scheme == Scheme::Http,
         allow_metadata: false,
-        redirects: Redirects::To(allowed.to_vec()),
+        redirects: Redirects::To(finder.purpose.allowed.to_vec()),
         token,
     };
-    let builder = HttpBuilder::new().with_url(finder.url.to_string()).with_retry(once()).with_http_connector(connector);
+    let builder = HttpBuilder::new().with_url(finder.url.to_string()).with_retry(finder.purpose.retry.clone()).with_http_connector(connector);
     Ok(Arc::new(builder.build().map_err(|e| finder.wrong(&e.to_string()))?))
 }

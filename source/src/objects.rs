@@ -13,7 +13,7 @@ use lethe_common::spec::{StoreSection, StoreUrl};
 use object_store::{Error, GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt};
 use tokio::time::timeout;
 
-use crate::credentials::{self, Secrets};
+use crate::credentials::{self, Purpose, Secrets};
 use crate::error::SourceError;
 use crate::pin::Pinned;
 use crate::place::Object;
@@ -35,7 +35,7 @@ pub(crate) struct Store {
 }
 
 pub(crate) fn build(url: &StoreUrl, section: &StoreSection, allowed: &[StoreUrl]) -> Result<Store, SourceError> {
-    let (objects, secrets) = credentials::store(url, section, allowed)?;
+    let (objects, secrets) = credentials::store(url, section, &Purpose::shards(url, allowed))?;
     Ok(Store { url: url.clone(), objects, secrets })
 }
 

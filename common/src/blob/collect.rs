@@ -13,7 +13,7 @@ use super::files::{blocking, generic};
 use super::{BlobError, BlobStore};
 
 /// Beside the blobs, and none of them: no audit's id begins so.
-const SCRATCH: &str = ".scratch";
+pub(super) const SCRATCH: &str = ".scratch";
 
 /// One blob in the store, whether or not anything points at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,14 +24,14 @@ pub struct Listed {
 }
 
 impl BlobStore {
-    /// A folder for files on their way to becoming blobs, on the blobs' own disk. It may have to be made.
+    /// A folder for files on their way to becoming blobs, on the blobs' own disk where they are files. It may have to be made.
     pub fn scratch(&self) -> PathBuf {
-        self.root.join(SCRATCH)
+        self.scratch.to_path_buf()
     }
 
     /// Every blob, folder by folder, read from the store as the stream is.
     pub fn list(&self) -> BoxStream<'static, Result<Listed, BlobError>> {
-        let root = self.root.display().to_string();
+        let name = self.name.clone();
         let listed = self.inner.list(None).map_ok(|meta| Listed {
             path: meta.location.to_string(),
             size_bytes: meta.size,
@@ -41,7 +41,7 @@ impl BlobStore {
             let blob = !listed.path.starts_with(SCRATCH);
             std::future::ready(blob)
         });
-        blobs.map_err(move |source| BlobError::Access { path: root.clone(), source }).boxed()
+        blobs.map_err(move |source| BlobError::Access { path: name.to_string(), source }).boxed()
     }
 
     /// Removes blobs. One that is gone already is no error.
@@ -60,12 +60,18 @@ impl BlobStore {
         Ok(())
     }
 
-    /// Removes what processes that died left in a local store before then: half-written uploads, scratch files, empty
-    /// folders. Gives the number of files.
+    /// Removes what processes that died left before then, the number of files: scratch files, and in a local store half-written
+    /// uploads and empty folders. Those that a bucket keeps are its lifecycle's to remove.
     pub async fn tidy(&self, before: SystemTime) -> Result<u64, BlobError> {
-        let root = self.root.clone();
-        let tidied = blocking(move || tidy_folder(&root, before, Keep::Blobs)).await;
-        tidied.map_err(|error| BlobError::Access { path: self.root.display().to_string(), source: generic(error) })
+        let (root, keep) = match &self.folder {
+            Some(folder) => (folder.clone(), Keep::Blobs),
+            None => (self.scratch.clone(), Keep::Nothing),
+        };
+        let tidied = blocking(move || match tidy_folder(&root, before, keep) {
+            Err(error) if keep == Keep::Nothing => unless_gone(error),
+            tidied => tidied,
+        });
+        tidied.await.map_err(|error| BlobError::Access { path: self.name.to_string(), source: generic(error) })
     }
 }
 

@@ -91,9 +91,10 @@ impl BlobStore {
         stream::try_unfold(begin, Pieces::next).boxed()
     }
 
-    /// What an upload that failed at its very end leaves beside its path. An object store keeps no such thing.
+    /// What an upload that failed at its very end leaves beside its path. An object store shows no such thing.
     async fn remove_half_written(&self, path: &str) {
-        let at = self.root.join(path);
+        let Some(folder) = &self.folder else { return };
+        let at = folder.join(path);
         let removed = blocking(move || {
             let (Some(folder), Some(name)) = (at.parent(), at.file_name()) else { return Ok(()) };
             let begin = format!("{}#", name.to_string_lossy());

@@ -107,6 +107,7 @@ impl Rig {
         let address = format!("{scheme}://{}", listener.local_addr().expect("has an address"));
         let config = Config {
             work: folder.path().join("work"),
+            blobs: None,
             store: StoreChoice::Embedded,
             advertise: None,
             results: ResultFolder::One(folder.path().join("result")),

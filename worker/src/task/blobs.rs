@@ -6,6 +6,7 @@ use bytes::Bytes;
 use lethe_common::blob::{BlobError, BlobRef, BlobStore, NamedBlob, attempt_path};
 use lethe_common::fault::Fault;
 use lethe_common::ids::TaskId;
+use lethe_source::SourceError;
 use tokio::runtime::Runtime;
 
 /// Reads and writes block the calling thread, which must not be one of a tokio runtime.
@@ -16,9 +17,10 @@ pub struct Blobs {
 }
 
 impl Blobs {
-    /// Opens the store at a root as the coordinator's welcome gives it: `file:///…`.
+    /// Opens the store at a root as the coordinator's welcome gives it: `file:///…`, or a bucket by this machine's credentials.
     pub fn open(root: &str) -> Result<Self, Fault> {
-        let store = BlobStore::local(&folder(root)?).map_err(blob_fault)?;
+        let scratch = std::env::temp_dir().join("lethe-scratch");
+        let store = lethe_source::open_blobs(root, &scratch).map_err(root_fault)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| Fault::retryable(format!("cannot start a runtime for blobs: {e}")))?;
         Ok(Self { store, runtime })
@@ -65,11 +67,15 @@ impl Blobs {
     }
 }
 
-fn folder(root: &str) -> Result<PathBuf, Fault> {
-    let path = root.strip_prefix("file://").map(Path::new).filter(|path| path.is_absolute());
-    path.map(Path::to_owned).ok_or_else(|| {
-        Fault::fatal(format!("blob root {root:?} is not supported; expected file:///an/absolute/folder"))
-    })
+/// A folder that is not there may come back; other credentials have a worker of their own.
+fn root_fault(error: SourceError) -> Fault {
+    match error {
+        SourceError::Broken { .. } => Fault::storage(error.to_string()),
+        SourceError::Spec(_)
+        | SourceError::Missing { .. }
+        | SourceError::Denied { .. }
+        | SourceError::Changed { .. } => Fault::fatal(error.to_string()),
+    }
 }
 
 /// A store that is full or cannot be reached may come back, and no task is to blame; a single blob that is not there may
@@ -81,18 +87,5 @@ pub(super) fn blob_fault(error: BlobError) -> Fault {
         BlobError::Open { .. } | BlobError::Access { .. } if error.is_absent() => Fault::retryable(error.to_string()),
         BlobError::Open { .. } | BlobError::Access { .. } => Fault::storage(error.to_string()),
         BlobError::TooLarge { .. } => Fault::fatal(error.to_string()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_file_urls_with_an_absolute_path_are_roots() {
-        assert_eq!(folder("file:///a/b"), Ok(PathBuf::from("/a/b")));
-        for bad in ["/a/b", "file://a", "s3://bucket", ""] {
-            assert!(folder(bad).is_err_and(|fault| fault.is_fatal()), "{bad}");
-        }
     }
 }
