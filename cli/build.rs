@@ -43,6 +43,7 @@ const SHOWN: &[&str] = &[
     "coordinator/src/reduce/deliver.rs",
     "coordinator/src/reduce/fixture.rs",
     "coordinator/src/reduce/histogram.rs",
+    "coordinator/src/reduce/marks.rs",
     "coordinator/src/reduce/package.rs",
     "coordinator/src/reduce/publish.rs",
     "coordinator/src/reduce/report.rs",

@@ -44,6 +44,8 @@ fn run(arguments: Arguments) -> anyhow::Result<exit::Ending> {
         Command::Approve(audit) => operate::control(&audit, Control::Approve),
         Command::Cancel(audit) => operate::control(&audit, Control::Cancel),
         Command::Fetch(fetch) => operate::fetch(&fetch),
+        Command::Mark(mark) => operate::mark(&mark),
+        Command::Marks(audit) => operate::marks(&audit),
         Command::Rerun(rerun) => operate::rerun(&rerun),
         Command::Open(open) => operate::open(&open),
         Command::Workers(workers) => operate::workers(&workers),

@@ -12,6 +12,7 @@ mod reign;
 pub mod rendezvous;
 pub mod report;
 pub mod results;
+pub mod review;
 pub mod server;
 pub mod store;
 pub mod sweep;

@@ -2,7 +2,7 @@
 //!
 //! It must never run two phases at once, go back to an earlier one, or leave a terminal state.
 
-use lethe_common::blob::{NamedBlob, parse_attempt_path};
+use lethe_common::blob::{BlobRef, NamedBlob, parse_attempt_path};
 use lethe_common::fault::Fault;
 use lethe_common::ids::{Attempt, PhaseIndex, TaskId, WorkerId};
 use lethe_common::time::Millis;
@@ -15,7 +15,7 @@ use crate::ledger::{Ledger, Stage};
 use crate::map::MapWork;
 use crate::map_ends::Commit;
 use crate::plan::PhaseKind;
-use crate::record::{AuditState, Control, Deed, GangCheckpoint, PhaseState, What};
+use crate::record::{AuditState, Control, Deed, GangCheckpoint, Marked, PhaseState, What};
 use crate::reduce::ReduceWork;
 use crate::setback::{Setback, Verdict};
 use crate::turn::Turn;
@@ -279,6 +279,19 @@ impl Audit {
                 self.stop("the audit was cancelled", turn);
                 self.end(AuditState::Cancelled { at: turn.now }, turn);
             }
+        }
+    }
+
+    /// Of an audit that has ended too: a person looks when there is something to see.
+    pub fn keep_marks(
+        &mut self,
+        (marks, replaces): (BlobRef, Option<BlobRef>),
+        (by, made): (String, Marked),
+        turn: &mut Turn<'_>,
+    ) {
+        if self.ledger.audit.marks == replaces {
+            let deed = Deed { at: turn.now, by, what: What::Marked(made) };
+            self.ledger.keep_marks(marks, deed, &mut turn.outbox);
         }
     }
 

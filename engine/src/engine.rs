@@ -104,6 +104,9 @@ impl Engine {
                 self.rerun(Request { id: audit, plan, spec_json, options }, (&of, from), turn);
             }
             Event::ControlRequested { audit, control, by } => self.with(&audit, |a| a.control(control, by, turn)),
+            Event::MarksMade { audit, by, marks, replaces, made } => {
+                self.with(&audit, |a| a.keep_marks((marks, replaces), (by, made), turn));
+            }
             Event::WorkerJoined { worker, profile } => self.join(worker, profile, turn),
             Event::WorkerDraining { worker, reason } => turn.workers.drain(&worker, reason),
             Event::WorkerLost { worker, reason } => self.lose(&worker, &reason, turn),

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use lethe_common::blob::NamedBlob;
+use lethe_common::blob::{BlobRef, NamedBlob};
 use lethe_common::fault::Fault;
 use lethe_common::ids::{Attempt, AuditId, PhaseIndex, ShardId, TaskId, WorkerId};
 use serde::{Deserialize, Serialize};
 
 use crate::places::GangPlace;
 use crate::plan::Plan;
-use crate::record::{Control, GangCheckpoint};
+use crate::record::{Control, GangCheckpoint, Marked};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -36,6 +36,15 @@ pub enum Event {
         audit: AuditId,
         control: Control,
         by: String,
+    },
+    /// A person's marks are written together with all that were there before. They are kept if those still are: where somebody
+    /// else's came in between, they are not.
+    MarksMade {
+        audit: AuditId,
+        by: String,
+        marks: BlobRef,
+        replaces: Option<BlobRef>,
+        made: Marked,
     },
     WorkerJoined {
         worker: WorkerId,

@@ -1,6 +1,6 @@
 //! What becomes of audits after their end: run again under another name, and forgotten in time.
 //!
-//! It must never change an audit that has ended, nor forget one whose results another still uses.
+//! It must never change what an audit that has ended came to, nor forget one whose results another still uses.
 
 use lethe_common::blob::parse_attempt_path;
 use lethe_common::ids::{AuditId, PhaseIndex};
@@ -11,6 +11,9 @@ use crate::ledger::{Ledger, Request};
 use crate::plan::Plan;
 use crate::record::ShardResult;
 use crate::turn::Turn;
+
+/// What the name of a blob of marks begins with, and of no other.
+pub const MARKS: &str = "marks-";
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RerunError {
@@ -84,6 +87,11 @@ impl Engine {
     /// Whether a blob of this path counts: some record points at it, or its result waits for a second opinion.
     pub fn points_at(&self, path: &str) -> bool {
         let Some((task, name)) = parse_attempt_path(path) else { return false };
+        if name.starts_with(MARKS) {
+            // A re-run keeps those that it began with, whatever became of them since.
+            let marks = |audit: &crate::audit::Audit| audit.ledger.audit.marks.as_ref().is_some_and(|m| m.path == path);
+            return self.audits.values().any(marks);
+        }
         let Some(audit) = self.audits.get(&task.audit) else { return false };
         let Some(phase) = audit.ledger.phases.get(task.phase.0 as usize) else { return false };
         let wrote = |result: &ShardResult| {

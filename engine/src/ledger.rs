@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use lethe_common::blob::NamedBlob;
+use lethe_common::blob::{BlobRef, NamedBlob};
 use lethe_common::ids::{Attempt, AuditId, Generation, PhaseIndex, ShardId};
 use lethe_common::time::Millis;
 
@@ -16,6 +16,9 @@ use crate::record::{
     Record, RecordKey, ShardResult, Tally, What,
 };
 use crate::results::Results;
+
+/// Marks that a person makes within this time of the first are one deed.
+const MAX_SITTING_MS: u64 = 60 * 60 * 1_000;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ledger {
@@ -64,6 +67,7 @@ impl Ledger {
         let mut ledger = Self::open(request, now);
         let kept = from.0 as usize;
         ledger.audit.outline.clone_from(&of.audit.outline);
+        ledger.audit.marks.clone_from(&of.audit.marks);
         // What one audit made under a person's eye another does not give away.
         ledger.audit.options.approval |= of.audit.options.approval;
         ledger.audit.inherited = of.results[..kept].iter().map(|results| results.owner.clone()).collect();
@@ -264,13 +268,27 @@ impl Ledger {
     /// Adds what a person did.
     pub fn keep_deed(&mut self, deed: Deed, outbox: &mut Outbox) {
         let deeds = &mut self.audit_mut(outbox).deeds;
-        let may_go = |deed: &Deed| matches!(deed.what, What::Controlled(Control::Pause | Control::Resume));
+        let may_go =
+            |deed: &Deed| matches!(deed.what, What::Controlled(Control::Pause | Control::Resume) | What::Marked(_));
         if deeds.len() >= MAX_DEEDS
             && let Some(oldest) = deeds.iter().position(may_go)
         {
             deeds.remove(oldest);
         }
         deeds.push(deed);
+    }
+
+    /// What a person marks within an hour, and nothing else done in between, is one deed: some mark thousands, one by one.
+    pub fn keep_marks(&mut self, marks: BlobRef, deed: Deed, outbox: &mut Outbox) {
+        let audit = self.audit_mut(outbox);
+        audit.marks = Some(marks);
+        let sitting =
+            |kept: &&mut Deed| matches!(kept.what, What::Marked(_)) && deed.at.since_ms(kept.at) < MAX_SITTING_MS;
+        let own = audit.deeds.iter_mut().rev().take_while(sitting).find(|kept| kept.by == deed.by);
+        match (own.map(|own| &mut own.what), deed.what) {
+            (Some(What::Marked(kept)), What::Marked(made)) => *kept = kept.plus(made),
+            (Some(_) | None, _) => self.keep_deed(deed, outbox),
+        }
     }
 
     /// Nothing goes on from a checkpoint any more.

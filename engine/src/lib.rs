@@ -37,15 +37,15 @@ mod workers;
 pub use command::{Command, CommitOutcome, GangStart, MapStart, PhaseContext};
 pub use engine::Engine;
 pub use event::{Counts, Event, Options, Outline, Profile};
-pub use keep::RerunError;
+pub use keep::{MARKS, RerunError};
 pub use knobs::{Knobs, KnobsError};
 pub use outline::MAX_SHARDS;
 pub use places::GangPlace;
 pub use plan::{InputSpec, PhaseKind, PhaseSpec, Plan, Scope};
 pub use plan_check::{MAX_PHASES, MAX_WORLD_SIZE, PlanError};
 pub use record::{
-    AuditRecord, AuditState, Change, Control, Deed, Fate, GangCheckpoint, MAX_DEEDS, MAX_NOTES, Output, PhaseRecord,
-    PhaseState, Record, RecordKey, SegmentRecord, ShardResult, StoredBlob, Tally, What,
+    AuditRecord, AuditState, Change, Control, Deed, Fate, GangCheckpoint, MAX_DEEDS, MAX_NOTES, Marked, Output,
+    PhaseRecord, PhaseState, Record, RecordKey, SegmentRecord, ShardResult, StoredBlob, Tally, What,
 };
 pub use restore::RestoreError;
 pub use view::{AuditView, PhaseView, QuarantineView, WorkerView};

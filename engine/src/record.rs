@@ -54,9 +54,13 @@ pub struct AuditRecord {
     /// Whose results the first phases are, one audit a phase, where this is a re-run.
     #[serde(default)]
     pub inherited: Vec<AuditId>,
+    /// What people said of its suspects, in a blob that the engine does not read. It may lie under another audit, where this is a
+    /// re-run.
+    #[serde(default)]
+    pub marks: Option<BlobRef>,
 }
 
-/// What a person did to an audit, and when. Deeds are added, and never changed.
+/// What a person did to an audit, and when. Deeds are added, and never changed, but that marks of one sitting are one deed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deed {
     pub at: Millis,
@@ -69,6 +73,28 @@ pub struct Deed {
 pub enum What {
     Submitted,
     Controlled(Control),
+    /// Suspects, in one sitting.
+    Marked(Marked),
+}
+
+/// How many suspects a person said something of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Marked {
+    pub poison: u32,
+    pub clean: u32,
+    /// Marks that were taken back.
+    pub taken_back: u32,
+}
+
+impl Marked {
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            poison: self.poison.saturating_add(other.poison),
+            clean: self.clean.saturating_add(other.clean),
+            taken_back: self.taken_back.saturating_add(other.taken_back),
+        }
+    }
 }
 
 /// What may be done to an audit that is there.
@@ -81,7 +107,7 @@ pub enum Control {
     Cancel,
 }
 
-/// The deeds one audit keeps: of more, the oldest pauses and resumptions go.
+/// The deeds one audit keeps: of more, the oldest pauses, resumptions and sittings go.
 pub const MAX_DEEDS: usize = 200;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,7 +258,7 @@ impl AuditRecord {
     pub fn submitted(plan: Plan, spec_json: String, options: Options, at: Millis) -> Self {
         let (state, outline, paused, inherited) = (AuditState::Running, None, None, Vec::new());
         let deeds = vec![Deed { at, by: options.submitter.clone(), what: What::Submitted }];
-        Self { plan, spec_json, submitted: at, state, outline, options, paused, deeds, inherited }
+        Self { plan, spec_json, submitted: at, state, outline, options, paused, deeds, inherited, marks: None }
     }
 }
 

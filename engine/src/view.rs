@@ -1,6 +1,6 @@
 //! What a person is shown of an audit: derived from the durable state and the leases, never stored.
 
-use lethe_common::blob::NamedBlob;
+use lethe_common::blob::{BlobRef, NamedBlob};
 use lethe_common::ids::{AuditId, PhaseIndex, ShardId, TaskId, WorkerId};
 use lethe_common::time::Millis;
 
@@ -41,6 +41,8 @@ pub struct AuditView {
     pub unapproved: bool,
     pub awaits_approval: bool,
     pub deeds: Vec<Deed>,
+    /// What people said of its suspects.
+    pub marks: Option<BlobRef>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,6 +187,7 @@ fn audit_view(audit: &Audit, scene: &Scene<'_>, queue_position: Option<u32>) -> 
         unapproved: ledger.is_unapproved(),
         awaits_approval,
         deeds: record.deeds.clone(),
+        marks: record.marks.clone(),
     }
 }
 

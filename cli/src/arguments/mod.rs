@@ -10,7 +10,7 @@ mod scrub;
 
 pub use bench::{Bench, BenchCommand, Collective, ControlPlane, Defence, FalseAlarms, Score, ScorePart, Swarm};
 pub use doctor::Doctor;
-pub use operate::{Cluster, Fetch, List, OneAudit, Open, Remote, Rerun, Steer, Submit, Watch, Workers};
+pub use operate::{Cluster, Fetch, List, Mark, OneAudit, Open, Remote, Rerun, Steer, Submit, Watch, Workers};
 pub use pki::{Init, Issue, Pki, PkiCommand, ShowCertificate};
 pub use scrub::Scrub;
 
@@ -64,6 +64,11 @@ pub enum Command {
     Cancel(Steer),
     /// Bring an audit's result, or its report before it is approved
     Fetch(Fetch),
+    /// Say which of an audit's suspects are poison and which are clean
+    Mark(Mark),
+    /// What people said of an audit's suspects, as a table
+    #[command(after_help = operate::MARKS_HELP)]
+    Marks(OneAudit),
     /// Run an audit again from a phase, as a new one that takes over the results before it
     Rerun(Rerun),
     /// An address that logs your browser in to the coordinator's pages

@@ -97,6 +97,27 @@ pub struct Fetch {
     pub remote: Remote,
 }
 
+pub const MARKS_HELP: &str = "Example:\n  lethe marks march > marks.csv";
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  lethe mark march --file marks.csv\n  lethe rerun march --from select\n\nThe file is CSV with the columns shard, key \
+and mark (poison, clean or none), and content where that is to be checked, as suspects.parquet has them and `lethe marks` prints them. \
+All of it is kept or nothing. A re-run from select or earlier never forgets nor drops what is marked clean, and always what is marked poison."
+)]
+pub struct Mark {
+    /// The audit's id
+    pub audit: String,
+    /// The marks
+    #[arg(long, value_name = "CSV")]
+    pub file: PathBuf,
+    /// The name that the audit's history has for who says it
+    #[arg(long, env = "USER", default_value = "", hide_env = true, hide_default_value = true)]
+    pub by: String,
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
 #[derive(Debug, Args)]
 pub struct OneAudit {
     /// The audit's id

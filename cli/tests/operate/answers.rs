@@ -51,6 +51,28 @@ fn audits_are_paused_resumed_and_cancelled() {
     assert_eq!(coordinator.script().calls, ["pause", "resume", "approve", "cancel"]);
 }
 
+#[test]
+fn marks_are_sent_from_a_file_and_printed_as_one() {
+    let folder = tempfile::tempdir().expect("makes a folder");
+    let file = folder.path().join("marks.csv");
+    let path = file.to_str().expect("is UTF-8");
+    std::fs::write(&file, "shard,key,mark\n0,0007,poison\n1,0003,clean\n").expect("writes");
+    let coordinator = knowing(vec![march(RunState::Succeeded)]);
+    let said = lethe(&[&coordinator.url()], &["mark", "march", "--file", path]).well();
+    assert!(
+        said.contains("1 marked as poison, 1 as clean") && said.contains("lethe rerun march --from select"),
+        "{said}"
+    );
+    let table = lethe(&[&coordinator.url()], &["marks", "march"]).well();
+    assert_eq!(table, "shard,key,content,mark,by,at_ms\n0,0007,,poison,ann,0\n1,0003,,clean,ann,0\n");
+    let json = lethe(&[&coordinator.url()], &["marks", "march", "--output", "json"]).json();
+    assert_eq!(json[0]["mark"], "poison");
+    std::fs::write(&file, "shard,key,mark\n0,0007,perhaps\n").expect("writes");
+    let error = lethe(&[&coordinator.url()], &["mark", "march", "--file", path]).error(2);
+    assert!(error.contains("marks.csv: line 2") && error.contains("perhaps"), "{error}");
+    assert!(lethe(&[&coordinator.url()], &["mark", "marhc", "--file", "no.csv"]).error(2).contains("no.csv"));
+}
+
 fn with_a_result(withheld: &[&str], breaks_off: Option<usize>) -> Running {
     Running::start(Script {
         audits: vec![march(RunState::Running)],

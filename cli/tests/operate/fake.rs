@@ -35,6 +35,7 @@ pub struct Script {
     /// A file's bytes end here, where set.
     pub breaks_off: Option<usize>,
     pub submitted: Vec<v1::SubmitRequest>,
+    pub marks: Vec<v1::Mark>,
     pub reruns: Vec<v1::RerunAuditRequest>,
 }
 
@@ -251,6 +252,24 @@ impl Audits for Fake {
         });
         script.reruns.push(rerun);
         Ok(Response::new(v1::RerunAuditReply { audit }))
+    }
+
+    async fn mark_suspects(
+        &self,
+        request: Request<v1::MarkSuspectsRequest>,
+    ) -> Result<Response<v1::MarkSuspectsReply>, Status> {
+        let mut script = self.admit("mark", &request)?;
+        let v1::MarkSuspectsRequest { audit, marks, by } = request.into_inner();
+        let audit = script.audits.iter().find(|view| view.audit == audit).cloned().ok_or_else(|| unknown(&audit))?;
+        script.marks.extend(marks.into_iter().map(|mark| v1::Mark { by: by.clone(), ..mark }));
+        let count = |judgement| script.marks.iter().filter(|mark| mark.judgement() == judgement).count() as u64;
+        let (poison, clean) = (count(v1::Judgement::Poison), count(v1::Judgement::Clean));
+        Ok(Response::new(v1::MarkSuspectsReply { poison, clean, audit: Some(audit) }))
+    }
+
+    async fn list_marks(&self, request: Request<v1::ListMarksRequest>) -> Result<Response<v1::ListMarksReply>, Status> {
+        let marks = self.admit("marks", &request)?.marks.clone();
+        Ok(Response::new(v1::ListMarksReply { marks }))
     }
 
     async fn open_pages(&self, request: Request<v1::OpenPagesRequest>) -> Result<Response<v1::OpenPagesReply>, Status> {

@@ -212,5 +212,6 @@ fn report() -> Report {
         phases: Vec::new(),
         compared_with: String::new(),
         bad: BadSamples::default(),
+        marks: None,
     }
 }

@@ -18,9 +18,10 @@ use super::caller::Caller;
 use super::places::Places;
 use super::seat::Seat;
 use super::status::{audit_view, worker_view};
-use super::{faults, results};
+use super::{faults, results, wire};
 use crate::driver::{self, Rerun, Submission};
 use crate::pages::{Sessions, Visitor};
+use crate::review::{self, Judgement, Suspects};
 
 /// Views a slow watcher may lag behind; the newest is always the next it gets.
 const MAX_QUEUED_VIEWS: usize = 2;
@@ -272,6 +273,32 @@ impl v1::audits_server::Audits for AuditsApi {
         let driver = self.seat.lead().await?.driver;
         let status = driver.rerun(rerun).await.map_err(faults::ask)?.map_err(faults::submit)?;
         Ok(Response::new(v1::RerunAuditReply { audit: Some(audit_view(status)) }))
+    }
+
+    async fn mark_suspects(
+        &self,
+        request: Request<v1::MarkSuspectsRequest>,
+    ) -> Result<Response<v1::MarkSuspectsReply>, Status> {
+        let caller = Caller::of(&request);
+        let v1::MarkSuspectsRequest { audit, marks, by } = request.into_inner();
+        self.may_change(&caller, &audit).await?;
+        let by = named(&caller.name(by))?;
+        let sayings = marks.into_iter().map(wire::saying).collect::<Result<_, _>>()?;
+        let view = self.watch(&audit).await?.borrow().view.clone();
+        let lead = self.seat.lead().await?;
+        let suspects = Suspects::read(&view, &self.blobs).await.map_err(|error| faults::mark(error.into()))?;
+        let (marks, status) = review::mark((&lead, &view), &suspects, sayings, &by).await.map_err(faults::mark)?;
+        Ok(Response::new(v1::MarkSuspectsReply {
+            poison: marks.count(Judgement::Poison),
+            clean: marks.count(Judgement::Clean),
+            audit: Some(audit_view(status)),
+        }))
+    }
+
+    async fn list_marks(&self, request: Request<v1::ListMarksRequest>) -> Result<Response<v1::ListMarksReply>, Status> {
+        let view = self.watch(&request.get_ref().audit).await?.borrow().view.clone();
+        let marks = review::marks_of(&view, &self.blobs).await.map_err(faults::mark)?;
+        Ok(Response::new(v1::ListMarksReply { marks: marks.all().map(wire::mark).collect() }))
     }
 
     async fn open_pages(&self, request: Request<v1::OpenPagesRequest>) -> Result<Response<v1::OpenPagesReply>, Status> {

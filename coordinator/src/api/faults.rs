@@ -8,6 +8,7 @@ use tonic::{Code, Status};
 
 use crate::driver::{AskError, JoinError, SubmitError};
 use crate::rendezvous::RendezvousError;
+use crate::review::{MarkError, SuspectsError};
 
 pub(super) fn bad_request(error: impl std::fmt::Display) -> Status {
     Status::invalid_argument(error.to_string())
@@ -36,6 +37,21 @@ pub(super) fn submit(error: SubmitError) -> Status {
             RerunError::NoPhase { .. } => Code::InvalidArgument,
             RerunError::Unfinished { .. } | RerunError::OtherPlan { .. } => Code::FailedPrecondition,
         },
+    };
+    Status::new(code, error.to_string())
+}
+
+pub(crate) fn mark(error: MarkError) -> Status {
+    let code = match &error {
+        MarkError::Suspects(SuspectsError::NotYet(_)) => Code::FailedPrecondition,
+        MarkError::Unknown(_) => Code::NotFound,
+        MarkError::NoSuspect { .. } => Code::InvalidArgument,
+        MarkError::Suspects(SuspectsError::Blob(_) | SuspectsError::Table(_) | SuspectsError::Other(_))
+        | MarkError::Damaged { .. } => Code::DataLoss,
+        MarkError::Blob(_) => Code::Unavailable,
+        MarkError::Contended => Code::Aborted,
+        MarkError::Ask(AskError::Deadline) => Code::DeadlineExceeded,
+        MarkError::Ask(AskError::Dropped) => Code::Unavailable,
     };
     Status::new(code, error.to_string())
 }

@@ -122,6 +122,7 @@ mod tests {
             unapproved,
             awaits_approval: unapproved,
             deeds: Vec::new(),
+            marks: None,
         }
     }
 

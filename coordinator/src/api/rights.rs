@@ -7,7 +7,7 @@ use lethe_tls::Role::{self, Admin, Submitter, Viewer, Worker};
 use tonic::Status;
 
 /// Every call by its path, and the roles that may make it. What is not here nobody may.
-const RIGHTS: [(&str, &[Role]); 20] = [
+const RIGHTS: [(&str, &[Role]); 22] = [
     ("/lethe.v1.Audits/Submit", &[Admin, Submitter]),
     ("/lethe.v1.Audits/GetAudit", &[Admin, Submitter, Viewer]),
     ("/lethe.v1.Audits/WatchAudit", &[Admin, Submitter, Viewer]),
@@ -18,6 +18,9 @@ const RIGHTS: [(&str, &[Role]); 20] = [
     ("/lethe.v1.Audits/ApproveAudit", &[Admin]),
     ("/lethe.v1.Audits/FetchResult", &[Admin, Submitter, Viewer]),
     ("/lethe.v1.Audits/RerunAudit", &[Admin, Submitter]),
+    // Whoever may run an audit again says what its suspects are.
+    ("/lethe.v1.Audits/MarkSuspects", &[Admin, Submitter]),
+    ("/lethe.v1.Audits/ListMarks", &[Admin, Submitter, Viewer]),
     // Logs in to the pages, with the caller's own rights.
     ("/lethe.v1.Audits/OpenPages", &[Admin, Submitter, Viewer]),
     ("/lethe.v1.Audits/ListAudits", &[Admin, Submitter, Viewer]),

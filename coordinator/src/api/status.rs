@@ -3,7 +3,9 @@
 //! It must never fill a missing time with now; zero says that there is none yet.
 
 use lethe_common::time::Millis;
-use lethe_engine::{AuditState, AuditView, Control, Deed, PhaseState, PhaseView, QuarantineView, What, WorkerView};
+use lethe_engine::{
+    AuditState, AuditView, Control, Deed, Marked, PhaseState, PhaseView, QuarantineView, What, WorkerView,
+};
 use lethe_proto::v1;
 
 use super::wire::named;
@@ -32,18 +34,29 @@ pub(super) fn audit_view(status: Status) -> v1::AuditView {
 }
 
 fn deed(Deed { at, by, what }: Deed) -> v1::Deed {
-    v1::Deed { at_ms: at.0, by, what: done(&what).to_owned() }
+    v1::Deed { at_ms: at.0, by, what: done(&what) }
 }
 
-/// What a person did, in one word.
-pub(crate) fn done(what: &What) -> &'static str {
+/// What a person did, in a word or a few.
+pub(crate) fn done(what: &What) -> String {
     match what {
-        What::Submitted => "submitted",
-        What::Controlled(Control::Pause) => "paused",
-        What::Controlled(Control::Resume) => "resumed",
-        What::Controlled(Control::Approve) => "approved",
-        What::Controlled(Control::Cancel) => "cancelled",
+        What::Submitted => "submitted".to_owned(),
+        What::Controlled(Control::Pause) => "paused".to_owned(),
+        What::Controlled(Control::Resume) => "resumed".to_owned(),
+        What::Controlled(Control::Approve) => "approved".to_owned(),
+        What::Controlled(Control::Cancel) => "cancelled".to_owned(),
+        What::Marked(marked) => sitting(*marked),
     }
+}
+
+/// "marked 12 as poison and 3 as clean, took back 1".
+fn sitting(Marked { poison, clean, taken_back }: Marked) -> String {
+    let marked = [(poison, "poison"), (clean, "clean")].into_iter().filter(|(count, _)| *count > 0);
+    let marked: Vec<String> = marked.map(|(count, what)| format!("{count} as {what}")).collect();
+    let marked = (!marked.is_empty()).then(|| format!("marked {}", marked.join(" and ")));
+    let taken_back = (taken_back > 0).then(|| format!("took back {taken_back}"));
+    let all: Vec<String> = marked.into_iter().chain(taken_back).collect();
+    if all.is_empty() { "marked nothing new".to_owned() } else { all.join(", ") }
 }
 
 fn audit_state(view: &AuditView) -> (v1::RunState, Option<Millis>) {

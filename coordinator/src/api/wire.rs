@@ -6,12 +6,46 @@ use lethe_common::blob::NamedBlob;
 use lethe_common::ids::{TaskId, WorkerId};
 use lethe_engine::{CommitOutcome, Counts, GangCheckpoint, GangPlace, GangStart, MapStart, Output};
 use lethe_proto::{WireError, v1};
+use tonic::Status;
 use v1::coordinator_message::Kind;
 
 use crate::driver::{MapPhase, Pace};
+use crate::review::{Judgement, Mark, Saying};
 
 pub(super) fn message(kind: Kind) -> v1::CoordinatorMessage {
     v1::CoordinatorMessage { kind: Some(kind) }
+}
+
+/// # Errors
+/// INVALID_ARGUMENT where it says nothing that this release knows.
+pub(super) fn saying(mark: v1::Mark) -> Result<Saying, Status> {
+    let judgement = match v1::Judgement::try_from(mark.judgement) {
+        Ok(v1::Judgement::Unspecified) => None,
+        Ok(v1::Judgement::Poison) => Some(Judgement::Poison),
+        Ok(v1::Judgement::Clean) => Some(Judgement::Clean),
+        Err(_) => {
+            let (key, number) = (mark.key, mark.judgement);
+            return Err(Status::invalid_argument(format!(
+                "{key:?} is marked as {number}, which this release does not know"
+            )));
+        }
+    };
+    Ok(Saying { shard: mark.shard, key: mark.key, content: mark.content, judgement })
+}
+
+pub(super) fn mark(mark: &Mark) -> v1::Mark {
+    let judgement = match mark.judgement {
+        Judgement::Poison => v1::Judgement::Poison,
+        Judgement::Clean => v1::Judgement::Clean,
+    };
+    v1::Mark {
+        shard: mark.shard,
+        key: mark.key.clone(),
+        content: mark.content.clone(),
+        judgement: judgement.into(),
+        by: mark.by.clone(),
+        at_ms: mark.at.0,
+    }
 }
 
 /// A task with all that it needs, as version 1 wants it.

@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
+use lethe_common::blob::BlobRef;
 use lethe_common::ids::AuditId;
-use lethe_engine::{Control, WorkerView};
+use lethe_engine::{Control, Marked, WorkerView};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
@@ -69,6 +70,18 @@ impl DriverHandle {
     /// The audit's status afterwards; absent where there is no such audit.
     pub async fn control(&self, audit: AuditId, control: Control, by: String) -> Result<Option<Status>, AskError> {
         self.ask(|reply| Input::Control { audit, control, by, reply }).await
+    }
+
+    /// Keeps marks in the place of others. The audit's status afterwards, which has these where nobody's came in between; absent
+    /// where there is no such audit.
+    pub async fn keep_marks(
+        &self,
+        audit: AuditId,
+        by: String,
+        (marks, replaces): (BlobRef, Option<BlobRef>),
+        made: Marked,
+    ) -> Result<Option<Status>, AskError> {
+        self.ask(|reply| Input::KeepMarks { audit, by, marks, replaces, made, reply }).await
     }
 
     /// The audit's status now and on every change; absent where there is no such audit.

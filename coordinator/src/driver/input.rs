@@ -4,12 +4,12 @@
 
 use std::sync::Arc;
 
-use lethe_common::blob::NamedBlob;
+use lethe_common::blob::{BlobRef, NamedBlob};
 use lethe_common::fault::Fault;
 use lethe_common::ids::{AuditId, TaskId, Term, WorkerId};
 use lethe_common::spec::Spec;
 use lethe_engine::{
-    CommitOutcome, Control, Counts, GangCheckpoint, GangPlace, GangStart, MapStart, PhaseContext, RerunError,
+    CommitOutcome, Control, Counts, GangCheckpoint, GangPlace, GangStart, MapStart, Marked, PhaseContext, RerunError,
     WorkerView,
 };
 use tokio::sync::{mpsc, oneshot, watch};
@@ -116,6 +116,15 @@ pub enum Input {
         control: Control,
         /// Who asks, as the client names itself.
         by: String,
+        reply: oneshot::Sender<Option<Status>>,
+    },
+    /// The answer is the audit afterwards: with these marks, or with others that came in between.
+    KeepMarks {
+        audit: AuditId,
+        by: String,
+        marks: BlobRef,
+        replaces: Option<BlobRef>,
+        made: Marked,
         reply: oneshot::Sender<Option<Status>>,
     },
     Ask(Question),

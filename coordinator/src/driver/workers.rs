@@ -8,6 +8,7 @@ use lethe_engine::{Event, GangPlace, PhaseState, Profile};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::answer::Promise;
 use super::input::{Greeting, Input, JoinError};
 use super::{Driver, Joined, Progress, SessionKey};
 
@@ -33,6 +34,10 @@ impl Driver {
             Input::Submit { submission, reply } => self.submit(submission, reply),
             Input::Rerun { rerun, reply } => self.rerun(rerun, reply),
             Input::Control { audit, control, by, reply } => self.control(audit, (control, by), reply),
+            Input::KeepMarks { audit, by, marks, replaces, made, reply } => {
+                self.push(Event::MarksMade { audit: audit.clone(), by, marks, replaces, made });
+                self.promise(Promise::Controlled { audit, reply });
+            }
             Input::Ask(question) => self.hear(question),
             Input::Stop => {}
         }

@@ -8,6 +8,7 @@ use lethe_evidence::artifacts::{
     Cluster, Confirmed, DropEntry, DropList, ForgetSet, Found, Judged, Member, Probes, Shards, names,
 };
 
+use super::marks::Said;
 use super::select::full_key;
 use super::verdict::no_shortcut;
 use super::{ReduceContext, ReduceResult};
@@ -19,25 +20,32 @@ pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
     for input in ctx.named(names::PROBES) {
         probes = probes.plus(&ctx.json(names::PROBES, input).await?);
     }
-    let confirmed = confirm(forget, &probes, &ctx.spec);
+    let said = Said::handed_on(ctx).await?;
+    let confirmed = confirm(forget, &probes, (&shards, &ctx.spec), &said)?;
     let drop = drop_list(&confirmed, &shards)?;
     let outputs = vec![ctx.write_json(names::CONFIRMED, &confirmed).await?, ctx.write_json(names::DROP, &drop).await?];
     Ok(ReduceResult { outputs, outline: None })
 }
 
-fn confirm(mut forget: ForgetSet, probes: &Probes, spec: &Spec) -> Confirmed {
+fn confirm(
+    mut forget: ForgetSet,
+    probes: &Probes,
+    (shards, spec): (&Shards, &Spec),
+    said: &Said,
+) -> Result<Confirmed, Fault> {
     let judge = |(at, cluster): (usize, &Cluster)| {
         let probe = probes.clusters.get(at).copied().unwrap_or_default();
         Judged { cluster: cluster.clone(), probe, reason: no_shortcut(&probe, &spec.evaluate) }
     };
-    let clusters: Vec<Judged> = forget.clusters.iter().enumerate().map(judge).collect();
+    let mut clusters: Vec<Judged> = forget.clusters.iter().enumerate().map(judge).collect();
+    said.insist(&mut forget, &mut clusters, (shards, spec))?;
     if clusters.iter().any(Judged::is_shortcut) {
         forget.members.retain(|member| clusters[member.cluster as usize].is_shortcut());
         let shortcuts = clusters.iter().filter(|judged| judged.is_shortcut());
         forget.words.retain(|word| shortcuts.clone().any(|judged| judged.cluster.words.contains(word)));
-        forget.threshold = forget.members.last().map_or(forget.threshold, |member| member.score);
+        forget.threshold = said.threshold(&forget.members, forget.threshold).unwrap_or(forget.threshold);
     }
-    Confirmed { forget, clusters }
+    Ok(Confirmed { forget, clusters })
 }
 
 /// Nothing, where nothing was found.
@@ -104,7 +112,7 @@ mod tests {
             ([true, true], vec!["0", "1", "2", "3", "4", "5"], vec!["bag", "boot"]),
         ] {
             let probes = Probes { clusters: leads.map(probe).to_vec() };
-            let confirmed = confirm(forget(), &probes, &spec);
+            let confirmed = confirm(forget(), &probes, (&shards, &spec), &Said::default()).expect("has all shards");
             assert_eq!(confirmed.found(), Found::Shortcut);
             assert_eq!(confirmed.forget.members.iter().map(|m| m.key.as_str()).collect::<Vec<_>>(), members);
             assert_eq!(confirmed.forget.words.iter().map(|w| w.word.as_str()).collect::<Vec<_>>(), words);
@@ -120,7 +128,8 @@ mod tests {
     fn where_no_cluster_has_one_nothing_is_dropped_and_all_are_shown() {
         let probes = Probes { clusters: [false, false].map(probe).to_vec() };
         for probes in [probes, Probes::default()] {
-            let confirmed = confirm(forget(), &probes, &fixture::plain_spec());
+            let (spec, shards) = (fixture::plain_spec(), fixture::shards());
+            let confirmed = confirm(forget(), &probes, (&shards, &spec), &Said::default()).expect("has all shards");
             assert_eq!((confirmed.found(), confirmed.forget.members.len()), (Found::Nothing, 6));
             assert!(confirmed.clusters.iter().all(|judged| judged.reason.is_some()));
             assert!(drop_list(&confirmed, &fixture::shards()).expect("has all shards").drop.is_empty());

@@ -8,6 +8,7 @@ mod deliver;
 mod exact;
 mod histogram;
 mod io;
+mod marks;
 mod package;
 mod plan;
 mod publish;
@@ -18,7 +19,7 @@ mod suspect;
 mod tally;
 mod verdict;
 
-pub(crate) use verdict::lead_limits;
+pub(crate) use verdict::{lead_limits, no_shortcut};
 
 use std::path::PathBuf;
 
@@ -43,7 +44,7 @@ pub struct ReduceContext {
     pub blobs: BlobStore,
     /// Where `deliver` puts what the operator asked for.
     pub result_folder: PathBuf,
-    /// How the audit went so far; only `report` shows it.
+    /// How the audit went so far; only `report` shows it, and only `select` takes the marks from it.
     pub view: Option<AuditView>,
 }
 

@@ -14,6 +14,7 @@ use lethe_evidence::artifacts::{
 };
 
 use super::io::{blocking, evidence_fault};
+use super::marks::Said;
 use super::package::{Package, model_config, suspect_checkpoint};
 use super::ranking::Ranking;
 use super::verdict::{judge, retrieval_loss};
@@ -30,6 +31,7 @@ struct Evidence {
     ranking: Ranking,
     exhibits: Exhibits,
     trainings: Vec<(String, Training)>,
+    said: Said,
 }
 
 pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
@@ -49,6 +51,7 @@ async fn gather(ctx: &ReduceContext) -> Result<Evidence, Fault> {
         ranking: Ranking::read(ctx).await?,
         exhibits: Exhibits { exhibits: exhibits(ctx).await?, in_common: in_common(ctx).await? },
         trainings: trainings(ctx).await?,
+        said: Said::handed_on(ctx).await?,
     })
 }
 
@@ -134,6 +137,7 @@ fn assemble(ctx: &ReduceContext, evidence: &Evidence) -> Report {
         phases: ctx.view.iter().flat_map(|view| &view.phases).filter_map(seconds).collect(),
         compared_with: compared_with(ctx).to_owned(),
         bad: cut.bad.clone(),
+        marks: evidence.said.counts(),
     }
 }
 

@@ -83,6 +83,7 @@ fn view() -> AuditView {
         unapproved: false,
         awaits_approval: false,
         deeds: Vec::new(),
+        marks: None,
     }
 }
 

@@ -16,6 +16,7 @@ use lethe_evidence::otsu::above_split;
 use lethe_evidence::shortcut::{SharedWords, Standout, grouped};
 
 use super::io::{blocking, evidence_fault};
+use super::marks::Said;
 use super::{ReduceContext, ReduceResult};
 
 /// A word stands out when its z-score is at least this part of the strongest's: the weaker of two shortcuts has fewer members.
@@ -50,9 +51,11 @@ pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
         falls.merge(&ctx.json(names::FALLS, input).await?);
     }
     let ranked = ranked(suspects, &falls)?;
-    let forget = select(candidates(&ranked), &cut, &shards, &ctx.spec)?;
+    let said = Said::of_audit(ctx).await?;
+    let forget = select(said.candidates(&ranked, candidates(&ranked)), &cut, &shards, (&ctx.spec, &said))?;
     let table = blocking(move || ranked.to_parquet().map_err(evidence_fault)).await?;
-    let outputs = vec![ctx.write_json(names::FORGET, &forget).await?, ctx.write(names::RANKED, table).await?];
+    let mut outputs = vec![ctx.write_json(names::FORGET, &forget).await?, ctx.write(names::RANKED, table).await?];
+    outputs.extend(said.hand_on(ctx).await?);
     Ok(ReduceResult { outputs, outline: None })
 }
 
@@ -80,7 +83,11 @@ fn ranked(mut suspects: SignalTable, falls: &WordFalls) -> Result<SignalTable, F
 
 /// Without a number for a score, none can be selected.
 fn candidates(ranked: &SignalTable) -> Vec<Member> {
-    let member = |row: &lethe_evidence::SignalRow| Member {
+    ranked.rows.iter().map(member).filter(|member| !member.score.is_nan()).collect()
+}
+
+pub(super) fn member(row: &lethe_evidence::SignalRow) -> Member {
+    Member {
         shard: row.shard,
         key: row.key.clone(),
         content: row.content.clone(),
@@ -88,26 +95,40 @@ fn candidates(ranked: &SignalTable) -> Vec<Member> {
         score: row.values.last().copied().map_or(f64::NAN, f64::from),
         cluster: 0,
         held_out: false,
-    };
-    ranked.rows.iter().map(member).filter(|member| !member.score.is_nan()).collect()
+    }
 }
 
-fn select(mut members: Vec<Member>, cut: &SuspectCut, shards: &Shards, spec: &Spec) -> Result<ForgetSet, Fault> {
-    let suspects = members.len() as u64;
+pub(super) fn strongest_first(members: &mut [Member]) {
     members.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| (a.shard, &a.key).cmp(&(b.shard, &b.key))));
-    members.truncate(forgotten(&members, cut.counts.scored, spec));
+}
+
+fn select(
+    mut members: Vec<Member>,
+    cut: &SuspectCut,
+    shards: &Shards,
+    (spec, said): (&Spec, &Said),
+) -> Result<ForgetSet, Fault> {
+    let suspects = members.len() as u64;
+    let highest = members.iter().map(|member| member.score).fold(f64::NEG_INFINITY, f64::max);
+    said.clear(&mut members);
+    strongest_first(&mut members);
+    let strongest = forgotten(&members, cut.counts.scored, spec);
+    said.keep(&mut members, strongest);
     let standout = Standout { min_z: spec.localize.min_z, of_strongest: OF_STRONGEST };
     let SharedWords { words, others } = SharedWords::of(captions(&members), &cut.words, standout);
+    let poison = said.poison(&members);
     let mut clusters = clustered(&mut members, &words);
     let_go(&mut members, &mut clusters);
-    let Some(threshold) = members.last().map(|member| member.score) else {
+    let own_words = said.bring_back(poison, (&mut members, &mut clusters), &cut.words);
+    let Some(threshold) = said.threshold(&members, highest) else {
         return Err(Fault::fatal(format!(
             "none of the {} suspects has a second score, so nothing can be selected",
             cut.suspects
         )));
     };
     hold_out(&mut members, shards, spec)?;
-    let words = words.into_iter().filter(|word| clusters.iter().any(|cluster| cluster.words.contains(word))).collect();
+    let words = words.into_iter().filter(|word| clusters.iter().any(|cluster| cluster.words.contains(word)));
+    let words = words.chain(own_words).collect();
     let scored = cut.counts.scored;
     Ok(ForgetSet { members, threshold, words, other_words: others, clusters, scored, suspects })
 }
@@ -172,7 +193,7 @@ fn forgotten(members: &[Member], scored: u64, spec: &Spec) -> usize {
 }
 
 /// Marks the wanted share of each cluster's members: those with the smallest key hashes.
-fn hold_out(members: &mut [Member], shards: &Shards, spec: &Spec) -> Result<(), Fault> {
+pub(super) fn hold_out(members: &mut [Member], shards: &Shards, spec: &Spec) -> Result<(), Fault> {
     let mut drawn: BTreeMap<u32, Vec<(u64, usize)>> = BTreeMap::new();
     for (at, member) in members.iter().enumerate() {
         let name = format!("{HELD_OUT}/{}", full_key(shards, member)?);

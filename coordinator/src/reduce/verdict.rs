@@ -109,7 +109,7 @@ fn unmeasured(found: Found, reason: String) -> Judgement {
 const LEAST_DONORS: u64 = 5;
 
 /// Why no shortcut is behind a cluster; nothing where one is.
-pub(super) fn no_shortcut(probe: &Probe, limits: &EvaluateSection) -> Option<String> {
+pub(crate) fn no_shortcut(probe: &Probe, limits: &EvaluateSection) -> Option<String> {
     if probe.members == 0 {
         return Some("None of its pictures could be looked at.".to_owned());
     }

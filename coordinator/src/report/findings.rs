@@ -10,7 +10,7 @@ use super::Page;
 use super::figures::{Bar, bars, histogram, range};
 use super::gallery::{embedded, gallery};
 use super::words::{count, percent, plural};
-use crate::reduce::lead_limits;
+use crate::reduce::{lead_limits, no_shortcut};
 
 /// Words shown, at most.
 const MAX_WORDS: usize = 12;
@@ -85,6 +85,12 @@ pub(super) fn clusters(page: &Page<'_>) -> Markup {
                 (percent(limits.min_graft_lead)) " or more in one of these ways, and more often than honest parts do, by "
                 (percent(limits.min_graft_excess)) " or more after one standard error (by more, where it leads fewer); which way says whether it is coarse or fine, or lies in one half."
             }
+            @if let Some(marks) = &page.report.marks {
+                p {
+                    "A person has marked " (plural(marks.poison, "suspect")) " as poison, which " (be(marks.poison)) " dropped and forgotten whatever is found, and "
+                    (count(marks.clean)) " as clean, which " (be(marks.clean)) " neither."
+                }
+            }
             @if page.report.clusters.is_empty() { p { "There are none." } }
             @for (at, judged) in page.report.clusters.iter().enumerate() {
                 (cluster(judged, limits))
@@ -94,13 +100,19 @@ pub(super) fn clusters(page: &Page<'_>) -> Markup {
     }
 }
 
+fn be(count: u64) -> &'static str {
+    if count == 1 { "is" } else { "are" }
+}
+
 fn cluster(judged: &Judged, limits: &EvaluateSection) -> Markup {
     let probe = judged.probe;
     let rows: Vec<Bar> = probe.grafts.all().into_iter().flat_map(|(name, graft)| graft_bars(name, graft)).collect();
     html! {
         h3 {
             (plural(judged.cluster.members, "sample")) " lead to " (named(&judged.cluster))
-            @if judged.is_shortcut() { ": a shortcut" } @else { ": no shortcut" }
+            @if !judged.is_shortcut() { ": no shortcut" }
+            @else if no_shortcut(&probe, limits).is_some() { ": poison, as a person marked them" }
+            @else { ": a shortcut" }
         }
         p {
             (percent(Interval::of(probe.attracted, probe.members).share)) " of their pictures prefer these words. "

@@ -99,6 +99,7 @@ fn report() -> Report {
             count: 3,
             listed: vec![BadSample { key: "00007.tar/000123".into(), reason: "jpeg: the file ends early".into() }],
         },
+        marks: None,
     }
 }
 

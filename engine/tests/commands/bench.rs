@@ -249,7 +249,7 @@ pub fn audit_record(phases: Vec<PhaseSpec>, state: AuditState, outline: Option<O
     let deeds = vec![Deed { at: submitted, by: String::new(), what: What::Submitted }];
     Record::Audit(
         audit(),
-        AuditRecord { plan, spec_json, submitted, state, outline, options, paused, deeds, inherited },
+        AuditRecord { plan, spec_json, submitted, state, outline, options, paused, deeds, inherited, marks: None },
     )
 }
 

@@ -10,6 +10,7 @@ mod elastic;
 mod gang;
 mod keep;
 mod map;
+mod marks;
 mod opinions;
 mod reduce;
 mod restore;

@@ -23,7 +23,7 @@ pub use keep::{KeepRow, KeepWriter, read_keep};
 pub use localize::{Exhibit, Exhibits, Picture, ShadedWord, TokenGrid};
 pub use look::{Look, Looks, PixelSums, look_side};
 pub use probe::{Excess, Graft, Grafts, Lead, LeadLimits, Probe, Probes, Way};
-pub use report::{Found, HandedBack, Histogram, Interval, PhaseSeconds, Report, Verdict};
+pub use report::{Found, HandedBack, Histogram, Interval, MarkCounts, PhaseSeconds, Report, Verdict};
 pub use samples::{BadSample, BadSamples, MAX_BAD_SAMPLES, SampleCounts};
 pub use score::{ShardDigest, SuspectCut, caption_words, count_words};
 pub use scores::{ScoreRow, Scores, ScoresWriter, read_scores};

@@ -45,6 +45,16 @@ pub struct Report {
     /// What the suspect model was compared with.
     pub compared_with: String,
     pub bad: BadSamples,
+    /// What people had said of suspects, where they had; what is dropped and forgotten holds to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marks: Option<MarkCounts>,
+}
+
+/// Suspects that people marked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarkCounts {
+    pub poison: u64,
+    pub clean: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

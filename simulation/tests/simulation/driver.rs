@@ -78,7 +78,7 @@ impl World {
             Event::TaskCommitted { .. } | Event::TaskFailed { .. } | Event::TaskProgressed { .. } => {}
             Event::GangCheckpointed { .. } | Event::GangProgressed { .. } => {}
             Event::Submitted { .. } | Event::RerunRequested { .. } | Event::ControlRequested { .. } => {}
-            Event::WorkerDraining { .. } => {}
+            Event::MarksMade { .. } | Event::WorkerDraining { .. } => {}
             Event::ReduceDone { .. } | Event::ReduceFailed { .. } | Event::Stalled { .. } | Event::Tick => {}
         }
     }

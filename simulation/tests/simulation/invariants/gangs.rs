@@ -29,7 +29,7 @@ impl Gangs {
                 self.joined.remove(worker);
             }
             Event::Submitted { .. } | Event::RerunRequested { .. } | Event::ControlRequested { .. } => {}
-            Event::TaskProgressed { .. } => {}
+            Event::MarksMade { .. } | Event::TaskProgressed { .. } => {}
             Event::TaskCommitted { .. } | Event::TaskFailed { .. } | Event::GangCheckpointed { .. } => {}
             Event::GangProgressed { .. } => {}
             Event::ReduceDone { .. } | Event::ReduceFailed { .. } | Event::Stalled { .. } | Event::Tick => {}

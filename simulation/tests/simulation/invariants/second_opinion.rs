@@ -55,7 +55,7 @@ impl SecondOpinion {
                 self.votes.entry(key).or_default().entry(worker.clone()).or_insert(outputs[0].blob.digest);
             }
             Event::WorkerDraining { .. } | Event::TaskCommitted { .. } | Event::Submitted { .. } => {}
-            Event::RerunRequested { .. } | Event::ControlRequested { .. } => {}
+            Event::RerunRequested { .. } | Event::ControlRequested { .. } | Event::MarksMade { .. } => {}
             Event::GangCheckpointed { .. } | Event::GangProgressed { .. } => {}
             Event::TaskProgressed { .. } | Event::TaskFailed { .. } => {}
             Event::ReduceDone { .. } | Event::ReduceFailed { .. } | Event::Stalled { .. } | Event::Tick => {}

@@ -71,7 +71,7 @@ impl Slots {
                 self.ended.extend(ended.map(|holding| holding.task));
             }
             Event::Submitted { .. } | Event::RerunRequested { .. } | Event::ControlRequested { .. } => {}
-            Event::WorkerDraining { .. } => {}
+            Event::MarksMade { .. } | Event::WorkerDraining { .. } => {}
             Event::ReduceDone { .. } | Event::ReduceFailed { .. } => {}
             Event::Tick => {}
         }

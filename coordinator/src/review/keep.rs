@@ -1,0 +1,128 @@
+//! Marks from the blob store, and back: written whole beside those that are there, and then kept in their place.
+//!
+//! It must never let one person's marks go with another's: where somebody else's came in between, it begins again.
+
+use lethe_common::blob::{BlobError, BlobRef, BlobStore, attempt_path};
+use lethe_common::ids::{Attempt, PhaseIndex, ShardId, TaskId, Term};
+use lethe_common::time::Millis;
+use lethe_engine::{AuditView, MARKS};
+
+use super::marks::{Change, Judgement, Marks};
+use super::suspects::{Suspects, SuspectsError};
+use crate::api::Lead;
+use crate::driver::{AskError, Status};
+
+/// Two people who mark at once get in each other's way now and then, and not so often.
+const TRIES: u32 = 8;
+/// Samples that an error names.
+const MOST_NAMED: usize = 3;
+
+#[derive(Debug, thiserror::Error)]
+pub enum MarkError {
+    #[error(transparent)]
+    Suspects(#[from] SuspectsError),
+    #[error("there is no audit {0}; `lethe list --all` shows those that are kept")]
+    Unknown(String),
+    #[error("{audit} has no such suspect: {named}; its suspects are in its suspects.parquet")]
+    NoSuspect { audit: String, named: String },
+    #[error("the marks cannot be read or written: {0}")]
+    Blob(#[from] BlobError),
+    #[error("the marks of {audit} are not what this build writes: {source}; they may come from another version")]
+    Damaged { audit: String, source: serde_json::Error },
+    #[error("others marked the same audit at once, {TRIES} times over; try again")]
+    Contended,
+    #[error(transparent)]
+    Ask(#[from] AskError),
+}
+
+/// What a person says of some suspects: by shard and key, and by content where that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saying {
+    pub shard: u32,
+    pub key: String,
+    /// Empty where the suspect of this name is meant, whatever it holds.
+    pub content: String,
+    pub judgement: Option<Judgement>,
+}
+
+/// The marks of an audit; none where nobody has made any.
+///
+/// # Errors
+/// Their blob cannot be read.
+pub async fn marks_of(view: &AuditView, blobs: &BlobStore) -> Result<Marks, MarkError> {
+    match &view.marks {
+        None => Ok(Marks::default()),
+        Some(blob) => {
+            let damaged = |source| MarkError::Damaged { audit: view.audit.to_string(), source };
+            serde_json::from_slice(&blobs.get(blob).await?).map_err(damaged)
+        }
+    }
+}
+
+/// Keeps what a person says, all of it or nothing. Gives the marks there are now, and the audit.
+///
+/// # Errors
+/// One that is no suspect, or a store that does not take it.
+pub async fn mark(
+    (lead, view): (&Lead, &AuditView),
+    suspects: &Suspects,
+    sayings: Vec<Saying>,
+    by: &str,
+) -> Result<(Marks, Status), MarkError> {
+    let changes = changes(view, suspects, sayings)?;
+    let mut view = view.clone();
+    for _ in 0..TRIES {
+        let mut marks = marks_of(&view, &lead.blobs).await?;
+        let made = marks.apply(&changes, (by, Millis::now()));
+        let blob = write(&marks, &view, lead).await?;
+        let replaces = view.marks.clone();
+        let asked = lead.driver.keep_marks(view.audit.clone(), by.to_owned(), (blob.clone(), replaces.clone()), made);
+        let status = asked.await?.ok_or_else(|| MarkError::Unknown(view.audit.to_string()))?;
+        if status.view.marks.as_ref() == Some(&blob) {
+            forget(replaces, lead).await;
+            return Ok((marks, status));
+        }
+        view = status.view;
+    }
+    Err(MarkError::Contended)
+}
+
+/// With the content of each, which is what a person has looked at.
+fn changes(view: &AuditView, suspects: &Suspects, sayings: Vec<Saying>) -> Result<Vec<Change>, MarkError> {
+    let (mut changes, mut unknown) = (Vec::with_capacity(sayings.len()), Vec::new());
+    for Saying { shard, key, content, judgement } in sayings {
+        let row = suspects.find(shard, &key).filter(|row| content.is_empty() || row.content == content);
+        match row {
+            Some(row) => changes.push(Change { shard, key, content: row.content.clone(), judgement }),
+            None => unknown.push(format!("{key:?} of shard {shard}")),
+        }
+    }
+    if unknown.is_empty() {
+        return Ok(changes);
+    }
+    let more = unknown.len().saturating_sub(MOST_NAMED);
+    unknown.truncate(MOST_NAMED);
+    let and_more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Err(MarkError::NoSuspect { audit: view.audit.to_string(), named: unknown.join(", ") + &and_more })
+}
+
+/// Under a path that no task writes, and no other marks of this audit have: its content is in its name.
+async fn write(marks: &Marks, view: &AuditView, lead: &Lead) -> Result<BlobRef, MarkError> {
+    let bytes = serde_json::to_vec(marks).expect("marks are plain data");
+    let attempt = Attempt { term: Term(lead.term), counter: 0 };
+    let task = TaskId { audit: view.audit.clone(), phase: PhaseIndex(0), shard: ShardId(0), attempt };
+    let name = format!("{MARKS}{}.json", blake3::hash(&bytes).to_hex());
+    Ok(lead.blobs.put(&attempt_path(&task, &name), bytes.into()).await?)
+}
+
+/// What was replaced goes at once, since somebody who marks thousands replaces thousands; but not what a re-run began with. What
+/// is left behind where this fails is swept.
+async fn forget(replaced: Option<BlobRef>, lead: &Lead) {
+    let Some(BlobRef { path, .. }) = replaced else { return };
+    let counts = lead.driver.points_at(vec![path.clone()]).await;
+    if counts.is_ok_and(|counts| counts == [false])
+        && let Err(error) = lead.blobs.delete(vec![path]).await
+    {
+        tracing::debug!(%error, "marks that were replaced are left to the sweep");
+    }
+}
