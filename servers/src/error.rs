@@ -11,6 +11,12 @@ const SHOWN_LINES: usize = 15;
 pub enum ServersError {
     #[error("no etcd: ETCD is not set and there is none on PATH; run scripts/etcd.sh and set ETCD to what it prints")]
     NoEtcd,
+    #[error("no server for buckets: MOTO_SERVER is not set; run scripts/s3.sh and set it to what that prints")]
+    NoBucket,
+    #[error("the server for buckets ended by itself; the end of its log:\n{log}")]
+    BucketEnded { log: String },
+    #[error("the server for buckets did not answer within {seconds} s; the end of its log:\n{log}")]
+    BucketDeadline { seconds: u64, log: String },
     #[error("cannot start {}: {source}", program.display())]
     Start { program: PathBuf, source: std::io::Error },
     #[error("the servers' folder cannot be used: {0}")]

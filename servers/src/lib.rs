@@ -1,8 +1,9 @@
 //! Starts the servers that tests and benchmarks need: real ones, on loopback, in a temporary folder.
 //!
-//! It must never outlive whoever started it: every server dies with the process, however that ends. What speaks S3 is ours,
-//! within the process.
+//! It must never outlive whoever started it: every server dies with the process, however that ends. Of the two that speak S3 ours
+//! reads, within the process and with faults; the other writes too.
 
+mod bucket;
 mod cluster;
 mod error;
 mod member;
@@ -10,6 +11,7 @@ mod probe;
 mod s3;
 mod spawner;
 
+pub use bucket::BucketServer;
 pub use cluster::{EtcdCluster, EtcdOptions};
 pub use error::ServersError;
 pub use member::Place;

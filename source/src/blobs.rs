@@ -24,7 +24,8 @@ pub fn open(root: &str, scratch: &Path) -> Result<BlobStore, SourceError> {
     if let Some(path) = root.strip_prefix("file://") {
         let path = Some(Path::new(path)).filter(|path| path.is_absolute());
         let path = path.ok_or_else(|| wrong("expected file:///an/absolute/folder"))?;
-        return BlobStore::local(path).map_err(|e| SourceError::Broken { name: root.to_owned(), problem: e.to_string() });
+        return BlobStore::local(path)
+            .map_err(|e| SourceError::Broken { name: root.to_owned(), problem: e.to_string() });
     }
     let (url, prefix) = StoreUrl::split(root).map_err(|problem| wrong(&problem))?;
     if matches!(url.scheme, Scheme::Https | Scheme::Http) {

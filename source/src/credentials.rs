@@ -223,6 +223,9 @@ fn https(finder: &mut Finder<'_>, section: &StoreSection) -> Result<Arc<dyn Obje
         redirects: Redirects::To(finder.purpose.allowed.to_vec()),
         token,
     };
-    let builder = HttpBuilder::new().with_url(finder.url.to_string()).with_retry(finder.purpose.retry.clone()).with_http_connector(connector);
+    let builder = HttpBuilder::new()
+        .with_url(finder.url.to_string())
+        .with_retry(finder.purpose.retry.clone())
+        .with_http_connector(connector);
     Ok(Arc::new(builder.build().map_err(|e| finder.wrong(&e.to_string()))?))
 }

@@ -5,6 +5,7 @@
 
 mod audit;
 mod bad_data;
+mod blobs;
 mod children;
 mod defence;
 mod demo;
@@ -16,5 +17,6 @@ mod formats;
 mod refused;
 mod results;
 mod scrub;
+mod service;
 mod stores;
 mod tls;
