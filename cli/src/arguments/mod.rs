@@ -4,12 +4,14 @@
 
 mod bench;
 mod doctor;
+mod due;
 mod operate;
 mod pki;
 mod scrub;
 
 pub use bench::{Bench, BenchCommand, Collective, ControlPlane, Defence, FalseAlarms, Score, ScorePart, Swarm};
 pub use doctor::Doctor;
+pub use due::Due;
 pub use operate::{Cluster, Fetch, List, OneAudit, Open, Remote, Rerun, Steer, Submit, Watch, Workers};
 pub use pki::{Init, Issue, Pki, PkiCommand, ShowCertificate};
 pub use scrub::Scrub;
