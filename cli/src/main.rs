@@ -13,6 +13,7 @@ mod output;
 mod reach;
 mod session;
 mod show;
+mod webhook;
 
 use std::process::ExitCode;
 

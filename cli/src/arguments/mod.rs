@@ -8,6 +8,7 @@ mod due;
 mod operate;
 mod pki;
 mod scrub;
+mod webhook;
 
 pub use bench::{Bench, BenchCommand, Collective, ControlPlane, Defence, FalseAlarms, Score, ScorePart, Swarm};
 pub use doctor::Doctor;
@@ -15,6 +16,7 @@ pub use due::Due;
 pub use operate::{Cluster, Fetch, List, OneAudit, Open, Remote, Rerun, Steer, Submit, Watch, Workers};
 pub use pki::{Init, Issue, Pki, PkiCommand, ShowCertificate};
 pub use scrub::Scrub;
+pub use webhook::Webhook;
 
 use std::path::PathBuf;
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use lethe_common::ids::AuditId;
 
-use super::{Due, Format};
+use super::{Due, Format, Webhook};
 
 /// How a coordinator is reached, and how its answer is printed.
 #[derive(Debug, Clone, Args)]
@@ -58,6 +58,8 @@ pub struct Submit {
     /// Stay, and follow the audit as `lethe watch` does
     #[arg(long)]
     pub follow: bool,
+    #[command(flatten)]
+    pub webhook: Webhook,
     #[command(flatten)]
     pub remote: Remote,
 }
@@ -125,6 +127,8 @@ every view is one line.\nExit codes: 0 succeeded, 1 failed or cancelled, 2 bad i
 pub struct Watch {
     /// The audit's id
     pub audit: String,
+    #[command(flatten)]
+    pub webhook: Webhook,
     #[command(flatten)]
     pub remote: Remote,
 }

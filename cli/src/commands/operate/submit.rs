@@ -12,6 +12,7 @@ use crate::arguments::Submit;
 use crate::exit::{Ending, bad_input};
 use crate::reach::{CallError, Coordinators, Patience};
 use crate::show::{self, Page, json};
+use crate::webhook::Receiver;
 
 pub fn submit(arguments: &Submit) -> anyhow::Result<Ending> {
     let mut spec = spec::load(&arguments.spec)?;
@@ -25,6 +26,10 @@ pub fn submit(arguments: &Submit) -> anyhow::Result<Ending> {
         priority: arguments.priority,
     };
     let output = arguments.remote.output;
+    let receiver = Receiver::of(&arguments.webhook)?;
+    if receiver.is_some() && !arguments.follow {
+        return Err(bad_input("--webhook tells the audit's end, which is known with --follow alone"));
+    }
     block_on(&arguments.remote, async |mut coordinators| {
         let ask = coordinators.call(Patience::CALL, async |mut client| client.submit(request.clone()).await);
         let view = match ask.await {
@@ -35,7 +40,7 @@ pub fn submit(arguments: &Submit) -> anyhow::Result<Ending> {
             Err(error) => return Err(refusal::ended(error)),
         };
         if arguments.follow {
-            return watch::follow(coordinators, &view.audit, output).await;
+            return watch::follow(coordinators, &view.audit, output, receiver.as_ref()).await;
         }
         print(output, || taken(&view), || json::audit(&view));
         Ok(Ending::Accepted)
