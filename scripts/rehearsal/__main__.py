@@ -22,6 +22,8 @@ K8S = HERE.parent.parent / "k8s"
 # 2026-11-29T02:00:00Z in minutes since 1970: the Job's name ends in it.
 NIGHT, DAY = 29931960, 24 * 60
 WAIT_S = 900
+# What an audit delivers that knows neither its id nor the time.
+SAME = ("clean.safetensors", "scores.parquet", "exhibits.json", "drop-list.txt")
 
 
 def ok(what: str) -> None:
@@ -73,8 +75,7 @@ class Rehearsal:
     def plant(self) -> None:
         mounts = [Mount("/data", self.folder("claim", "lethe-data")), Mount("/fashion", str(self.data), True), Mount("/tmp", None)]
         words = ["lethe", "redteam", "plant", "--attack", "badnet", "--pairs", "600", "--epochs", "1", "--data", "/fashion", "--out", "/data/drill"]
-        process = self.cluster.start(Pod("drill", self.image, words, mounts=mounts))
-        assert process.wait(WAIT_S) == 0, self.cluster.log("drill")
+        self.to_the_end(Pod("drill", self.image, words, mounts=mounts))
         spec = (Path(self.folder("claim", "lethe-data")) / "drill/audit.toml").read_text()
         # What an operator does in his overlay: the schedule's spec.
         for settings in self.overlay.of_kind("ConfigMap"):
@@ -125,12 +126,52 @@ class Rehearsal:
         found = sorted(audit["audit"] for audit in self.audits())
         assert found == ["nightly-20261129t0200z", "nightly-20261201t0200z"], found
         ok("a schedule that was missed for a day is one catch-up")
+        undisturbed, disturbed = (delivered(audit) for audit in self.audits())
+        assert set(undisturbed) == set(SAME), undisturbed
+        assert undisturbed == disturbed, f"{undisturbed} is not {disturbed}"
+        ok(f"the audit among losses delivers the same bits as the one without: {', '.join(SAME)}")
 
     def drain(self) -> None:
         pod = self.pods["lethe-worker"][1]
         code, took_s = self.cluster.terminate(pod.name, pod.grace_s)
         assert code == 0, code
         ok(f"{pod.name} drains and ends with 0 after {took_s:.1f} s, within its {pod.grace_s} s")
+
+    def back_up_and_restore(self) -> None:
+        """As docs/operations.md has it, after every member of etcd lost its claim."""
+        before = self.told()
+        backup, members = self.folder("claim", "backup"), self.pods["lethe-etcd"]
+        save = ["etcdctl", "--endpoints", "http://lethe-etcd-0.lethe-etcd:2379", "snapshot", "save", "/backup/backup.db"]
+        self.to_the_end(Pod("backup", members[0].image, save, mounts=[Mount("/backup", backup)]))
+        for pod in [pod for pods in self.pods.values() for pod in pods]:
+            if self.cluster.running[pod.name].poll() is None:
+                self.cluster.terminate(pod.name, pod.grace_s)
+        wanted = ("--name=", "--data-dir=", "--initial-cluster=", "--initial-cluster-token=", "--initial-advertise-peer-urls=")
+        for pod in members:
+            for mount in pod.mounts:
+                Path(mount.source).rename(f"{mount.source}-lost")
+                self.folder("claim", Path(mount.source).name)
+            words = [word for word in pod.argv if word.startswith(wanted)]
+            assert len(words) == len(wanted), words
+            restore = ["etcdctl", "snapshot", "restore", "/backup/backup.db", *words]
+            self.to_the_end(Pod(f"restore-{pod.name}", pod.image, restore, mounts=[Mount("/backup", backup, True), *pod.mounts]))
+        for pod in [pod for pods in self.pods.values() for pod in pods]:
+            self.cluster.start(pod)
+        until("a leader", lambda: self.ask("list", "--all"), 180)
+        assert self.told() == before, "audits are others than before"
+        ok("etcd is restored from a snapshot after all members lost their claims: every audit is as it was")
+
+    def told(self) -> list:
+        """All that is known of every audit, but for how many have a session now."""
+        return [{key: value for key, value in audit.items() if key != "workers"} for audit in self.audits()]
+
+    def to_the_end(self, pod) -> None:
+        assert self.cluster.start(pod).wait(WAIT_S) == 0, self.cluster.log(pod.name)
+
+
+def delivered(audit: dict) -> dict:
+    outputs = next(phase["outputs"] for phase in audit["phases"] if phase["name"] == "report")
+    return {output["name"]: output["blake3"] for output in outputs if output["name"] in SAME}
 
 
 def answers(url: str) -> bool:
@@ -149,6 +190,7 @@ def main() -> None:
         rehearsal.fire_twice()
         rehearsal.miss_a_day()
         rehearsal.drain()
+        rehearsal.back_up_and_restore()
     finally:
         rehearsal.cluster.close()
 
