@@ -26,7 +26,7 @@ demo: build ## plant a backdoor, train the victim, audit it: ATTACK=badnet|blend
 
 test: lint build ## formatter, linter, every test, every fuzz target for 5 s; what CI runs
 	@$(USE_LIBTORCH); FASHION_MNIST=$$(scripts/fashion_mnist.sh); export FASHION_MNIST; \
-	ETCD=$$(scripts/etcd.sh); KUBE=$$(scripts/kube.sh); export ETCD KUBE; \
+	ETCD=$$(scripts/etcd.sh); PROMETHEUS=$$(scripts/prometheus.sh); KUBE=$$(scripts/kube.sh); export ETCD PROMETHEUS KUBE; \
 	if cargo nextest --version >/dev/null 2>&1; \
 	then cargo nextest run --workspace --locked --no-fail-fast --final-status-level skip; \
 	else cargo test --workspace --locked --no-fail-fast; fi

@@ -11,6 +11,12 @@ const SHOWN_LINES: usize = 15;
 pub enum ServersError {
     #[error("no etcd: ETCD is not set and there is none on PATH; run scripts/etcd.sh and set ETCD to what it prints")]
     NoEtcd,
+    #[error(
+        "no {0}: PROMETHEUS is not set and there is none on PATH; run scripts/prometheus.sh and set PROMETHEUS to what it prints"
+    )]
+    NoPrometheus(String),
+    #[error("prometheus did not come up; the end of its log:\n{log}")]
+    Prometheus { log: String },
     #[error("cannot start {}: {source}", program.display())]
     Start { program: PathBuf, source: std::io::Error },
     #[error("the servers' folder cannot be used: {0}")]

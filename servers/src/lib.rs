@@ -7,10 +7,12 @@ mod cluster;
 mod error;
 mod member;
 mod probe;
+mod prometheus;
 mod s3;
 mod spawner;
 
 pub use cluster::{EtcdCluster, EtcdOptions};
 pub use error::ServersError;
 pub use member::Place;
+pub use prometheus::{Job, Prometheus, prometheus_program};
 pub use s3::{S3Counts, S3Faults, S3Options, S3Server};
