@@ -20,7 +20,8 @@ const OVERLAYS: [&str; 3] = ["cpu", "gpu", "ha"];
 const MINORS: [&str; 2] = ["1.35", "1.37"];
 
 /// Kinds of others, for which Kubernetes has no schema; `rules::custom` knows their fields.
-const CUSTOM: [&str; 6] = ["Certificate", "Issuer", "ServiceMonitor", "ClusterQueue", "LocalQueue", "ResourceFlavor"];
+const CUSTOM: [&str; 7] =
+    ["Certificate", "Issuer", "ServiceMonitor", "PrometheusRule", "ClusterQueue", "LocalQueue", "ResourceFlavor"];
 
 #[test]
 fn every_overlay_fits_the_schemas_of_the_oldest_and_the_newest_kubernetes() {
@@ -80,6 +81,19 @@ fn every_component_is_in_an_overlay_that_is_looked_at() {
     }
     let found = std::fs::read_dir(folder.join("overlays")).expect("lists").count();
     assert_eq!(found, OVERLAYS.len(), "an overlay is not looked at");
+}
+
+/// Kustomize reads no file above its own folder, so that these are copies.
+#[test]
+fn alerts_and_dashboard_are_those_of_ops() {
+    let documents = tools::render("gpu");
+    let rules = documents.find("PrometheusRule", "lethe").expect("has the alerts");
+    assert_eq!(rules["spec"]["groups"], tools::read("ops/alerts.yaml")[0]["groups"], "scripts/kube.py monitoring");
+    let shown: Vec<&Value> =
+        documents.of_kind("ConfigMap").filter_map(|map| map["data"].get("dashboard.json")).collect();
+    let [shown] = shown[..] else { panic!("{} dashboards", shown.len()) };
+    let shown: Value = serde_json::from_str(shown.as_str().expect("is text")).expect("is JSON");
+    assert_eq!(shown, tools::read("ops/dashboard.json")[0], "scripts/kube.py monitoring");
 }
 
 fn schema_problems(documents: &Documents, minor: &str) -> Vec<String> {

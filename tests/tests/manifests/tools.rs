@@ -24,6 +24,11 @@ pub fn render(overlay: &str) -> Documents {
     Documents::new(documents)
 }
 
+/// The documents of a file of this repository.
+pub fn read(path: &str) -> Vec<Value> {
+    answer(&["read", &root().join(path).to_string_lossy()], &Value::Null)
+}
+
 /// For each document what is wrong with it, or nothing where there is no schema of its kind.
 pub fn validate(documents: &Documents, minor: &str) -> Vec<Option<Vec<String>>> {
     let answers: Vec<Option<Vec<String>>> = answer(&["validate", minor], &Value::Array(documents.all().to_vec()));

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::documents::{self, Documents};
 
 /// A kind, its version, and the fields of its spec; a dotted one lies within another.
-const KINDS: [(&str, &str, &[&str]); 6] = [
+const KINDS: [(&str, &str, &[&str]); 7] = [
     ("Issuer", "cert-manager.io/v1", &["selfSigned", "ca", "ca.secretName"]),
     (
         "Certificate",
@@ -42,6 +42,7 @@ const KINDS: [(&str, &str, &[&str]); 6] = [
             "endpoints",
         ],
     ),
+    ("PrometheusRule", "monitoring.coreos.com/v1", &["groups"]),
     ("ResourceFlavor", "kueue.x-k8s.io/v1beta2", &["nodeLabels", "tolerations"]),
     (
         "ClusterQueue",
