@@ -118,6 +118,18 @@ class Rehearsal:
         found = [audit["audit"] for audit in self.audits()]
         assert found == ["nightly-20261129t0200z"], found
         ok("a schedule that fired twice at one time is one audit, which ends well; both pods followed it to its end")
+        settings = self.overlay.job("lethe-schedule", NIGHT, "").mounts
+        spec = next(Path(mount.source) / "audit.toml" for mount in settings if mount.path == "/spec")
+        written = spec.read_text()
+        changed = written.replace("max_failed_share = 0.02", "max_failed_share = 0.5")
+        assert changed != written
+        spec.write_text(changed)
+        edited = self.overlay.job("lethe-schedule", NIGHT, "edited")
+        self.to_the_end(edited)
+        assert "it stands" in self.cluster.log(edited.name), self.cluster.log(edited.name)
+        assert len(self.audits()) == 1
+        spec.write_text(written)
+        ok("a third time, with another spec by then: the first stands")
 
     def miss_a_day(self) -> None:
         """Two times were missed: a controller that is back starts the latest alone."""

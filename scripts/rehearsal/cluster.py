@@ -47,6 +47,9 @@ class Cluster:
             policy = self.images / "policy.json"
             container = self.buildah("from", "--pull-never", "--signature-policy", policy, name).split()[-1]
             root = Path(self.buildah("mount", container).strip())
+            assert not (root / "bin/sh").exists() and not (root / "usr/bin/sh").exists(), f"{name} has a shell"
+            risen = [path for path in root.rglob("*") if not path.is_symlink() and path.is_file() and path.stat().st_mode & 0o6000]
+            assert not risen, f"{name}: {risen} run as others than who starts them"
             # The containers' user must get there.
             for folder in [root, *root.parents]:
                 if folder.is_relative_to(self.images):
