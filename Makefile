@@ -5,11 +5,12 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos fuzz build env lint reference reference-full gpu-check
+.PHONY: help demo test chaos fuzz build env lint reference reference-full gpu-check image rehearsal
 
 ATTACK ?= badnet
 SEED ?= 1
 OUT ?= out/demo
+PROFILE ?= release
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 
 # Every recipe that compiles begins with this; where LIBTORCH is set, nothing is fetched.
@@ -25,7 +26,8 @@ demo: build ## plant a backdoor, train the victim, audit it: ATTACK=badnet|blend
 
 test: lint build ## formatter, linter, every test, every fuzz target for 5 s; what CI runs
 	@$(USE_LIBTORCH); FASHION_MNIST=$$(scripts/fashion_mnist.sh); export FASHION_MNIST; \
-	ETCD=$$(scripts/etcd.sh); MOTO_SERVER=$$(scripts/s3.sh); export ETCD MOTO_SERVER; \
+	ETCD=$$(scripts/etcd.sh); MOTO_SERVER=$$(scripts/s3.sh); PROMETHEUS=$$(scripts/prometheus.sh); KUBE=$$(scripts/kube.sh); \
+	export ETCD MOTO_SERVER PROMETHEUS KUBE; \
 	if cargo nextest --version >/dev/null 2>&1; \
 	then cargo nextest run --workspace --locked --no-fail-fast --final-status-level skip; \
 	else cargo test --workspace --locked --no-fail-fast; fi
@@ -58,3 +60,10 @@ reference-full: ## compares ViT-B/32 and RN50 in their whole size with open_clip
 
 gpu-check: ## on a machine with one or more NVIDIA GPUs: NCCL, device choice and audits on CUDA; records it in out/
 	@scripts/gpu_check.sh
+
+image: ## container images, without an engine, in out/images: PROFILE=debug takes what make build makes
+	@$(USE_LIBTORCH); cargo build --workspace --bins --locked $(if $(filter release,$(PROFILE)),--release); \
+	scripts/image.sh out/images $(PROFILE)
+
+rehearsal: ## as root: the Kubernetes installation on this machine by those images, with nodes lost; logs in out/rehearsal
+	@FASHION_MNIST=$$(scripts/fashion_mnist.sh); export FASHION_MNIST; scripts/rehearsal.sh out/images out/rehearsal

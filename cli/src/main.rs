@@ -13,19 +13,24 @@ mod output;
 mod reach;
 mod session;
 mod show;
+mod traced;
+mod webhook;
 
 use std::process::ExitCode;
 
 use arguments::{Arguments, Command};
 use clap::Parser;
 use commands::operate::{self, Control};
-use lethe_common::telemetry::{self, LogFormat};
+use lethe_telemetry::logs::{self, LogFormat};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // What a drill's renderer says of its drawings is counted, and said once.
-    telemetry::init(LogFormat::Text, "warn,usvg=off,resvg=off");
-    exit::report(run(arguments))
+    logs::init(LogFormat::Text, "warn,usvg=off,resvg=off");
+    traced::begin(arguments.otlp.as_deref(), arguments.command.name_as_span());
+    let outcome = run(arguments);
+    traced::end(&outcome);
+    exit::report(outcome)
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<exit::Ending> {

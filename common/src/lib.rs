@@ -1,4 +1,3 @@
-//! What every crate of Lethe shares: ids, time, faults, backoff, blobs, the audit spec, telemetry.
 //!
 //! It must never know a scheduler, a tensor or a socket.
 
@@ -9,5 +8,4 @@ pub mod ids;
 pub mod pin;
 pub mod program;
 pub mod spec;
-pub mod telemetry;
 pub mod time;

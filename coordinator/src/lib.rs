@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod driver;
+pub mod metrics;
 pub mod pages;
 pub mod plans;
 pub mod reduce;

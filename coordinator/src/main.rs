@@ -9,12 +9,13 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Parser;
 use lethe_common::spec::StoreUrl;
-use lethe_common::telemetry::{self, LogFormat};
 use lethe_coordinator::api::{Gate, Places, Token};
 use lethe_coordinator::results::ResultFolder;
 use lethe_coordinator::server::{Config, PagesAt, StoreChoice, listen, run};
 use lethe_coordinator::store::EtcdAddress;
 use lethe_engine::Knobs;
+use lethe_telemetry::logs::{self, LogFormat};
+use lethe_telemetry::spans::{ENDPOINT_VARIABLE, Spans};
 use lethe_tls::{Credentials, Role};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -60,6 +61,12 @@ struct Arguments {
     /// What browsers dial for them [default: the address of --pages]
     #[arg(long, value_name = "URL", requires = "pages")]
     pages_url: Option<String>,
+    /// Address to serve /metrics, /healthz and /readyz on, in the clear and for whoever reaches it: keep it to the cluster's network
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
+    /// Collector to tell spans to, by OTLP over gRPC, such as http://127.0.0.1:4317
+    #[arg(long, value_name = "URL", env = ENDPOINT_VARIABLE)]
+    otlp: Option<String>,
     /// Folders that the paths of specs must lie under; with --tls others than these are refused, without it every path is taken
     #[arg(long, value_name = "FOLDER[,FOLDER..]", value_delimiter = ',', requires = "tls", value_parser = root)]
     root: Vec<PathBuf>,
@@ -94,7 +101,7 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    telemetry::init(if arguments.log_json { LogFormat::Json } else { LogFormat::Text }, "info");
+    logs::init(LogFormat::of(arguments.log_json), "info");
     let threads = std::thread::available_parallelism().map_or(MIN_THREADS, |cores| cores.get().max(MIN_THREADS));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
@@ -109,7 +116,10 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     let listener = listen(arguments.listen, &config.gate).await?;
     let shutdown = stop_signal(arguments.parent_stdin)?;
     announce(&listener)?;
-    run(listener, config, shutdown).await.context("the coordinator stopped")
+    let spans = config.spans.clone();
+    let ended = run(listener, config, shutdown).await.context("the coordinator stopped");
+    spans.finish().await;
+    ended
 }
 
 fn store_url(text: &str) -> Result<StoreUrl, String> {
@@ -155,7 +165,10 @@ fn config(arguments: &Arguments, gate: Gate) -> anyhow::Result<Config> {
     };
     let pages = arguments.pages.map(|listen| PagesAt { listen, url: arguments.pages_url.clone() });
     let (work, blobs, advertise) = (arguments.work.clone(), arguments.blobs.clone(), arguments.advertise.clone());
-    Ok(Config { work, blobs, results, store, advertise, knobs, gate, places, pages })
+    let metrics = arguments.metrics;
+    let instance = advertise.clone().unwrap_or_else(|| arguments.listen.to_string());
+    let spans = Spans::to(arguments.otlp.as_deref(), "lethe-coordinator", &instance)?;
+    Ok(Config { work, blobs, results, store, advertise, knobs, gate, places, pages, metrics, spans })
 }
 
 /// Connections queue from here on, even before the server takes the first.

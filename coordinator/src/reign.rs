@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tracing::{info, warn};
 
 use crate::api::{Lead, Standing};
@@ -58,6 +58,7 @@ pub(crate) async fn rule(
             }
         };
         let end = reigns.lead(&mut reign, standing, &mut shutdown).await;
+        reigns.note_end(&end);
         standing.send_replace(match end {
             End::Shutdown => Standing::Stopping,
             End::Deposed(_) | End::Failed(_) => Standing::Standby { leader: None },
@@ -97,11 +98,25 @@ impl Reigns {
             tokio::select! {
                 elected = &mut campaign => return elected,
                 _ = looks.tick() => {
-                    let leader = self.store.leader().await.ok().flatten().map(|leader| leader.address);
+                    let looked = self.store.leader().await;
+                    if looked.is_ok() {
+                        self.driver.metrics.heard_store();
+                    }
+                    let leader = looked.ok().flatten().map(|leader| leader.address);
                     let leader = leader.filter(|address| *address != self.candidate.address); // about to lead
                     standing.send_replace(Standing::Standby { leader });
                 }
             }
+        }
+    }
+
+    fn note_end(&self, end: &End) {
+        let metrics = &self.driver.metrics;
+        metrics.leads_no_more();
+        match end {
+            End::Shutdown => {}
+            End::Deposed(_) => metrics.lost_reign("deposed"),
+            End::Failed(_) => metrics.lost_reign("failed"),
         }
     }
 
@@ -111,7 +126,7 @@ impl Reigns {
         standing: &watch::Sender<Standing>,
         shutdown: &mut (impl Future<Output = ()> + Unpin),
     ) -> End {
-        let rendezvous = Arc::new(Rendezvous::default());
+        let (rendezvous, elected) = (Arc::new(Rendezvous::default()), Instant::now());
         let driver = Driver::new(self.store.clone(), reign.term, Arc::clone(&rendezvous), self.driver.clone());
         let driver = tokio::select! {
             driver = driver => match driver {
@@ -125,9 +140,11 @@ impl Reigns {
         let blobs = self.driver.blobs.clone();
         let meeting = Arc::clone(&rendezvous);
         let lead = Lead { driver: handle.clone(), rendezvous, blobs: blobs.clone(), term: reign.term.0 };
+        self.driver.metrics.leads(reign.term.0, elected.elapsed());
         standing.send_replace(Standing::Leading(lead));
         let mut driver = tokio::spawn(driver.run(queue));
-        let upkeep = tokio::spawn(upkeep::keep(self.store.clone(), blobs, handle.clone()));
+        let upkeep =
+            tokio::spawn(upkeep::keep(self.store.clone(), blobs, (handle.clone(), self.driver.metrics.clone())));
         let end = tokio::select! {
             ended = &mut driver => match ended {
                 Ok(Ok(())) => End::Shutdown,

@@ -1,6 +1,7 @@
 //! The whole coordinator as one call: store, election, driver and api over a listener, until a shutdown.
 //!
-//! It must never serve beyond loopback without certificates: a token in the clear is no guard.
+//! It must never serve beyond loopback without certificates: a token in the clear is no guard. Metrics and probes alone go
+//! without, on an address of their own: they change nothing and name nobody.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -10,14 +11,17 @@ use std::time::Duration;
 use lethe_common::blob::BlobError;
 use lethe_engine::{Knobs, KnobsError};
 use lethe_source::SourceError;
+use lethe_telemetry::ServeError;
+use lethe_telemetry::spans::Spans;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tonic::transport::Server;
 use tracing::{info, warn};
 
 use crate::api::{AuditsApi, ClusterFacts, Gate, Places, Seat, SessionTerms, Standing, WorkersApi};
 use crate::driver::{DriverConfig, DriverError};
+use crate::metrics::{self, Metrics};
 use crate::pages::{self, Pages, Sessions};
 use crate::reign::{Reigns, rule};
 use crate::results::ResultFolder;
@@ -42,6 +46,10 @@ pub struct Config {
     pub places: Places,
     /// Where pages are served; absent where they are not.
     pub pages: Option<PagesAt>,
+    /// Where metrics and probes are served, in the clear; absent where they are not.
+    pub metrics: Option<SocketAddr>,
+    /// Who is told of what has ended.
+    pub spans: Spans,
 }
 
 /// Where browsers are served.
@@ -90,6 +98,8 @@ pub enum ServerError {
     Blobs(#[from] BlobError),
     #[error("--blobs: {0}")]
     BlobRoot(#[from] SourceError),
+    #[error(transparent)]
+    Metrics(#[from] ServeError),
     #[error("the server failed: {0}")]
     Serve(#[from] tonic::transport::Error),
     #[error("a part of the server panicked: {0}")]
@@ -121,6 +131,7 @@ pub async fn run(listener: TcpListener, config: Config, shutdown: impl Future<Ou
     let (drain, drained) = oneshot::channel::<()>();
     let seat = Seat(seat);
     let (stop, stopped) = watch::channel(());
+    let metrics = metrics_server(&config, (&parts.reigns, &seat)).await?;
     let pages = site.map(|(listener, url)| {
         let pages =
             Pages { seat: seat.clone(), blobs: parts.reigns.driver.blobs.clone(), sessions: Sessions::default(), url };
@@ -131,6 +142,7 @@ pub async fn run(listener: TcpListener, config: Config, shutdown: impl Future<Ou
     let mut server = tokio::spawn(serve(listener, seat, (&config, &parts, pages), drained));
     let ended = rule(&parts.reigns, &standing, shutdown).await;
     drop((drain, stop));
+    metrics.iter().for_each(AbortHandle::abort);
     finish(&mut server).await?;
     ended
 }
@@ -140,6 +152,14 @@ fn guarded(address: SocketAddr, gate: &Gate) -> Result<(), ServerError> {
         Gate::Token(_) if !address.ip().is_loopback() => Err(ServerError::NotLoopback(address)),
         Gate::Token(_) | Gate::Certificates(_) => Ok(()),
     }
+}
+
+/// Metrics and probes, from the time at which calls are taken, whoever leads.
+async fn metrics_server(config: &Config, (reigns, seat): (&Reigns, &Seat)) -> Result<Option<AbortHandle>, ServeError> {
+    let Some(address) = config.metrics else { return Ok(None) };
+    let listener = lethe_telemetry::listen(address).await?;
+    let (counted, store) = (reigns.driver.metrics.clone(), reigns.store.clone());
+    Ok(Some(tokio::spawn(metrics::serve(listener, counted, (seat.clone(), store))).abort_handle()))
 }
 
 /// The listener of the pages, and where they are reached.
@@ -211,7 +231,7 @@ async fn open(config: &Config, address: SocketAddr) -> Result<Parts, ServerError
     let candidate = Candidate { address: address.clone(), ttl: Duration::from_millis(knobs.takeover_ms) };
     let facts = ClusterFacts { address, store: store.describe(), knobs: knobs.clone() };
     let terms = SessionTerms { heartbeat_ms: knobs.heartbeat_ms, blob_root };
-    let driver = DriverConfig { knobs, blobs, results };
+    let driver = DriverConfig { knobs, blobs, results, metrics: Metrics::default(), spans: config.spans.clone() };
     Ok(Parts { reigns: Reigns { store, candidate, driver }, terms, facts })
 }
 

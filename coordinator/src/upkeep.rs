@@ -9,6 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::{info, warn};
 
 use crate::driver::DriverHandle;
+use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::sweep::sweep;
 
@@ -17,13 +18,16 @@ const EVERY: Duration = Duration::from_secs(300);
 const SWEPT_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Never ends by itself.
-pub(crate) async fn keep(store: Store, blobs: BlobStore, driver: DriverHandle) {
+pub(crate) async fn keep(store: Store, blobs: BlobStore, (driver, metrics): (DriverHandle, Metrics)) {
     let mut rounds = interval_at(Instant::now() + EVERY, EVERY);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         rounds.tick().await;
         match store.maintain().await {
-            Ok(maintained) => info!(?maintained, "store"),
+            Ok(maintained) => {
+                metrics.maintained(&maintained);
+                info!(?maintained, "store");
+            }
             Err(error) => {
                 // Nor is anything swept: who cannot reach the store may have been deposed long ago.
                 warn!(%error, "the store's upkeep failed; trying again later");

@@ -124,11 +124,15 @@ pub struct Options {
     pub check_ppm: u32,
     /// Whether the last phase begins only when a person has approved.
     pub approval: bool,
+    /// The submitter's place in a trace, for whoever tells how long things took; opaque here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { submitter: String::new(), priority: 0, max_lost_ppm: 20_000, check_ppm: 0, approval: false }
+        let (submitter, traceparent) = (String::new(), None);
+        Self { submitter, priority: 0, max_lost_ppm: 20_000, check_ppm: 0, approval: false, traceparent }
     }
 }
 

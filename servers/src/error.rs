@@ -17,6 +17,12 @@ pub enum ServersError {
     BucketEnded { log: String },
     #[error("the server for buckets did not answer within {seconds} s; the end of its log:\n{log}")]
     BucketDeadline { seconds: u64, log: String },
+    #[error(
+        "no {0}: PROMETHEUS is not set and there is none on PATH; run scripts/prometheus.sh and set PROMETHEUS to what it prints"
+    )]
+    NoPrometheus(String),
+    #[error("prometheus did not come up; the end of its log:\n{log}")]
+    Prometheus { log: String },
     #[error("cannot start {}: {source}", program.display())]
     Start { program: PathBuf, source: std::io::Error },
     #[error("the servers' folder cannot be used: {0}")]

@@ -8,6 +8,7 @@ mod cluster;
 mod error;
 mod member;
 mod probe;
+mod prometheus;
 mod s3;
 mod spawner;
 
@@ -15,4 +16,5 @@ pub use bucket::BucketServer;
 pub use cluster::{EtcdCluster, EtcdOptions};
 pub use error::ServersError;
 pub use member::Place;
+pub use prometheus::{Job, Prometheus, prometheus_program};
 pub use s3::{S3Counts, S3Faults, S3Options, S3Server};

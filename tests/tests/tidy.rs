@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Each crate, and those of ours that it may depend on. The cli and the tests may see all.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("common", &[]),
     ("proto", &["common"]),
     ("engine", &["common"]),
@@ -18,15 +18,16 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("collective", &["common"]),
     ("servers", &[]),
     ("tls", &[]),
-    ("coordinator", &["engine", "evidence", "proto", "common", "data", "source", "tls"]),
-    ("worker", &["model", "data", "source", "evidence", "collective", "proto", "common", "tls"]),
+    ("telemetry", &["common"]),
+    ("coordinator", &["engine", "evidence", "proto", "common", "data", "source", "telemetry", "tls"]),
+    ("worker", &["model", "data", "source", "evidence", "collective", "proto", "common", "telemetry", "tls"]),
     ("redteam", &["model", "data", "evidence", "common"]),
     ("simulation", &["engine", "common"]),
 ];
 
 /// Crates that must build where there is no libtorch.
-const WITHOUT_TORCH: [&str; 9] =
-    ["common", "proto", "engine", "evidence", "data", "source", "tls", "coordinator", "servers"];
+const WITHOUT_TORCH: [&str; 10] =
+    ["common", "proto", "engine", "evidence", "data", "source", "telemetry", "tls", "coordinator", "servers"];
 
 /// What would let time, chance, the network, tensors or a random order into a decision.
 const IMPURE: [&str; 12] =

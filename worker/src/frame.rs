@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::task::{Checkpoint, TaskInput, TaskOutput, Whereabouts};
+use crate::task::{Checkpoint, StepTime, TaskInput, TaskOutput, Whereabouts};
 
 /// The largest frame, in bytes: a gather task lists the outputs of every shard.
 pub const MAX_FRAME_BYTES: u32 = 256 << 20;
@@ -63,6 +63,11 @@ pub enum FromExecutor {
         task: TaskId,
         place: Whereabouts,
     },
+    /// Steps of a training that ended since the last ones were told.
+    Steps {
+        task: TaskId,
+        steps: Vec<StepTime>,
+    },
     /// Written; it is real once the coordinator has stored where it lies.
     Checkpoint {
         task: TaskId,
@@ -88,6 +93,8 @@ pub struct RunTask {
     pub batch_halvings: u32,
     /// `file:///…`
     pub blob_root: String,
+    /// The span of its phase, where anybody traces.
+    pub traceparent: Option<String>,
 }
 
 impl RunTask {
@@ -111,7 +118,7 @@ impl RunTask {
     }
 
     fn without_inputs(&self) -> Self {
-        let Self { task, work, spec_json, inputs: _, batch_halvings, blob_root } = self;
+        let Self { task, work, spec_json, inputs: _, batch_halvings, blob_root, traceparent } = self;
         Self {
             task: task.clone(),
             work: work.clone(),
@@ -119,6 +126,7 @@ impl RunTask {
             inputs: Vec::new(),
             batch_halvings: *batch_halvings,
             blob_root: blob_root.clone(),
+            traceparent: traceparent.clone(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `lethe-worker`: the agent, or with `--executor` the process that it starts to own the device.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,9 +9,12 @@ use anyhow::Context;
 use clap::Parser;
 use clap::builder::NonEmptyStringValueParser;
 use lethe_common::ids::WorkerId;
-use lethe_common::telemetry::{self, LogFormat};
+use lethe_telemetry::health::Readiness;
+use lethe_telemetry::logs::{self, LogFormat};
+use lethe_telemetry::spans::{ENDPOINT_VARIABLE, Spans};
+use lethe_telemetry::{Ask, ServeError};
 use lethe_tls::{Credentials, Role, Target};
-use lethe_worker::agent::{self, AgentOptions, ExecutorCommand, Slots, TOKEN_VARIABLE, stop};
+use lethe_worker::agent::{self, AgentOptions, ExecutorCommand, Metrics, Slots, TOKEN_VARIABLE, stop};
 use lethe_worker::device::{Asked, Chosen, Found};
 use lethe_worker::executor::{self, Programs};
 use lethe_worker::{machine, programs};
@@ -45,6 +49,12 @@ struct Arguments {
     /// hands it back at once.
     #[arg(long, default_value_t = 25_000, value_parser = clap::value_parser!(u64).range(..30_000))]
     grace_ms: u64,
+    /// Address to serve /metrics, /healthz and /readyz on, in the clear and for whoever reaches it: keep it to the cluster's network.
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
+    /// Collector to tell spans to, by OTLP over gRPC, such as http://127.0.0.1:4317.
+    #[arg(long, value_name = "URL", env = ENDPOINT_VARIABLE)]
+    otlp: Option<String>,
     /// End at once when standard input ends, as it does with the process that started this one.
     #[arg(long)]
     parent_stdin: bool,
@@ -65,7 +75,7 @@ struct Arguments {
 /// One line for whatever ends it, also where RUST_BACKTRACE is set: anyhow's own report would add a backtrace.
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    telemetry::init(if arguments.log_json { LogFormat::Json } else { LogFormat::Text }, "info");
+    logs::init(LogFormat::of(arguments.log_json), "info");
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -89,20 +99,42 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return executor::run(
             Programs { map: programs::run_map, open: programs::open, gang: programs::run_gang },
             device,
+            arguments.id.clone().unwrap_or_default(),
         );
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("cannot start the agent's runtime")?.block_on(async {
         let stops = stop::requests(arguments.parent_stdin)?;
-        agent::run(options(arguments).await?, stops).await;
+        let options = options(arguments).await?;
+        let (metrics, spans) = (options.metrics.clone(), options.spans.clone());
+        if let Some(address) = arguments.metrics {
+            serve(address, metrics).await?;
+        }
+        agent::run(options, stops).await;
+        spans.finish().await;
         Ok(())
     })
+}
+
+/// Until the process ends. A worker is ready while it has a session, and lives without one: coordinators come back.
+async fn serve(address: SocketAddr, metrics: Metrics) -> Result<(), ServeError> {
+    let listener = lethe_telemetry::listen(address).await?;
+    let counted = metrics.clone();
+    let scrape = Ask::new(move || std::future::ready(counted.text()));
+    let ready = Ask::new(move || {
+        std::future::ready(match metrics.has_session() {
+            true => Readiness::ready("a session is open"),
+            false => Readiness::not("no session: no coordinator that leads was found"),
+        })
+    });
+    tokio::spawn(lethe_telemetry::serve(listener, scrape, ready));
+    Ok(())
 }
 
 async fn options(arguments: &Arguments) -> anyhow::Result<AgentOptions> {
     let id = arguments.id.as_deref().context("--id is missing")?;
     let program = std::env::current_exe().context("cannot find this program to start its executor")?;
-    let mut words = vec!["--executor".into()];
+    let mut words = vec!["--executor".into(), "--id".into(), id.into()];
     words.extend(arguments.log_json.then(|| "--log-json".into()));
     let mut executor = ExecutorCommand { program, arguments: words, variables: Vec::new() };
     let device = Chosen::ask(arguments.device, &executor).await?;
@@ -125,5 +157,7 @@ async fn options(arguments: &Arguments) -> anyhow::Result<AgentOptions> {
         slots: arguments.slots,
         grace: Duration::from_millis(arguments.grace_ms),
         executor,
+        metrics: Metrics::default(),
+        spans: Spans::to(arguments.otlp.as_deref(), "lethe-worker", id)?,
     })
 }

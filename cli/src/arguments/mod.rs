@@ -4,15 +4,19 @@
 
 mod bench;
 mod doctor;
+mod due;
 mod operate;
 mod pki;
 mod scrub;
+mod webhook;
 
 pub use bench::{Bench, BenchCommand, Collective, ControlPlane, Defence, FalseAlarms, Score, ScorePart, Swarm};
 pub use doctor::Doctor;
+pub use due::Due;
 pub use operate::{Cluster, Fetch, List, Mark, OneAudit, Open, Remote, Rerun, Steer, Submit, Watch, Workers};
 pub use pki::{Init, Issue, Pki, PkiCommand, ShowCertificate};
 pub use scrub::Scrub;
+pub use webhook::Webhook;
 
 use std::path::PathBuf;
 
@@ -21,12 +25,16 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use lethe_redteam::attack::Attack;
 use lethe_redteam::data_set::DataSet;
 use lethe_redteam::recipe::Tower;
+use lethe_telemetry::spans::ENDPOINT_VARIABLE;
 
 #[derive(Debug, Parser)]
 #[command(name = "lethe", version, about = "Finds the poison in a CLIP model's data and makes the model forget it")]
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,
+    /// Collector to tell spans to, by OTLP over gRPC: an audit's trace begins with the command that submits it
+    #[arg(long, global = true, value_name = "URL", env = ENDPOINT_VARIABLE, hide_short_help = true)]
+    pub otlp: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -83,6 +91,35 @@ pub enum Command {
     Pki(Pki),
     /// Measure what a coordinator sustains on this machine
     Bench(Bench),
+}
+
+impl Command {
+    /// Of those that begin an audit.
+    pub fn name_as_span(&self) -> Option<&'static str> {
+        match self {
+            Self::Audit(_) => Some("lethe audit"),
+            Self::Redteam(_) => Some("lethe redteam"),
+            Self::Demo(_) => Some("lethe demo"),
+            Self::Submit(_) => Some("lethe submit"),
+            Self::Rerun(_) => Some("lethe rerun"),
+            Self::Eval(_)
+            | Self::Scrub(_)
+            | Self::List(_)
+            | Self::Show(_)
+            | Self::Watch(_)
+            | Self::Pause(_)
+            | Self::Resume(_)
+            | Self::Approve(_)
+            | Self::Cancel(_)
+            | Self::Fetch(_)
+            | Self::Open(_)
+            | Self::Workers(_)
+            | Self::Cluster(_)
+            | Self::Doctor(_)
+            | Self::Pki(_)
+            | Self::Bench(_) => None,
+        }
+    }
 }
 
 /// Lists the attacks in the help.

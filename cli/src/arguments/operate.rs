@@ -5,8 +5,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use lethe_common::ids::AuditId;
 
-use super::Format;
+use super::{Due, Format, Webhook};
 
 /// How a coordinator is reached, and how its answer is printed.
 #[derive(Debug, Clone, Args)]
@@ -29,10 +30,15 @@ pub struct Remote {
     pub output: Format,
 }
 
+fn audit_id(text: &str) -> Result<AuditId, String> {
+    AuditId::new(text).map_err(|error| error.to_string())
+}
+
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  lethe submit audit.toml --priority 10 --follow\n\nThe same spec submitted twice is \
-one audit. Paths in it are as the coordinator and the workers see them."
+one audit. Paths in it are as the coordinator and the workers see them.\n\nA timer fires\n  lethe submit audit.toml --schedule nightly --scheduled-at \
+2026-11-29T02:00:00Z\nas often as it likes: the audit is nightly-20261129t0200z, and the first that came stands, even where the spec is another by now."
 )]
 pub struct Submit {
     /// The audit spec (TOML)
@@ -43,9 +49,17 @@ pub struct Submit {
     /// Whose quota it counts against, and whose name people see
     #[arg(long, env = "USER", default_value = "", hide_env = true, hide_default_value = true)]
     pub submitter: String,
+    /// The schedule that fires: the audit's id is made of this name and the time, in place of the spec's
+    #[arg(long, value_name = "NAME", requires = "scheduled_at", value_parser = audit_id)]
+    pub schedule: Option<AuditId>,
+    /// When the schedule was due, to the minute: a time with its offset, or the name of the Job that a Kubernetes CronJob made
+    #[arg(long, value_name = "TIME|JOB", requires = "schedule")]
+    pub scheduled_at: Option<Due>,
     /// Stay, and follow the audit as `lethe watch` does
     #[arg(long)]
     pub follow: bool,
+    #[command(flatten)]
+    pub webhook: Webhook,
     #[command(flatten)]
     pub remote: Remote,
 }
@@ -134,6 +148,8 @@ every view is one line.\nExit codes: 0 succeeded, 1 failed or cancelled, 2 bad i
 pub struct Watch {
     /// The audit's id
     pub audit: String,
+    #[command(flatten)]
+    pub webhook: Webhook,
     #[command(flatten)]
     pub remote: Remote,
 }

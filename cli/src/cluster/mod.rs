@@ -6,6 +6,7 @@ mod keeper;
 mod process;
 mod token;
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -104,6 +105,7 @@ fn coordinator(plan: &ClusterPlan, token: &Token) -> anyhow::Result<Launch> {
     let mut arguments = words(["--listen", "127.0.0.1:0", "--parent-stdin", "--heartbeat-ms"]);
     arguments.push(plan.heartbeat_ms.to_string().into());
     arguments.extend(["--work".into(), plan.work().into(), "--result".into(), plan.result.clone().into()]);
+    arguments.extend(to_collector());
     Ok(Launch {
         name: "coordinator".to_owned(),
         program: sibling("lethe-coordinator")?,
@@ -117,14 +119,21 @@ fn coordinator(plan: &ClusterPlan, token: &Token) -> anyhow::Result<Launch> {
 fn worker(plan: &ClusterPlan, token: &Token, address: SocketAddr, index: u32) -> anyhow::Result<Launch> {
     let name = format!("worker-{index}");
     let (coordinator, device) = (format!("http://{address}"), plan.devices.of(index));
+    let mut arguments = words(["--parent-stdin", "--coordinator", &coordinator, "--id", &name, "--device", &device]);
+    arguments.extend(to_collector());
     Ok(Launch {
         program: sibling("lethe-worker")?,
-        arguments: words(["--parent-stdin", "--coordinator", &coordinator, "--id", &name, "--device", &device]),
+        arguments,
         stdout: Stdout::Discard,
         log: plan.logs().join(format!("{name}.log")),
         token: token.clone(),
         name,
     })
+}
+
+/// As the command itself was told.
+fn to_collector() -> impl Iterator<Item = OsString> {
+    crate::traced::collector().into_iter().flat_map(|collector| words(["--otlp", collector]))
 }
 
 /// A binary of the same build, which lies beside this one.
@@ -168,6 +177,7 @@ impl Bearer {
 impl tonic::service::Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         request.metadata_mut().insert("authorization", self.0.clone());
+        crate::traced::carry(request.metadata_mut());
         Ok(request)
     }
 }

@@ -44,6 +44,7 @@ impl Interceptor for Credentials {
         if let Some(value) = &self.0 {
             request.metadata_mut().insert("authorization", value.clone());
         }
+        crate::traced::carry(request.metadata_mut());
         Ok(request)
     }
 }

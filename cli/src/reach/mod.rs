@@ -38,6 +38,9 @@ pub type Client = AuditsClient<InterceptedService<Channel, Credentials>>;
 const PEOPLE: [Role; 3] = [Role::Admin, Role::Submitter, Role::Viewer];
 
 const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
+/// Pings find a host that is gone without a word: its kernel closes nothing, and a stream of views may be silent for hours.
+const PING_EVERY: Duration = Duration::from_secs(5);
+const PING_DEADLINE: Duration = Duration::from_secs(5);
 /// From a call to its answer, or to a stream's first.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 /// Coordinators that point at each other must not send us round for ever.
@@ -191,7 +194,10 @@ impl Coordinators {
             return Ok(channel.clone());
         }
         let certificate = self.certificate.as_ref();
-        let target = address.target(certificate)?.with(|endpoint| endpoint.connect_timeout(CONNECT_DEADLINE));
+        let target = address.target(certificate)?.with(|endpoint| {
+            let pinged = endpoint.http2_keep_alive_interval(PING_EVERY).keep_alive_timeout(PING_DEADLINE);
+            pinged.connect_timeout(CONNECT_DEADLINE)
+        });
         let channel = target.connect_lazy(certificate);
         self.channels.insert(address.clone(), channel.clone());
         Ok(channel)

@@ -142,6 +142,30 @@ fn a_spec_is_submitted_with_who_and_how_urgent() {
 }
 
 #[test]
+fn a_schedule_fired_twice_for_one_time_names_one_audit() {
+    let fired = AuditView { audit: "nightly-20261129t0200z".to_owned(), ..march(RunState::Running) };
+    let coordinator = knowing(vec![fired]);
+    let (folder, path) = spec();
+    let fire =
+        |at: &str| lethe(&[&coordinator.url()], &["submit", &path, "--schedule", "nightly", "--scheduled-at", at]);
+    for at in ["2026-11-29T02:00:00Z", "lethe-schedule-29931960"] {
+        let _ = fire(at).well();
+    }
+    // A settings map changed between the two; a plain submit would be refused.
+    std::fs::write(folder.path().join("audit.toml"), SPEC.replace("0.tar", "1.tar")).expect("writes");
+    let text = fire("2026-11-29T02:00:00Z").well();
+    assert!(text.contains("nightly-20261129t0200z: running"), "{text}");
+    let _ = fire("2026-11-30T02:00:00Z").well();
+    let submitted: Vec<String> = coordinator.script().submitted.iter().map(|s| s.audit.clone()).collect();
+    assert_eq!(submitted, ["nightly-20261129t0200z", "nightly-20261129t0200z", "nightly-20261130t0200z"]);
+    let sent: serde_json::Value =
+        serde_json::from_slice(&coordinator.script().submitted[0].spec_json).expect("is JSON");
+    assert_eq!(sent["audit"]["id"], "nightly-20261129t0200z", "the spec has the id that it is known by");
+    fire("by-hand").error(2);
+    lethe(&[&coordinator.url()], &["submit", &path, "--schedule", "nightly"]).error(2);
+}
+
+#[test]
 fn a_submit_that_follows_ends_as_the_audit_does() {
     let (_folder, path) = spec();
     let submit = |state| {

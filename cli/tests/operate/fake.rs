@@ -142,6 +142,9 @@ impl Audits for Fake {
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitReply>, Status> {
         let mut script = self.admit("submit", &request)?;
         let submitted = request.into_inner();
+        if script.submitted.iter().any(|s| s.audit == submitted.audit && s.spec_json != submitted.spec_json) {
+            return Err(Status::already_exists(format!("{} was submitted with another spec", submitted.audit)));
+        }
         let audit = Some(v1::AuditView {
             audit: submitted.audit.clone(),
             state: v1::RunState::Pending.into(),

@@ -1,6 +1,9 @@
 //! Finding the leader: pointed elsewhere, refused for a while, gone in the midst of a watch, never there.
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use lethe_proto::v1::{ClusterReply, RunState};
 use tonic::Status;
@@ -99,6 +102,58 @@ fn a_watch_outlives_a_coordinator_that_is_gone() {
     let output = watch.wait_with_output().expect("ends");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(String::from_utf8_lossy(&output.stderr).contains("lost the coordinator"));
+}
+
+/// Passes bytes on to a coordinator until it falls silent, as a host that is gone does: then it closes nothing that is open.
+struct Relay {
+    address: SocketAddr,
+    silent: Arc<AtomicBool>,
+}
+
+impl Relay {
+    fn to(coordinator: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+        let address = listener.local_addr().expect("is bound");
+        let silent = Arc::new(AtomicBool::new(false));
+        let relay = Self { address, silent: Arc::clone(&silent) };
+        std::thread::spawn(move || {
+            let near = listener.accept().expect("is dialled").0;
+            drop(listener); // who dials again finds nobody
+            let far = TcpStream::connect(coordinator).expect("listens");
+            let ways = [(near.try_clone(), far.try_clone()), (Ok(far), Ok(near))];
+            for (from, to) in ways {
+                let (from, to, silent) = (from.expect("clones"), to.expect("clones"), Arc::clone(&silent));
+                std::thread::spawn(move || pass_on(from, to, &silent));
+            }
+        });
+        relay
+    }
+}
+
+fn pass_on(mut from: TcpStream, mut to: TcpStream, silent: &AtomicBool) {
+    let mut bytes = [0; 4096];
+    while let Ok(read @ 1..) = from.read(&mut bytes) {
+        if !silent.load(Ordering::SeqCst) && to.write_all(&bytes[..read]).is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_watch_leaves_a_host_that_is_gone_without_a_word() {
+    let next = Running::start(Script { streams: [vec![Ok(march(RunState::Succeeded))]].into(), ..leading() });
+    let first = Running::start(Script { streams: [vec![Ok(march(RunState::Running))]].into(), ..leading() });
+    let relay = Relay::to(first.address);
+    let through = format!("http://{}", relay.address);
+    let mut watch = command(&[&through, &next.url()], &["watch", "march", "--output", "json"]);
+    let mut watch =
+        watch.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().expect("runs");
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(watch.stdout.take().expect("is piped")));
+    assert!(lines.next().expect("is there").expect("reads").contains("running"));
+    relay.silent.store(true, Ordering::SeqCst);
+    assert!(lines.next().expect("is there").expect("reads").contains("succeeded"));
+    let output = watch.wait_with_output().expect("ends");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

@@ -4,3 +4,4 @@ mod answers;
 mod fake;
 mod leaders;
 mod run;
+mod webhook;

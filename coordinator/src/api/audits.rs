@@ -10,6 +10,7 @@ use lethe_common::ids::AuditId;
 use lethe_common::spec::Spec;
 use lethe_engine::{AuditState, Control, Knobs, What};
 use lethe_proto::v1;
+use lethe_telemetry::Trace;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -96,7 +97,12 @@ fn unknown(audit: &AuditId) -> Status {
     Status::not_found(format!("there is no audit {audit}; submit it first"))
 }
 
-fn submission(request: v1::SubmitRequest, caller: &Caller) -> Result<Submission, Status> {
+/// The caller's place in a trace; one that is not well-formed is none, since calls are not refused for it.
+fn trace<T>(request: &Request<T>) -> Option<Trace> {
+    request.metadata().get(Trace::HEADER)?.to_str().ok()?.parse().ok()
+}
+
+fn submission(request: v1::SubmitRequest, (caller, trace): (&Caller, Option<Trace>)) -> Result<Submission, Status> {
     let spec = read_spec(&request.spec_json)?;
     if spec.audit.id.as_str() != request.audit {
         let text =
@@ -106,10 +112,10 @@ fn submission(request: v1::SubmitRequest, caller: &Caller) -> Result<Submission,
     // Written anew, so that the same spec is the same text whatever its client's spaces and order.
     let spec_json = serde_json::to_string(&spec).map_err(faults::bad_request)?;
     let (submitter, priority) = asked(caller.name(request.submitter), request.priority)?;
-    Ok(Submission { spec: Box::new(spec), spec_json, submitter, priority })
+    Ok(Submission { spec: Box::new(spec), spec_json, submitter, priority, trace })
 }
 
-fn rerun(request: v1::RerunAuditRequest, caller: &Caller) -> Result<Rerun, Status> {
+fn rerun(request: v1::RerunAuditRequest, (caller, trace): (&Caller, Option<Trace>)) -> Result<Rerun, Status> {
     let (submitter, priority) = asked(caller.name(request.submitter), request.priority)?;
     let spec = match request.spec_json.is_empty() {
         true => None,
@@ -122,6 +128,7 @@ fn rerun(request: v1::RerunAuditRequest, caller: &Caller) -> Result<Rerun, Statu
         spec,
         submitter,
         priority,
+        trace,
     })
 }
 
@@ -168,8 +175,8 @@ fn named(by: &str) -> Result<String, Status> {
 #[tonic::async_trait]
 impl v1::audits_server::Audits for AuditsApi {
     async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitReply>, Status> {
-        let caller = Caller::of(&request);
-        let submission = submission(request.into_inner(), &caller)?;
+        let (caller, trace) = (Caller::of(&request), trace(&request));
+        let submission = submission(request.into_inner(), (&caller, trace))?;
         self.places.check(&submission.spec).await?;
         let driver = self.seat.lead().await?.driver;
         let status = driver.submit(submission).await.map_err(faults::ask)?.map_err(faults::submit)?;
@@ -261,10 +268,10 @@ impl v1::audits_server::Audits for AuditsApi {
         &self,
         request: Request<v1::RerunAuditRequest>,
     ) -> Result<Response<v1::RerunAuditReply>, Status> {
-        let caller = Caller::of(&request);
+        let (caller, trace) = (Caller::of(&request), trace(&request));
         let request = request.into_inner();
         self.may_change(&caller, &request.of).await?;
-        let rerun = rerun(request, &caller)?;
+        let rerun = rerun(request, (&caller, trace))?;
         // Places may be others now than when the first audit was taken.
         match &rerun.spec {
             Some(spec) => self.places.check(spec).await?,

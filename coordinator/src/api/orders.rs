@@ -43,9 +43,9 @@ impl Teller {
                     }
                     group.push((start, phase));
                 }
-                Order::Gang { start, spec_json } => {
+                Order::Gang { start, spec_json, trace } => {
                     self.flush(&mut group, &mut messages);
-                    messages.push(wire::message(Kind::Gang(wire::gang(start, &spec_json))));
+                    messages.push(wire::message(Kind::Gang(wire::gang(start, &spec_json, trace))));
                 }
                 Order::Abort { task, reason } => {
                     self.flush(&mut group, &mut messages);
@@ -81,7 +81,7 @@ mod tests {
 
     fn phase() -> Arc<MapPhase> {
         let context = PhaseContext { program: "score".to_owned(), inputs: Vec::new() };
-        Arc::new(MapPhase { context, spec_json: Arc::from("{}") })
+        Arc::new(MapPhase { context, spec_json: Arc::from("{}"), trace: None })
     }
 
     fn map(shard: u32, phase: &Arc<MapPhase>) -> Order {

@@ -6,6 +6,7 @@ use lethe_common::blob::NamedBlob;
 use lethe_common::ids::{TaskId, WorkerId};
 use lethe_engine::{CommitOutcome, Counts, GangCheckpoint, GangPlace, GangStart, MapStart, Output};
 use lethe_proto::{WireError, v1};
+use lethe_telemetry::Trace;
 use tonic::Status;
 use v1::coordinator_message::Kind;
 
@@ -58,6 +59,7 @@ pub(super) fn map(start: MapStart, phase: &MapPhase) -> v1::MapTask {
         params_json: phase.spec_json.as_bytes().to_vec(),
         inputs,
         lease_ms: start.lease_ms,
+        traceparent: traceparent(phase.trace),
     }
 }
 
@@ -68,6 +70,7 @@ pub(super) fn phase(task: &TaskId, phase: &MapPhase) -> v1::MapPhase {
         program: phase.context.program.clone(),
         params_json: phase.spec_json.as_bytes().to_vec(),
         inputs: inputs(phase.context.inputs.clone()),
+        traceparent: traceparent(phase.trace),
     }
 }
 
@@ -76,7 +79,7 @@ pub(super) fn lease(start: MapStart) -> v1::MapLease {
     v1::MapLease { task: Some(task.into()), inputs: self::inputs(inputs), batch_halvings }
 }
 
-pub(super) fn gang(start: GangStart, spec_json: &str) -> v1::GangTask {
+pub(super) fn gang(start: GangStart, spec_json: &str, trace: Option<Trace>) -> v1::GangTask {
     v1::GangTask {
         rank: start.task.shard.0,
         task: Some(start.task.into()),
@@ -87,7 +90,12 @@ pub(super) fn gang(start: GangStart, spec_json: &str) -> v1::GangTask {
         world_size: start.world_size,
         timeout_ms: start.timeout_ms,
         checkpoint: start.checkpoint.map(checkpoint),
+        traceparent: traceparent(trace),
     }
+}
+
+fn traceparent(trace: Option<Trace>) -> String {
+    trace.map(|trace| trace.to_string()).unwrap_or_default()
 }
 
 fn checkpoint(checkpoint: GangCheckpoint) -> v1::GangCheckpoint {

@@ -9,7 +9,8 @@ use lethe_common::ids::{AuditId, PhaseIndex, ShardId, TaskId, WorkerId};
 use lethe_common::program::ReduceProgram;
 use lethe_common::spec::Spec;
 use lethe_engine::{Command, CommitOutcome, Engine, GangStart, MapStart, Output, PhaseState};
-use tracing::{debug, info};
+use lethe_telemetry::logs;
+use tracing::{Instrument, debug, info};
 
 use super::reduces::ReduceId;
 use super::{Driver, MapPhase, Order, Status};
@@ -20,6 +21,7 @@ impl Driver {
     /// Acts on commands in order.
     pub(super) fn obey(&mut self, commands: Vec<Command>, last_session: u64) {
         for command in commands {
+            self.config.metrics.command(&command);
             match command {
                 Command::Persist(_) => {} // taken from the head of the list, and durable by now
                 Command::StartMap(start) if self.is_replaced(&start.worker, last_session) => {}
@@ -36,7 +38,8 @@ impl Driver {
                 Command::Acknowledge { worker, task, outcome } => self.acknowledge(worker, task, outcome),
                 Command::AcknowledgeCheckpoint { worker, task, step, outcome, replaced } => {
                     replaced.into_iter().for_each(|blob| self.delete_soon(blob.path));
-                    debug!(%worker, %task, step, ?outcome, "checkpoint");
+                    let said = logs::task(&task, worker.as_str(), self.accounts.trace(&task.audit, task.phase));
+                    said.in_scope(|| debug!(step, ?outcome, "checkpoint"));
                     for reply in self.checkpoints.remove(&(worker, task, step)).unwrap_or_default() {
                         reply.send(outcome).ok(); // the caller may be gone
                     }
@@ -68,11 +71,13 @@ impl Driver {
             Some(phase) => Arc::clone(phase),
             None => {
                 let context = self.engine.phase_context(&key.0, key.1).expect("only tasks of maps are started so");
-                let phase = Arc::new(MapPhase { context, spec_json: self.spec_json(&key.0) });
+                let trace = self.accounts.trace(&key.0, key.1);
+                let phase = Arc::new(MapPhase { context, spec_json: self.spec_json(&key.0), trace });
                 self.phases.insert(key, Arc::clone(&phase));
                 phase
             }
         };
+        self.config.metrics.leased_map(&phase.context.program);
         let worker = start.worker.clone();
         self.send(&worker, Order::Map { start, phase });
     }
@@ -80,7 +85,8 @@ impl Driver {
     fn start_member(&mut self, start: GangStart) {
         self.rendezvous.open((start.task.audit.clone(), start.task.phase), start.generation);
         let (worker, spec_json) = (start.worker.clone(), self.spec_json(&start.task.audit));
-        self.send(&worker, Order::Gang { start, spec_json });
+        let trace = self.accounts.trace(&start.task.audit, start.task.phase);
+        self.send(&worker, Order::Gang { start, spec_json, trace });
     }
 
     fn abort(&mut self, worker: &WorkerId, task: TaskId, reason: String) {
@@ -91,7 +97,9 @@ impl Driver {
     }
 
     fn acknowledge(&mut self, worker: WorkerId, task: TaskId, outcome: CommitOutcome) {
-        debug!(%worker, %task, ?outcome, "commit");
+        // No span, which would cost something where nobody wants the line: there are thousands a second.
+        let TaskId { audit, phase, shard, attempt } = &task;
+        debug!(%worker, %audit, %phase, %shard, %attempt, ?outcome, "commit");
         for reply in self.commits.remove(&(worker, task)).unwrap_or_default() {
             reply.send(outcome).ok(); // the caller may be gone
         }
@@ -107,7 +115,11 @@ impl Driver {
     fn start_reduce(&mut self, id: ReduceId, program: &str, inputs: Vec<Output>) {
         debug!(audit = %id.audit, program, "reduce");
         match self.reduce_context(&id, program, inputs) {
-            Ok(context) => self.reduces.start(id, reduce::run(context)),
+            Ok(context) => {
+                let trace = self.accounts.trace(&id.audit, id.phase);
+                let span = logs::task(&context.task, "coordinator", trace);
+                self.reduces.start(id, reduce::run(context).instrument(span));
+            }
             Err(fault) => self.reduces.start(id, std::future::ready(Err(fault))),
         }
     }

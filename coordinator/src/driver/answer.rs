@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::input::{Greeting, Question};
 use super::{Driver, Status, SubmitError};
+use crate::metrics::Census;
 
 /// An answer that waits for its event to be durable.
 pub(super) enum Promise {
@@ -70,6 +71,10 @@ impl Driver {
                     (view, greeting)
                 };
                 drop(reply.send(self.engine.worker_views().into_iter().map(greeted).collect()));
+            }
+            Question::Census { reply } => {
+                let census = Census::of(&self.engine.overview(), &self.engine.worker_views());
+                drop(reply.send(census)); // the caller may be gone
             }
             Question::PointsAt { paths, reply } => {
                 drop(reply.send(paths.iter().map(|path| self.engine.points_at(path)).collect()));

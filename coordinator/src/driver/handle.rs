@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::input::{Greeting, Input, JoinError, Joined, Question, Rerun, Submission, SubmitError};
 use super::status::Status;
+use crate::metrics::Census;
 
 /// The driver answers in milliseconds; past this it is stuck on its disk.
 const ASK_DEADLINE: Duration = Duration::from_secs(30);
@@ -100,6 +101,11 @@ impl DriverHandle {
 
     pub async fn workers(&self) -> Result<Vec<(WorkerView, Greeting)>, AskError> {
         self.ask(|reply| Input::Ask(Question::Workers { reply })).await
+    }
+
+    /// How many there are of what.
+    pub async fn census(&self) -> Result<Census, AskError> {
+        self.ask(|reply| Input::Ask(Question::Census { reply })).await
     }
 
     /// Which of these blobs count.

@@ -12,11 +12,13 @@ use lethe_engine::{
     CommitOutcome, Control, Counts, GangCheckpoint, GangPlace, GangStart, MapStart, Marked, PhaseContext, RerunError,
     WorkerView,
 };
+use lethe_telemetry::Trace;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::heart::Heard;
 use super::progress::Progress;
 use super::status::Status;
+use crate::metrics::Census;
 
 /// One session of one worker; a later session of the same worker has a higher number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,6 +152,9 @@ pub enum Question {
     Workers {
         reply: oneshot::Sender<Vec<(WorkerView, Greeting)>>,
     },
+    Census {
+        reply: oneshot::Sender<Census>,
+    },
     /// Which of these blobs count.
     PointsAt {
         paths: Vec<String>,
@@ -179,6 +184,8 @@ pub struct Submission {
     pub spec_json: String,
     pub submitter: String,
     pub priority: i32,
+    /// The caller's place in a trace.
+    pub trace: Option<Trace>,
 }
 
 /// A new audit that begins with another's results.
@@ -192,6 +199,7 @@ pub struct Rerun {
     pub spec: Option<Box<Spec>>,
     pub submitter: String,
     pub priority: i32,
+    pub trace: Option<Trace>,
 }
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -210,7 +218,7 @@ pub enum SubmitError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
     Map { start: MapStart, phase: Arc<MapPhase> },
-    Gang { start: GangStart, spec_json: Arc<str> },
+    Gang { start: GangStart, spec_json: Arc<str>, trace: Option<Trace> },
     Abort { task: TaskId, reason: String },
 }
 
@@ -219,4 +227,6 @@ pub enum Order {
 pub struct MapPhase {
     pub context: PhaseContext,
     pub spec_json: Arc<str>,
+    /// The phase's span.
+    pub trace: Option<Trace>,
 }

@@ -26,10 +26,12 @@ use std::time::Duration;
 use lethe_common::blob::BlobStore;
 use lethe_common::ids::{AuditId, PhaseIndex, TaskId, Term, WorkerId};
 use lethe_engine::{Change, Command, CommitOutcome, Engine, Event, GangPlace, Knobs, RestoreError};
+use lethe_telemetry::spans::Spans;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::info;
 
+use crate::metrics::{Accounts, Metrics};
 use crate::rendezvous::Rendezvous;
 use crate::results::ResultFolder;
 use crate::store::{Fence, Store, StoreError, records};
@@ -66,6 +68,8 @@ pub struct DriverConfig {
     pub blobs: BlobStore,
     /// Where the last reduce of a plan delivers.
     pub results: ResultFolder,
+    pub metrics: Metrics,
+    pub spans: Spans,
 }
 
 /// Why a driver leads no more.
@@ -107,10 +111,13 @@ pub struct Driver {
     checkpoints: BTreeMap<(WorkerId, TaskId, u64), Vec<oneshot::Sender<CommitOutcome>>>,
     phases: BTreeMap<(AuditId, PhaseIndex), Arc<MapPhase>>,
     heart: Heart,
+    accounts: Accounts,
 }
 
 /// What is to be done once the batch is durable.
 struct Pending {
+    /// What is durable then.
+    changes: Vec<Change>,
     commands: Vec<Command>,
     /// The events up to this one are durable with it.
     reached: u64,
@@ -131,6 +138,7 @@ impl Driver {
     ) -> Result<Self, DriverError> {
         let records = records::load(&store).await?;
         info!(term = term.0, records = records.len(), store = store.describe(), "leading");
+        let accounts = Accounts::of(&records, config.metrics.clone(), config.spans.clone());
         let engine = Engine::restore(term, config.knobs.clone(), records)?;
         let heart = Heart::new(&config.knobs, Instant::now());
         Ok(Self {
@@ -154,6 +162,7 @@ impl Driver {
             checkpoints: BTreeMap::new(),
             phases: BTreeMap::new(),
             heart,
+            accounts,
         })
     }
 
@@ -201,6 +210,7 @@ impl Driver {
     }
 
     fn push(&mut self, event: Event) {
+        self.config.metrics.event(&event);
         self.arrived += 1;
         self.backlog.push_back(event);
     }
@@ -223,18 +233,20 @@ impl Driver {
             match commands.first_mut() {
                 Some(Command::Persist(changes)) => {
                     let changes = std::mem::take(changes);
-                    self.save(&changes, Pending { commands, reached, sessions });
+                    self.save(Pending { changes, commands, reached, sessions });
                 }
-                Some(_) | None => self.done(Pending { commands, reached, sessions }),
+                Some(_) | None => self.done(Pending { changes: Vec::new(), commands, reached, sessions }),
             }
         }
+        self.config.metrics.backlog(self.backlog.len());
         self.watchers.mark();
     }
 
-    fn save(&mut self, changes: &[Change], pending: Pending) {
+    fn save(&mut self, pending: Pending) {
         self.fence.batch += 1;
-        let batch = records::batch(changes);
-        self.saving = Some((Saving::start(self.store.clone(), self.fence, batch), pending));
+        let batch = records::batch(&pending.changes);
+        let to = (self.store.clone(), self.config.metrics.clone());
+        self.saving = Some((Saving::start(to, self.fence, batch), pending));
     }
 
     fn saved(&mut self, saved: Saved) -> Result<(), DriverError> {
@@ -249,7 +261,9 @@ impl Driver {
         let stalled_ms = as_ms(saving.since.elapsed());
         if stalled_ms > self.config.knobs.heartbeat_ms {
             self.arrived += 1;
-            self.backlog.push_front(Event::Stalled { ms: stalled_ms }); // before what was heard meanwhile
+            let stalled = Event::Stalled { ms: stalled_ms };
+            self.config.metrics.event(&stalled);
+            self.backlog.push_front(stalled); // before what was heard meanwhile
             self.promises.iter_mut().for_each(|(event, _)| *event += 1); // whose events are all behind it
         }
         Ok(())
@@ -257,6 +271,7 @@ impl Driver {
 
     /// What rests on records that are durable now.
     fn done(&mut self, pending: Pending) {
+        self.accounts.take(&pending.changes);
         self.obey(pending.commands, pending.sessions);
         while self.promises.front().is_some_and(|(event, _)| *event <= pending.reached) {
             let (_, promise) = self.promises.pop_front().expect("was looked at above");

@@ -10,6 +10,7 @@ use lethe_common::ids::Term;
 use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 
+use crate::metrics::Metrics;
 use crate::store::{self, Batch, Fence, Outcome, Store, StoreError};
 
 /// A store that is away is asked again and again; nothing is lost meanwhile.
@@ -36,8 +37,8 @@ pub(super) struct Saving {
 }
 
 impl Saving {
-    pub fn start(store: Store, fence: Fence, batch: Batch) -> Self {
-        Self { task: tokio::spawn(save(store, fence, batch)), since: Instant::now() }
+    pub fn start(to: (Store, Metrics), fence: Fence, batch: Batch) -> Self {
+        Self { task: tokio::spawn(save(to, fence, batch)), since: Instant::now() }
     }
 
     /// Its end. Safe to cancel.
@@ -55,10 +56,13 @@ impl Drop for Saving {
     }
 }
 
-async fn save(store: Store, fence: Fence, batch: Batch) -> Saved {
+async fn save((store, metrics): (Store, Metrics), fence: Fence, batch: Batch) -> Saved {
     let (mut attempt, began, mut reminded) = (0, Instant::now(), Instant::now());
     loop {
-        match store.commit(fence, &batch).await {
+        let asked = Instant::now();
+        let outcome = store.commit(fence, &batch).await;
+        metrics.wrote(&outcome, asked.elapsed());
+        match outcome {
             Outcome::Applied => {
                 if attempt > 0 {
                     info!(away_ms = began.elapsed().as_millis() as u64, "the store answers again");

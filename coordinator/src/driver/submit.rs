@@ -5,11 +5,13 @@
 use lethe_common::ids::{AuditId, PhaseIndex};
 use lethe_common::spec::Spec;
 use lethe_engine::{Control, Event, Options};
+use lethe_telemetry::Trace;
 use tokio::sync::oneshot;
 
 use super::answer::Promise;
 use super::input::{Rerun, Submission};
 use super::{Driver, Status, SubmitError};
+use crate::metrics::span_of_audit;
 use crate::plans;
 
 type Reply = oneshot::Sender<Result<Status, SubmitError>>;
@@ -26,7 +28,8 @@ impl Driver {
             return;
         }
         let plan = plans::build(&submission.spec);
-        let options = options(&submission.spec, submission.submitter, submission.priority);
+        let trace = self.trace(submission.trace, &audit);
+        let options = options(&submission.spec, submission.submitter, (submission.priority, trace));
         let spec_json = submission.spec_json;
         self.push(Event::Submitted { audit: audit.clone(), plan, spec_json: spec_json.clone(), options });
         self.promise(Promise::Submitted { audit, spec_json, reply });
@@ -43,7 +46,7 @@ impl Driver {
     }
 
     fn rerun_event(&self, rerun: Rerun) -> Result<(AuditId, String, Event), SubmitError> {
-        let Rerun { audit, of, from, spec, submitter, priority } = rerun;
+        let Rerun { audit, of, from, spec, submitter, priority, trace } = rerun;
         let mut spec = match spec {
             Some(spec) => spec,
             None => self.stored_spec(&of)?,
@@ -57,11 +60,17 @@ impl Driver {
         };
         let from = PhaseIndex(index);
         self.engine.check_rerun(&audit, &of, &plan, from)?;
-        let options = options(&spec, submitter, priority);
+        let options = options(&spec, submitter, (priority, self.trace(trace, &audit)));
         let spec_json = serde_json::to_string(&spec).map_err(|e| SubmitError::Spec(audit.clone(), e.to_string()))?;
         let event =
             Event::RerunRequested { audit: audit.clone(), of, from, plan, spec_json: spec_json.clone(), options };
         Ok((audit, spec_json, event))
+    }
+
+    /// The caller's; where that has none and we tell spans, one that begins with the audit's own.
+    fn trace(&self, of_caller: Option<Trace>, audit: &AuditId) -> Option<Trace> {
+        let own = || self.config.spans.are_told().then(|| span_of_audit(Trace::begin(), audit));
+        of_caller.or_else(own)
     }
 
     fn stored_spec(&self, of: &AuditId) -> Result<Box<Spec>, SubmitError> {
@@ -81,7 +90,7 @@ impl Driver {
     }
 }
 
-fn options(spec: &Spec, submitter: String, priority: i32) -> Options {
+fn options(spec: &Spec, submitter: String, (priority, trace): (i32, Option<Trace>)) -> Options {
     let ppm = |share: f64| (share.clamp(0.0, 1.0) * MILLION).round() as u32;
     Options {
         submitter,
@@ -89,5 +98,6 @@ fn options(spec: &Spec, submitter: String, priority: i32) -> Options {
         max_lost_ppm: ppm(spec.data.max_failed_share),
         check_ppm: ppm(spec.score.check_share),
         approval: spec.report.approval,
+        traceparent: trace.map(|trace| trace.to_string()),
     }
 }

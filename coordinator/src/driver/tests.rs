@@ -19,6 +19,8 @@ async fn rig() -> Rig {
         knobs: Knobs::from_heartbeat(20_000).expect("is ordered"),
         blobs: BlobStore::local(&folder.path().join("blobs")).expect("opens"),
         results: ResultFolder::One(folder.path().join("result")),
+        metrics: Metrics::default(),
+        spans: Spans::off(),
     };
     let reign = store.campaign(&candidate()).await.expect("elects");
     let driver = Driver::new(store.clone(), reign.term, Arc::default(), config).await.expect("leads");
@@ -39,7 +41,7 @@ fn submission() -> Submission {
     });
     let spec: Spec = serde_json::from_value(json).expect("is a spec");
     let spec_json = serde_json::to_string(&spec).expect("is JSON");
-    Submission { spec_json, spec: Box::new(spec), submitter: "ann".to_owned(), priority: 0 }
+    Submission { spec_json, spec: Box::new(spec), submitter: "ann".to_owned(), priority: 0, trace: None }
 }
 
 fn greeting() -> Greeting {

@@ -5,6 +5,7 @@
 use lethe_common::fault::Fault;
 use lethe_common::ids::{TaskId, WorkerId};
 use lethe_engine::{Event, GangPlace, PhaseState, Profile};
+use lethe_telemetry::logs;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -96,7 +97,8 @@ impl Driver {
     fn failed(&mut self, session: &SessionKey, task: TaskId, fault: Fault) {
         if self.sessions.is_current(session) {
             let worker = session.worker.clone();
-            info!(%worker, %task, %fault, kind = ?fault.kind, "task failed");
+            let _said = logs::task(&task, worker.as_str(), self.accounts.trace(&task.audit, task.phase)).entered();
+            info!(%fault, kind = ?fault.kind, "task failed");
             self.progress.forget_task(&task);
             self.push(Event::TaskFailed { worker, task, fault });
         }

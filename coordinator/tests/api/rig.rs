@@ -19,6 +19,7 @@ use lethe_proto::v1::coordinator_message::Kind as Order;
 use lethe_proto::v1::worker_message::Kind as Word;
 use lethe_proto::v1::workers_client::WorkersClient;
 use lethe_proto::{WIRE_VERSION, v1};
+use lethe_telemetry::spans::Spans;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -117,6 +118,8 @@ impl Rig {
                 Gate::Certificates(_) => Places::Only { roots: vec!["/nowhere".into()], stores: Vec::new() },
             },
             pages: Some(PagesAt { listen: "127.0.0.1:0".parse().expect("is an address"), url: None }),
+            metrics: None,
+            spans: Spans::off(),
             gate,
         };
         let (stop, stopped) = oneshot::channel();
@@ -240,7 +243,14 @@ impl Worker {
         let phase = self.phases.iter().rev().find(|phase| (&phase.audit, phase.phase) == (&task.audit, task.phase));
         let phase = phase.expect("its phase was told first").clone();
         let inputs = phase.inputs.into_iter().chain(lease.inputs).collect();
-        v1::MapTask { task: Some(task), program: phase.program, params_json: phase.params_json, inputs, lease_ms: 0 }
+        v1::MapTask {
+            task: Some(task),
+            program: phase.program,
+            params_json: phase.params_json,
+            inputs,
+            lease_ms: 0,
+            traceparent: phase.traceparent,
+        }
     }
 
     pub async fn gang(&mut self) -> v1::GangTask {

@@ -12,8 +12,14 @@ use crate::bench::{
     start_map, task, worker,
 };
 
-const ANY_LOSS: Options =
-    Options { submitter: String::new(), priority: 0, max_lost_ppm: 1_000_000, check_ppm: 0, approval: false };
+const ANY_LOSS: Options = Options {
+    submitter: String::new(),
+    priority: 0,
+    max_lost_ppm: 1_000_000,
+    check_ppm: 0,
+    approval: false,
+    traceparent: None,
+};
 
 fn tolerant(workers: u32, shards: u32) -> Bench {
     let mut bench = Bench::with_workers(workers);

@@ -60,7 +60,8 @@ impl Job {
         let max_lost_ppm = if liar && check_ppm > 0 || rng.random_bool(0.8) { MILLION } else { 0 };
         let approval = rng.random_bool(0.2);
         let submitter = ["ann", "ben"][rng.random_range(0..2)].to_owned();
-        let options = Options { submitter, priority: rng.random_range(-1..=1), max_lost_ppm, check_ppm, approval };
+        let priority = rng.random_range(-1..=1);
+        let options = Options { submitter, priority, max_lost_ppm, check_ppm, approval, traceparent: None };
         let id = AuditId::new(&format!("audit-{index}")).expect("is a valid id");
         let world_size = rng.random_range(1..=workers);
         let floor = rng.random_bool(0.6).then(|| rng.random_range(1..=world_size));

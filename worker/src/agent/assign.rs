@@ -25,7 +25,8 @@ pub(super) fn map(message: v1::MapTask, blob_root: &str) -> Result<RunTask, Assi
     let task = name(message.task)?;
     let build = || -> Result<RunTask, BadTask> {
         let work = Work::Map { program: MapProgram::parse(&message.program)? };
-        body(task.clone(), work, (message.params_json, message.inputs), blob_root)
+        let run = body(task.clone(), work, (message.params_json, message.inputs), blob_root)?;
+        Ok(RunTask { traceparent: traceparent(message.traceparent), ..run })
     };
     build().map_err(|error| refused(task.clone(), &error))
 }
@@ -38,7 +39,8 @@ pub(super) fn lease(message: v1::MapLease, phases: &Phases, blob_root: &str) -> 
         let work = Work::Map { program: MapProgram::parse(&phase.program)? };
         let inputs = phase.inputs.iter().cloned().chain(message.inputs).collect();
         let run = body(task.clone(), work, (phase.params_json.clone(), inputs), blob_root)?;
-        Ok(RunTask { batch_halvings: message.batch_halvings, ..run })
+        let traceparent = traceparent(phase.traceparent.clone());
+        Ok(RunTask { batch_halvings: message.batch_halvings, traceparent, ..run })
     };
     build().map_err(|error| refused(task.clone(), &error))
 }
@@ -51,7 +53,8 @@ pub(super) fn gang(message: v1::GangTask, blob_root: &str) -> Result<RunTask, As
     let build = || -> Result<RunTask, BadTask> {
         let checkpoint = kept.map(checkpoint).transpose()?;
         let work = Work::Gang { program: GangProgram::parse(&message.program)?, place, checkpoint };
-        body(task.clone(), work, (message.params_json, message.inputs), blob_root)
+        let run = body(task.clone(), work, (message.params_json, message.inputs), blob_root)?;
+        Ok(RunTask { traceparent: traceparent(message.traceparent), ..run })
     };
     build().map_err(|error| refused(task.clone(), &error))
 }
@@ -86,7 +89,13 @@ fn body(
 ) -> Result<RunTask, BadTask> {
     let inputs = inputs.into_iter().map(input).collect::<Result<_, WireError>>()?;
     let spec_json = String::from_utf8(spec_json)?;
-    Ok(RunTask { task, work, spec_json, inputs, batch_halvings: 0, blob_root: blob_root.to_owned() })
+    let (blob_root, traceparent) = (blob_root.to_owned(), None);
+    Ok(RunTask { task, work, spec_json, inputs, batch_halvings: 0, blob_root, traceparent })
+}
+
+/// An empty one, as an older coordinator's, is none.
+fn traceparent(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
 }
 
 fn checkpoint(message: v1::GangCheckpoint) -> Result<Checkpoint, WireError> {
@@ -122,6 +131,7 @@ mod tests {
             program: "rescore".into(),
             params_json: b"{}".to_vec(),
             inputs: vec![input("overfit", 0)],
+            traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into(),
         });
         let inputs = vec![input("gather", 7)];
         let message = v1::MapLease { task: Some(sample_id(1).into()), inputs, batch_halvings: 3 };
@@ -129,6 +139,7 @@ mod tests {
         let inputs: Vec<_> = run.inputs.iter().map(|i| (i.phase.as_str(), i.shard.0)).collect();
         assert_eq!(inputs, [("overfit", 0), ("gather", 7)]);
         assert_eq!(run.work, Work::Map { program: MapProgram::Rescore });
+        assert!(run.traceparent.is_some_and(|text| text.contains("4bf92f3577b34da6")));
         assert_eq!((run.task, run.spec_json.as_str(), run.batch_halvings), (sample_id(1), "{}", 3));
     }
 

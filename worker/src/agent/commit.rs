@@ -11,6 +11,7 @@ use lethe_common::backoff::Backoff;
 use lethe_common::fault::Fault;
 use lethe_common::ids::{TaskId, Term, WorkerId};
 use lethe_proto::v1;
+use lethe_telemetry::logs;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tokio::sync::{mpsc, watch};
@@ -183,7 +184,8 @@ impl Committer {
     fn drop_superseded(&mut self, leader: Option<&Leader>) {
         let Some(Leader { term, .. }) = leader else { return };
         for old in self.waiting.extract_if(.., |w| w.term() < *term) {
-            info!(task = %old.task, %term, "not committed: a newer leader has issued the task again");
+            let said = logs::task(&old.task, &old.request.worker, None);
+            said.in_scope(|| info!(%term, "not committed: a newer leader has issued the task again"));
             drop(self.settled.send((old.task, Ok(()))));
         }
     }

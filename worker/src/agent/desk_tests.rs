@@ -22,6 +22,7 @@ fn map(counter: u64) -> RunTask {
         inputs: Vec::new(),
         batch_halvings: 0,
         blob_root: String::new(),
+        traceparent: None,
     }
 }
 

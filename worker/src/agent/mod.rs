@@ -10,6 +10,7 @@ mod client;
 mod commit;
 mod desk;
 mod lookout;
+mod meter;
 mod options;
 mod phases;
 mod post;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use lethe_common::fault::Fault;
 use lethe_common::ids::{TaskId, Term};
 use lethe_proto::v1;
+use lethe_telemetry::logs;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
@@ -37,6 +39,8 @@ pub use child::ExecutorCommand;
 use child::{Executor, ExecutorEvent};
 use commit::{Commits, Leader};
 use desk::{Action, Desk, Input};
+use meter::Meter;
+pub use meter::Metrics;
 pub use options::{AgentOptions, Slots, SlotsError};
 use phases::Phases;
 use post::Post;
@@ -97,6 +101,7 @@ struct Agent {
     lost_at: Option<Instant>,
     commits: Commits,
     pace: Pace,
+    meter: Meter,
     ending: Option<Ending>,
 }
 
@@ -112,6 +117,7 @@ impl Agent {
             commits: Commits::new(options.id.clone(), leader.subscribe()),
             leader,
             pace: Pace::default(),
+            meter: Meter::new(options.metrics.clone(), options.spans.clone(), options.id.clone()),
             term: None,
             lost_at: None,
             ending: None,
@@ -172,6 +178,7 @@ impl Agent {
             SessionEvent::Received(kind) => self.on_message(kind),
             SessionEvent::Closed { reason } => {
                 warn!(reason, "no session");
+                self.meter.closed();
                 self.post = None;
                 self.leader.send_replace(None);
                 self.lost_at.get_or_insert_with(Instant::now);
@@ -183,6 +190,7 @@ impl Agent {
     fn on_opened(&mut self, Opened { client, outbox, welcome, address }: Opened) {
         let term = Term(welcome.term);
         info!(%term, coordinator = address, "session opened");
+        self.meter.opened();
         let last = self.term.replace(term);
         (self.lost_at, self.phases) = (None, Phases::default());
         self.leader.send_replace(Some(Leader { term, client }));
@@ -227,11 +235,13 @@ impl Agent {
         match event {
             ExecutorEvent::Frame(FromExecutor::Ready) => self.step(Input::ExecutorReady),
             ExecutorEvent::Frame(FromExecutor::Progress { task, done, total }) => {
+                self.meter.progressed(&task, done);
                 if let Some(post) = &self.post {
                     post.progress(task, done, total);
                 }
             }
             ExecutorEvent::Frame(FromExecutor::Done { task, output, took_ms }) => {
+                self.meter.done(&task, &output, Duration::from_millis(took_ms));
                 self.pace.add(&output, took_ms);
                 self.post.iter().for_each(|post| post.pace(self.pace));
                 self.step(Input::ExecutorDone { task, output });
@@ -245,6 +255,7 @@ impl Agent {
             ExecutorEvent::Frame(FromExecutor::Rendezvous { call, task, generation, request }) => {
                 self.serve_rendezvous(call, rendezvous::Question { task, generation, request });
             }
+            ExecutorEvent::Frame(FromExecutor::Steps { task, steps }) => self.meter.stepped(&task, &steps),
             ExecutorEvent::Frame(FromExecutor::Whereabouts { task, place }) => {
                 self.post.iter().for_each(|post| post.place(task.clone(), place.clone()));
             }
@@ -254,6 +265,7 @@ impl Agent {
             }
             ExecutorEvent::Exited(how) => {
                 self.executor = None;
+                self.meter.executor_ended();
                 warn!(how, "executor ended");
                 self.step(Input::ExecutorExited { how });
             }
@@ -261,6 +273,7 @@ impl Agent {
     }
 
     fn on_settled(&mut self, task: TaskId, outcome: Result<(), Fault>) {
+        self.meter.settled(&task);
         if let Err(fault) = outcome {
             self.report(task, fault);
         }
@@ -283,7 +296,10 @@ impl Agent {
                 warn!("killing the executor: its task did not stop in time");
                 self.executor.iter_mut().for_each(Executor::kill);
             }
-            Action::Run(run) => self.tell_executor(ToExecutor::Run(*run)),
+            Action::Run(run) => {
+                self.meter.begins(&run);
+                self.tell_executor(ToExecutor::Run(*run));
+            }
             Action::Expect(run) => self.tell_executor(ToExecutor::Expect(*run)),
             Action::Abort(task) => self.tell_executor(ToExecutor::Abort { task }),
             Action::Commit(task, output) => self.commits.push(task, output),
@@ -322,8 +338,10 @@ impl Agent {
     }
 
     /// Without a session the coordinator has given the task up already, and a newer leader never gave it.
-    fn report(&self, task: TaskId, fault: Fault) {
-        warn!(%task, %fault, "task failed");
+    fn report(&mut self, task: TaskId, fault: Fault) {
+        let _said = logs::task(&task, self.options.id.as_str(), self.meter.trace(&task)).entered();
+        warn!(%fault, "task failed");
+        self.meter.failed(&task, &fault);
         if let Some(post) = self.post.as_ref().filter(|_| self.term == Some(task.attempt.term)) {
             post.failed(task, fault);
         }

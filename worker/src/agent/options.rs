@@ -5,9 +5,11 @@
 use std::time::Duration;
 
 use lethe_common::ids::WorkerId;
+use lethe_telemetry::spans::Spans;
 use lethe_tls::Credentials;
 
 use super::child::ExecutorCommand;
+use super::meter::Metrics;
 
 #[derive(Clone)]
 pub struct AgentOptions {
@@ -26,6 +28,9 @@ pub struct AgentOptions {
     /// From a request to end until the agent returns, at most.
     pub grace: Duration,
     pub executor: ExecutorCommand,
+    pub metrics: Metrics,
+    /// Who is told of what has ended.
+    pub spans: Spans,
 }
 
 /// Map tasks that a worker holds: one runs, the others wait beside it.

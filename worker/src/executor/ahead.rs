@@ -59,7 +59,7 @@ impl Ahead {
 
 /// What goes wrong here goes wrong again in the task, which tells it.
 fn opened(open: Open, run: RunTask) -> Option<Prefetch> {
-    let RunTask { task, work, spec_json, inputs, batch_halvings, blob_root } = run;
+    let RunTask { task, work, spec_json, inputs, batch_halvings, blob_root, traceparent: _ } = run;
     let Work::Map { program } = work else { return None };
     let spec: Spec = serde_json::from_str(&spec_json).ok()?;
     let ctx = TaskContext {
@@ -101,6 +101,7 @@ mod tests {
             inputs: Vec::new(),
             batch_halvings: 0,
             blob_root: format!("file://{}", folder.display()),
+            traceparent: None,
         }
     }
 

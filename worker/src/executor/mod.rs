@@ -10,6 +10,7 @@ mod link;
 mod listen;
 mod rendezvous;
 mod run;
+mod steps;
 pub(crate) mod threads;
 
 use std::sync::mpsc;
@@ -62,11 +63,11 @@ fn give_back() {
 }
 
 /// Serves the agent at the other end of standard input (a socket) until it closes. Tasks compute on the device, which is
-/// there and open.
+/// there and open. The worker's name is for the log.
 ///
 /// # Errors
 /// Where standard input is not the agent's socket, or the thread count is no number.
-pub fn run(programs: Programs, device: Device) -> anyhow::Result<()> {
+pub fn run(programs: Programs, device: Device, worker: String) -> anyhow::Result<()> {
     allocate_sparingly();
     // The signal follows the agent's thread that started this process: its only one.
     prctl::set_pdeathsig(Signal::SIGKILL).context("cannot ask to end with the agent")?;
@@ -80,7 +81,7 @@ pub fn run(programs: Programs, device: Device) -> anyhow::Result<()> {
     let ahead = Ahead::new(programs.open);
     listen::start(&link, tasks, ahead.clone())?;
     link.send(&FromExecutor::Ready)?;
-    let mut runner = Runner::new(programs, device, link, ahead);
+    let mut runner = Runner::new(programs, (device, worker), link, ahead);
     for assignment in assigned {
         runner.run(assignment)?;
     }

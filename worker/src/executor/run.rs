@@ -6,6 +6,7 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,12 +15,14 @@ use lethe_common::fault::{Fault, FaultKind};
 use lethe_common::ids::TaskId;
 use lethe_common::spec::Spec;
 use lethe_model::tch::Device;
+use lethe_telemetry::logs;
 
 use super::ahead::Ahead;
 use super::give_back;
 use super::link::Link;
 use super::listen::Assignment;
 use super::rendezvous::{AgentStore, meet};
+use super::steps::{Steps, Timed};
 use super::{Programs, failure};
 use crate::frame::{FromExecutor, Place, RunTask, Work};
 use crate::task::{Announce, Blobs, Checkpoint, Connect, GangContext, GangMemory, Kept, TaskContext, TaskOutput, Tell};
@@ -40,13 +43,16 @@ pub(super) struct Runner {
     ahead: Ahead,
     memory: GangMemory,
     kept: Kept,
+    /// Whose executor this is, for its log.
+    worker: String,
     /// The store that the last task used, under its root.
     blobs: Option<(String, Arc<Blobs>)>,
 }
 
 impl Runner {
-    pub(super) fn new(programs: Programs, device: Device, link: Link, ahead: Ahead) -> Self {
-        Self { programs, device, link, ahead, memory: GangMemory::default(), kept: Kept::default(), blobs: None }
+    pub(super) fn new(programs: Programs, (device, worker): (Device, String), link: Link, ahead: Ahead) -> Self {
+        let (memory, kept) = (GangMemory::default(), Kept::default());
+        Self { programs, device, link, ahead, memory, kept, worker, blobs: None }
     }
 
     /// Runs one task and reports its end.
@@ -56,6 +62,8 @@ impl Runner {
     pub(super) fn run(&mut self, assignment: Assignment) -> std::io::Result<()> {
         let task = assignment.run.task.clone();
         let is_gang = matches!(assignment.run.work, Work::Gang { .. });
+        let trace = assignment.run.traceparent.as_deref().and_then(|text| text.parse().ok());
+        let _said = logs::task(&task, &self.worker, trace).entered();
         let began = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| self.attempt(assignment)));
         let took_ms = began.elapsed().as_millis() as u64;
@@ -85,7 +93,7 @@ impl Runner {
 
     fn attempt(&mut self, assignment: Assignment) -> Result<TaskOutput, Fault> {
         let Assignment { run, cancelled } = assignment;
-        let RunTask { task, work, spec_json, inputs, batch_halvings, blob_root } = run;
+        let RunTask { task, work, spec_json, inputs, batch_halvings, blob_root, traceparent: _ } = run;
         let spec: Spec = serde_json::from_str(&spec_json)
             .map_err(|e| Fault::fatal(format!("{task}: this worker cannot read the audit's spec: {e}")))?;
         let blobs = blobs(&mut self.blobs, blob_root)?;
@@ -130,9 +138,13 @@ impl Runner {
                 let announce = announce(self.link.clone(), task.clone());
                 let tell = tell(self.link.clone(), task.clone());
                 let waits = reporter(self.link.clone(), task.clone());
-                let gang = gang(place, backend(self.device), store, (announce, tell), move || waits(0, 0));
+                let steps = Steps::new(self.link.clone(), task.clone());
+                let meeting = (backend(self.device), store, Rc::clone(&steps));
+                let gang = gang(place, meeting, (announce, tell), move || waits(0, 0));
                 let gang = GangContext { checkpoint, ..gang };
-                (self.programs.gang)(program, &ctx, gang, &mut self.memory)
+                let ended = (self.programs.gang)(program, &ctx, gang, &mut self.memory);
+                steps.finish(ended.is_ok());
+                ended
             }
         }
     }
@@ -173,8 +185,7 @@ fn backend(device: Device) -> Backend {
 
 fn gang<'a>(
     place: Place,
-    backend: Backend,
-    store: AgentStore,
+    (backend, store, steps): (Backend, AgentStore, Rc<Steps>),
     (announce, tell): (Announce, Tell),
     waits: impl Fn() + 'a,
 ) -> GangContext<'a> {
@@ -184,7 +195,7 @@ fn gang<'a>(
     let connect: Connect<'a> = Box::new(move || {
         let ready = meet(&store, rank, world_size, timeout / LOOKS_A_TIMEOUT, waits);
         ready.map_err(|error| CollectiveError::Other { operation: "meet", detail: error.to_string() })?;
-        Ok(Box::new(Group::connect(Arc::new(store), &options)?))
+        Ok(Box::new(Timed::new(Box::new(Group::connect(Arc::new(store), &options)?), steps)))
     });
     GangContext { rank, world_size, generation, timeout, connect: Some(connect), checkpoint: None, announce, tell }
 }

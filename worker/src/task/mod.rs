@@ -9,6 +9,7 @@ mod gang;
 mod kept;
 #[cfg(test)]
 mod rig;
+mod times;
 
 pub use blobs::Blobs;
 pub use context::{TaskContext, TaskInput, TaskOutput};
@@ -17,6 +18,7 @@ pub use gang::{Announce, Checkpoint, Connect, GangContext, GangMemory, Tell, Whe
 pub use kept::Kept;
 #[cfg(test)]
 pub(crate) use rig::{Rig, plain_spec};
+pub use times::{CallTime, StepTime};
 
 use serde::{Deserialize, Serialize};
 

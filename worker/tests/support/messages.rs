@@ -34,6 +34,7 @@ pub fn map_of(term: u64, counter: u64, instruction: &str) -> v1::coordinator_mes
         params_json: spec(instruction),
         inputs: Vec::new(),
         lease_ms: 60_000,
+        traceparent: String::new(),
     })
 }
 
@@ -48,6 +49,7 @@ pub fn gang(counter: u64, instruction: &str, world_size: u32) -> v1::coordinator
         world_size,
         timeout_ms: 30_000,
         checkpoint: None,
+        traceparent: String::new(),
     })
 }
 
@@ -64,6 +66,7 @@ pub fn phase(instruction: &str) -> v1::coordinator_message::Kind {
         program: "score".into(),
         params_json: spec(instruction),
         inputs: Vec::new(),
+        traceparent: String::new(),
     })
 }
 

@@ -62,8 +62,12 @@ fn is_open(task: &TaskId) -> bool {
 
 pub fn serve() {
     if std::env::var(ROLE).is_ok_and(|role| role == "executor") {
-        executor::run(Programs { map: run_map, open: |_, _| Ok(None), gang: run_gang }, tch::Device::Cpu)
-            .expect("the agent starts it properly");
+        executor::run(
+            Programs { map: run_map, open: |_, _| Ok(None), gang: run_gang },
+            tch::Device::Cpu,
+            String::new(),
+        )
+        .expect("the agent starts it properly");
     }
 }
 

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lethe_common::ids::WorkerId;
+use lethe_telemetry::spans::Spans;
 use lethe_worker::agent::stop::Stop;
-use lethe_worker::agent::{self, AgentOptions, Slots};
+use lethe_worker::agent::{self, AgentOptions, Metrics, Slots};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -33,6 +34,8 @@ pub fn options(coordinators: Vec<String>, gates: &Path) -> AgentOptions {
         slots: Slots::default(),
         grace: Duration::from_secs(25),
         executor: scripted::command("executor_process", gates),
+        metrics: Metrics::default(),
+        spans: Spans::off(),
     }
 }
 

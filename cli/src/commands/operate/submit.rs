@@ -5,15 +5,20 @@
 use anyhow::Context;
 use lethe_common::spec;
 use lethe_proto::v1::{AuditView, SubmitRequest};
+use tonic::Code;
 
-use super::{block_on, print, refusal, told, watch};
+use super::{block_on, print, refusal, told, views, watch};
 use crate::arguments::Submit;
-use crate::exit::Ending;
-use crate::reach::Patience;
+use crate::exit::{Ending, bad_input};
+use crate::reach::{CallError, Coordinators, Patience};
 use crate::show::{self, Page, json};
+use crate::webhook::Receiver;
 
 pub fn submit(arguments: &Submit) -> anyhow::Result<Ending> {
-    let spec = spec::load(&arguments.spec)?;
+    let mut spec = spec::load(&arguments.spec)?;
+    if let (Some(schedule), Some(due)) = (&arguments.schedule, arguments.scheduled_at) {
+        spec.audit.id = due.audit_of(schedule).map_err(|error| bad_input(error.to_string()))?;
+    }
     let request = SubmitRequest {
         audit: spec.audit.id.to_string(),
         spec_json: serde_json::to_vec(&spec).context("cannot write the spec as JSON")?,
@@ -21,15 +26,36 @@ pub fn submit(arguments: &Submit) -> anyhow::Result<Ending> {
         priority: arguments.priority,
     };
     let output = arguments.remote.output;
+    let receiver = Receiver::of(&arguments.webhook)?;
+    if receiver.is_some() && !arguments.follow {
+        return Err(bad_input("--webhook tells the audit's end, which is known with --follow alone"));
+    }
     block_on(&arguments.remote, async |mut coordinators| {
         let ask = coordinators.call(Patience::CALL, async |mut client| client.submit(request.clone()).await);
-        let view = told(ask.await.map_err(refusal::ended)?.audit)?;
+        let view = match ask.await {
+            Ok(reply) => told(reply.audit)?,
+            Err(error) if arguments.schedule.is_some() && is_taken(&error) => {
+                stands(&mut coordinators, &request).await?
+            }
+            Err(error) => return Err(refusal::ended(error)),
+        };
         if arguments.follow {
-            return watch::follow(coordinators, &view.audit, output).await;
+            return watch::follow(coordinators, &view.audit, output, receiver.as_ref()).await;
         }
         print(output, || taken(&view), || json::audit(&view));
         Ok(Ending::Accepted)
     })
+}
+
+/// Whether an audit of that id was submitted before, with another spec.
+fn is_taken(error: &CallError) -> bool {
+    matches!(error, CallError::Refused(status) if status.code() == Code::AlreadyExists)
+}
+
+/// The audit that a schedule's time has already: whoever came first decided its spec, and a time has one audit.
+async fn stands(coordinators: &mut Coordinators, request: &SubmitRequest) -> anyhow::Result<AuditView> {
+    eprintln!("{} was submitted before, with another spec; it stands", request.audit);
+    views::audit(coordinators, &request.audit).await
 }
 
 /// The audit as it was taken, and how to go on.

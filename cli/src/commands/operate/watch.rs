@@ -12,15 +12,22 @@ use crate::follow::Display;
 use crate::interrupt::Interrupt;
 use crate::reach::{Coordinators, News, Views};
 use crate::show::{self, Page, json};
+use crate::webhook::Receiver;
 
 pub fn watch(arguments: &arguments::Watch) -> anyhow::Result<Ending> {
+    let receiver = Receiver::of(&arguments.webhook)?;
     block_on(&arguments.remote, async |coordinators| {
-        follow(coordinators, &arguments.audit, arguments.remote.output).await
+        follow(coordinators, &arguments.audit, arguments.remote.output, receiver.as_ref()).await
     })
 }
 
-/// Shows every view; in JSON each is a line on stdout.
-pub async fn follow(coordinators: Coordinators, audit: &str, output: Format) -> anyhow::Result<Ending> {
+/// Shows every view; in JSON each is a line on stdout. Its end is told to the receiver, however it ended.
+pub async fn follow(
+    coordinators: Coordinators,
+    audit: &str,
+    output: Format,
+    receiver: Option<&Receiver>,
+) -> anyhow::Result<Ending> {
     let mut interrupt = Interrupt::listen()?;
     let mut views = Views::new(coordinators, audit);
     let mut display = Display::choose();
@@ -30,7 +37,12 @@ pub async fn follow(coordinators: Coordinators, audit: &str, output: Format) -> 
     };
     display.finish();
     match ended {
-        Some(Ok(view)) => judge(&view, output),
+        Some(Ok(view)) => {
+            if let Some(receiver) = receiver {
+                receiver.tell(&view).await?;
+            }
+            judge(&view, output)
+        }
         Some(Err(error)) => Err(refusal::of_audit(views.coordinators(), audit, error).await),
         None => {
             eprintln!("no longer watching; {audit} goes on");

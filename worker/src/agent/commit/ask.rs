@@ -7,6 +7,7 @@ use std::time::Duration;
 use lethe_common::fault::Fault;
 use lethe_common::ids::TaskId;
 use lethe_proto::v1;
+use lethe_telemetry::logs;
 use tokio::time::timeout;
 use tonic::{Code, Status};
 use tracing::{debug, info};
@@ -29,8 +30,8 @@ impl Committer {
         match reply {
             Ok(reply) => {
                 let mut results = reply.into_inner().results.into_iter();
-                for Waiting { task, .. } in group {
-                    let outcome = settled(&task, results.next().unwrap_or_default());
+                for Waiting { task, request, .. } in group {
+                    let outcome = settled((&task, &request.worker), results.next().unwrap_or_default());
                     self.settle(task, outcome);
                 }
                 Ok(())
@@ -54,7 +55,10 @@ impl Committer {
             let outcome = match self.answer(async { client.commit(request).await }).await {
                 Ok(reply) => {
                     let outcome = reply.into_inner().outcome;
-                    settled(&waiting.task, v1::CommitResult { outcome, reason: String::new() })
+                    settled(
+                        (&waiting.task, &waiting.request.worker),
+                        v1::CommitResult { outcome, reason: String::new() },
+                    )
                 }
                 Err(status) if is_final(&status) => Err(refused(&waiting.task, status.message())),
                 Err(status) => return Err(unanswered(std::iter::once(waiting).chain(rest).collect(), &status)),
@@ -80,10 +84,13 @@ fn is_final(status: &Status) -> bool {
     matches!(code, Code::InvalidArgument | Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented)
 }
 
-fn settled(task: &TaskId, result: v1::CommitResult) -> Result<(), Fault> {
+fn settled((task, worker): (&TaskId, &str), result: v1::CommitResult) -> Result<(), Fault> {
+    let said = logs::task(task, worker, None);
     match result.outcome() {
-        v1::CommitOutcome::Applied => debug!(%task, "committed"),
-        v1::CommitOutcome::Stale => info!(%task, "dropped: another attempt was first, or a newer one is current"),
+        v1::CommitOutcome::Applied => said.in_scope(|| debug!("committed")),
+        v1::CommitOutcome::Stale => {
+            said.in_scope(|| info!("dropped: another attempt was first, or a newer one is current"));
+        }
         v1::CommitOutcome::Refused => return Err(refused(task, &result.reason)),
         v1::CommitOutcome::Unspecified => {
             return Err(Fault::retryable(format!("{task}: the coordinator gave no outcome for the commit")));

@@ -1,0 +1,91 @@
+//! What passes through the driver, counted as it does: events in, commands out.
+
+use lethe_common::fault::FaultKind;
+use lethe_common::program::{GangProgram, MapProgram};
+use lethe_engine::{AuditState, Command, CommitOutcome, Event};
+
+use super::Metrics;
+
+pub(super) const FAULT_KINDS: [&str; 6] =
+    ["retryable", "fatal", "out_of_memory", "bad_shard", "handed_back", "storage"];
+
+fn kind(kind: FaultKind) -> &'static str {
+    match kind {
+        FaultKind::Retryable => "retryable",
+        FaultKind::Fatal => "fatal",
+        FaultKind::OutOfMemory => "out_of_memory",
+        FaultKind::BadShard => "bad_shard",
+        FaultKind::HandedBack => "handed_back",
+        FaultKind::Storage => "storage",
+    }
+}
+
+/// A stored plan of another build may name what this one does not know.
+const UNKNOWN_PROGRAM: &str = "other";
+
+impl Metrics {
+    pub(crate) fn event(&self, event: &Event) {
+        match event {
+            Event::Submitted { .. } | Event::RerunRequested { .. } => {} // the record that follows is counted
+            Event::WorkerJoined { .. } => drop(self.workers_joined.inc()),
+            Event::WorkerLost { .. } => drop(self.workers_lost.inc()),
+            Event::TaskFailed { fault, .. } | Event::ReduceFailed { fault, .. } => {
+                self.faults.get_or_create(&[("kind", kind(fault.kind))]).inc();
+            }
+            Event::Stalled { ms } => drop(self.stalled.inc_by(*ms as f64 / 1e3)),
+            Event::ControlRequested { .. }
+            | Event::WorkerDraining { .. }
+            | Event::TaskProgressed { .. }
+            | Event::GangProgressed { .. }
+            | Event::TaskCommitted { .. }
+            | Event::GangCheckpointed { .. }
+            | Event::ReduceDone { .. }
+            | Event::Tick => {}
+        }
+    }
+
+    /// A command that is about to be done. The program is that of a map task that is started.
+    pub(crate) fn command(&self, command: &Command) {
+        match command {
+            Command::StartGangMember(start) => {
+                let program = GangProgram::parse(&start.program).map_or(UNKNOWN_PROGRAM, GangProgram::as_str);
+                self.leases.get_or_create(&[("program", program)]).inc();
+            }
+            Command::Acknowledge { outcome, .. } => {
+                let outcome = match outcome {
+                    CommitOutcome::Applied => "applied",
+                    CommitOutcome::Stale => "stale",
+                    CommitOutcome::Provisional => "provisional",
+                    CommitOutcome::Refused => "refused",
+                };
+                self.commits.get_or_create(&[("outcome", outcome)]).inc();
+            }
+            Command::StartMap(_)
+            | Command::Persist(_)
+            | Command::StartReduce { .. }
+            | Command::AbortReduce { .. }
+            | Command::Abort { .. }
+            | Command::AcknowledgeCheckpoint { .. }
+            | Command::AuditEnded { .. } => {}
+        }
+    }
+
+    pub(crate) fn leased_map(&self, program: &str) {
+        let program = MapProgram::parse(program).map_or(UNKNOWN_PROGRAM, MapProgram::as_str);
+        self.leases.get_or_create(&[("program", program)]).inc();
+    }
+
+    pub(crate) fn backlog(&self, events: usize) {
+        self.backlog.set(events as i64);
+    }
+
+    pub(super) fn audit_ended(&self, state: &AuditState) {
+        let word = match state {
+            AuditState::Running => return,
+            AuditState::Succeeded { .. } => "succeeded",
+            AuditState::Failed { .. } => "failed",
+            AuditState::Cancelled { .. } => "cancelled",
+        };
+        self.audits_ended.get_or_create(&[("state", word)]).inc();
+    }
+}

@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# Builds the images of Containerfile from the binaries of this checkout, without an engine: image.sh FOLDER PROFILE
+#
+# FOLDER gets store/ (buildah's) and an archive of each image (OCI). PROFILE is release, or debug for what `make build` built.
+# It must never put into an image what is not listed here. Where LIBTORCH is one with CUDA, the worker's image is the CUDA one.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/say.sh"
+. "$here/debian.sh"
+
+out=$(realpath -m "$1")
+binaries=${CARGO_TARGET_DIR:-$here/../target}/$2
+context=$out/context
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$here/../Cargo.toml" | head -n 1)
+# What the binaries link beside libtorch, and the authorities that object stores are believed by.
+base_packages=(base-files libc6 libgcc-s1 libstdc++6 ca-certificates)
+# The folders of programs' own, and of what says where they come from.
+etcd_packages=(etcd-server etcd-client)
+
+# take_packages INTO PACKAGE...: unpacks them, and leaves a note of each where scanners look for it.
+take_packages() {
+    local into=$1
+    shift
+    work=$(mktemp -d "$out/packages.XXXXXX")
+    unpack_debian "run the command where Debian's packages can be had" "$@"
+    mkdir -p "$into/var/lib/dpkg/status.d"
+    for package in "$work"/*.deb; do
+        dpkg-deb -f "$package" >"$into/var/lib/dpkg/status.d/$(dpkg-deb -f "$package" Package)"
+    done
+    cp -a "$work/unpacked/." "$into/"
+    rm -rf "$work"
+}
+
+lay_base() {
+    local base=$context/base
+    mkdir -p "$base"
+    take_packages "$base" "${base_packages[@]}"
+    # Of the packages what is read at run time; the licences stay.
+    rm -rf "$base"/usr/share/{man,info,locale,lintian,doc-base,gcc,gdb,base-files,common-licenses/../doc/*/changelog*} \
+        "$base"/usr/lib/x86_64-linux-gnu/gconv "$base"/lib/x86_64-linux-gnu/gconv "$base"/usr/{sbin,games} "$base"/{home,root,srv,media,mnt,opt,boot}
+    find "$base/etc" -mindepth 1 -maxdepth 1 ! -name debian_version ! -name os-release -exec rm -rf {} +
+    mkdir -p "$base/etc/ssl/certs" "$base/tmp" "$base/usr/bin"
+    chmod 1777 "$base/tmp"
+    # The package's own script would make it.
+    cat "$base"/usr/share/ca-certificates/mozilla/*.crt >"$base/etc/ssl/certs/ca-certificates.crt"
+    printf 'root:x:0:0:root:/:/nonexistent\nlethe:x:65532:65532:Lethe:/tmp:/nonexistent\n' >"$base/etc/passwd"
+    printf 'root:x:0:\nlethe:x:65532:\n' >"$base/etc/group"
+    printf 'hosts: files dns\n' >"$base/etc/nsswitch.conf"
+}
+
+lay_binaries() {
+    mkdir -p "$context/bin"
+    for name in lethe lethe-coordinator lethe-worker; do
+        [ -x "$binaries/$name" ] || fail "there is no $binaries/$name; run 'make image', which builds it"
+        strip --strip-debug -o "$context/bin/$name" "$binaries/$name"
+    done
+}
+
+# The libraries alone, laid as in a wheel: libtorch finds CUDA's beside itself.
+lay_libtorch() {
+    mkdir -p "$context/libtorch/torch"
+    cp -a "$LIBTORCH/lib" "$context/libtorch/torch/lib"
+    rm -f "$context"/libtorch/torch/lib/*.a
+    [ ! -d "$LIBTORCH/../nvidia" ] || cp -a "$LIBTORCH/../nvidia" "$context/libtorch/nvidia"
+}
+
+lay_etcd() {
+    take_packages "$out/etcd" "${etcd_packages[@]}"
+    mkdir -p "$context/etcd"
+    cp "$out/etcd/usr/bin/"{etcd,etcdctl} "$context/etcd/"
+    rm -rf "$out/etcd"
+}
+
+# buildah without the configuration of a machine: nothing is pulled, and no registry is known.
+builder() {
+    LD_LIBRARY_PATH=$tools/usr/lib/x86_64-linux-gnu:$tools/lib/x86_64-linux-gnu CONTAINERS_REGISTRIES_CONF=/dev/null \
+        "$tools/usr/bin/buildah" --root "$out/store" --runroot "$out/run" --storage-driver vfs "$@"
+}
+
+build() {
+    local target=$1 name=$2
+    say "building $name:$version"
+    builder build --quiet --isolation chroot --pull-never --signature-policy "$out/policy.json" --layers --timestamp 0 \
+        --build-arg "VERSION=$version" --target "$target" --tag "$name:$version" --file "$here/../Containerfile" "$context" >/dev/null
+    rm -f "$out/$name.tar"
+    builder push --quiet --signature-policy "$out/policy.json" "$name:$version" "oci-archive:$out/$name.tar:$name:$version"
+    printf '%s:%s\t%s MB\n' "$name" "$version" "$(($(stat -c %s "$out/$name.tar") / 1000000))"
+}
+
+main() {
+    tools=$("$here/image_tools.sh")
+    mkdir -p "$out"
+    rm -rf "$context"
+    printf '{"default": [{"type": "insecureAcceptAnything"}]}\n' >"$out/policy.json"
+    say "laying out what images hold"
+    lay_base
+    lay_binaries
+    lay_libtorch
+    lay_etcd
+    build coordinator lethe-coordinator
+    build etcd lethe-etcd
+    build cli lethe
+    if [ -e "$LIBTORCH/lib/libtorch_cuda.so" ]; then
+        mkdir -p "$context/nccl"
+        cp "$("$here/nccl.sh")" "$context/nccl/liblethe_nccl.so"
+        build worker-cuda lethe-worker-cuda
+    else
+        build worker lethe-worker
+    fi
+}
+
+main

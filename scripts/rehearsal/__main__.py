@@ -1,0 +1,211 @@
+"""Plays a Kubernetes installation on one machine: the overlay's own command lines, in the images that `make image` built.
+
+    python3 rehearsal TOOLS IMAGES FASHION_MNIST OUT
+
+It must never count as seen what was not: each line it prints as `ok` was waited for, and what a real cluster alone can show
+(scheduling, policies, probes' timing, cert-manager, Kueue) is in docs/operations.md.
+"""
+
+import json
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import certificates
+from cluster import Cluster
+from manifests import Mount, Overlay, Pod
+
+HERE = Path(__file__).resolve().parent
+K8S = HERE.parent.parent / "k8s"
+# 2026-11-29T02:00:00Z in minutes since 1970: the Job's name ends in it.
+NIGHT, DAY = 29931960, 24 * 60
+WAIT_S = 900
+# What an audit delivers that knows neither its id nor the time.
+SAME = ("clean.safetensors", "scores.parquet", "exhibits.json", "drop-list.txt")
+
+
+def ok(what: str) -> None:
+    print(f"ok  {what}", flush=True)
+
+
+def until(what: str, holds, seconds: float = WAIT_S):
+    end = time.monotonic() + seconds
+    while True:
+        if answer := holds():
+            return answer
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {seconds:.0f} s for: {what}")
+        time.sleep(0.2)
+
+
+class Rehearsal:
+    def __init__(self, tools: Path, images: Path, data: Path, out: Path):
+        self.out, self.data = out, data
+        rendered = subprocess.run([sys.executable, HERE.parent / "kube.py", "render", K8S / "overlays/cpu"],
+                                  check=True, stdout=subprocess.PIPE).stdout
+        self.cluster = Cluster(tools, images, out)
+        self.overlay = Overlay(json.loads(rendered), self.folder, self.cluster.place)
+        certificates.make(self.overlay.of_kind("Certificate"), out / "secret")
+        self.pods = {name: self.overlay.pods(name) for name in ("lethe-etcd", "lethe-coordinator", "lethe-worker")}
+        self.cluster.name_pods({pod.name: name for name, pods in self.pods.items() for pod in pods})
+        settings = self.overlay.find("ConfigMap", "lethe-settings")["data"]
+        self.coordinators = settings["coordinators"]
+        self.image = self.overlay.job("lethe-schedule", NIGHT, "").image
+
+    def folder(self, kind: str, name: str) -> str:
+        folder = self.out / kind / name
+        folder.mkdir(parents=True, exist_ok=True)
+        if kind == "claim":
+            folder.chmod(0o777)  # a driver gives it to the pod's group
+        return str(folder)
+
+    def client(self, name: str, *words) -> Pod:
+        """A pod of the command's image, as a person starts one."""
+        mounts = [Mount("/tls", self.folder("secret", "lethe-admin-tls"), True), Mount("/tmp", None)]
+        reach = ["--coordinator", self.coordinators, "--tls", "/tls"]
+        return Pod(name, self.image, ["lethe", *words, *reach], mounts=mounts)
+
+    def ask(self, *words):
+        process = self.cluster.start(self.client("person", *words, "--output", "json"), stdout=subprocess.PIPE)
+        told, _ = process.communicate(timeout=120)
+        return json.loads(told) if process.returncode == 0 else None
+
+    def plant(self) -> None:
+        mounts = [Mount("/data", self.folder("claim", "lethe-data")), Mount("/fashion", str(self.data), True), Mount("/tmp", None)]
+        words = ["lethe", "redteam", "plant", "--attack", "badnet", "--pairs", "600", "--epochs", "1", "--data", "/fashion", "--out", "/data/drill"]
+        self.to_the_end(Pod("drill", self.image, words, mounts=mounts))
+        spec = (Path(self.folder("claim", "lethe-data")) / "drill/audit.toml").read_text()
+        # What an operator does in his overlay: the schedule's spec.
+        for settings in self.overlay.of_kind("ConfigMap"):
+            if "audit.toml" in settings["data"]:
+                (Path(self.folder("settings", settings["metadata"]["name"])) / "audit.toml").write_text(spec)
+        ok("the command's image plants a drill into the data volume")
+
+    def install(self) -> None:
+        for pods in self.pods.values():
+            for pod in pods:
+                self.cluster.start(pod)
+        workers = len(self.pods["lethe-worker"])
+        until("every worker to register", lambda: len((self.ask("workers") or {"workers": []})["workers"]) == workers, 180)
+        ok("etcd, coordinators and workers run by the manifests' command lines: not root, no right, root read-only")
+        for pod in self.pods["lethe-coordinator"] + self.pods["lethe-worker"]:
+            assert pod.probes, f"{pod.name} has no probes"
+            for kind, probe in pod.probes.items():
+                address = self.cluster.place(pod.name)
+                url = f"http://{address}:9464{probe['httpGet']['path']}"
+                until(f"{pod.name}'s {kind}", lambda url=url: answers(url), 60)
+        ok("every probe of coordinators and workers is answered")
+
+    def audits(self) -> list:
+        return self.ask("list", "--all")["audits"]
+
+    def fire_twice(self) -> None:
+        """At one time, as a controller does that lost its memory in between; nodes are lost meanwhile."""
+        fired = [self.cluster.start(self.overlay.job("lethe-schedule", NIGHT, attempt)) for attempt in ("a", "b")]
+        until("the audit to score", lambda: any(a["state"] == "running" for a in self.audits()))
+        leader = self.ask("cluster")["leader"].split("//")[1].split(".")[0]
+        self.cluster.lose(leader)
+        lost = self.pods["lethe-worker"][0]
+        self.cluster.lose(lost.name)
+        ok(f"the nodes of {leader}, which led, and of {lost.name} are lost")
+        # Elsewhere, at another address, as a StatefulSet's controller does.
+        self.pods["lethe-worker"] = self.overlay.pods("lethe-worker")
+        self.cluster.start(self.pods["lethe-worker"][0])
+        codes = [process.wait(WAIT_S) for process in fired]
+        assert codes == [0, 0], f"the Job's pods ended with {codes}"
+        found = [audit["audit"] for audit in self.audits()]
+        assert found == ["nightly-20261129t0200z"], found
+        ok("a schedule that fired twice at one time is one audit, which ends well; both pods followed it to its end")
+        settings = self.overlay.job("lethe-schedule", NIGHT, "").mounts
+        spec = next(Path(mount.source) / "audit.toml" for mount in settings if mount.path == "/spec")
+        written = spec.read_text()
+        changed = written.replace("max_failed_share = 0.02", "max_failed_share = 0.5")
+        assert changed != written
+        spec.write_text(changed)
+        edited = self.overlay.job("lethe-schedule", NIGHT, "edited")
+        self.to_the_end(edited)
+        assert "it stands" in self.cluster.log(edited.name), self.cluster.log(edited.name)
+        assert len(self.audits()) == 1
+        spec.write_text(written)
+        ok("a third time, with another spec by then: the first stands")
+
+    def miss_a_day(self) -> None:
+        """Two times were missed: a controller that is back starts the latest alone."""
+        caught_up = self.cluster.start(self.overlay.job("lethe-schedule", NIGHT + 2 * DAY, "late"))
+        assert caught_up.wait(WAIT_S) == 0
+        found = sorted(audit["audit"] for audit in self.audits())
+        assert found == ["nightly-20261129t0200z", "nightly-20261201t0200z"], found
+        ok("a schedule that was missed for a day is one catch-up")
+        undisturbed, disturbed = (delivered(audit) for audit in self.audits())
+        assert set(undisturbed) == set(SAME), undisturbed
+        assert undisturbed == disturbed, f"{undisturbed} is not {disturbed}"
+        ok(f"the audit among losses delivers the same bits as the one without: {', '.join(SAME)}")
+
+    def drain(self) -> None:
+        pod = self.pods["lethe-worker"][1]
+        code, took_s = self.cluster.terminate(pod.name, pod.grace_s)
+        assert code == 0, code
+        ok(f"{pod.name} drains and ends with 0 after {took_s:.1f} s, within its {pod.grace_s} s")
+
+    def back_up_and_restore(self) -> None:
+        """As docs/operations.md has it, after every member of etcd lost its claim."""
+        before = self.told()
+        backup, members = self.folder("claim", "backup"), self.pods["lethe-etcd"]
+        save = ["etcdctl", "--endpoints", "http://lethe-etcd-0.lethe-etcd:2379", "snapshot", "save", "/backup/backup.db"]
+        self.to_the_end(Pod("backup", members[0].image, save, mounts=[Mount("/backup", backup)]))
+        for pod in [pod for pods in self.pods.values() for pod in pods]:
+            if self.cluster.running[pod.name].poll() is None:
+                self.cluster.terminate(pod.name, pod.grace_s)
+        wanted = ("--name=", "--data-dir=", "--initial-cluster=", "--initial-cluster-token=", "--initial-advertise-peer-urls=")
+        for pod in members:
+            for mount in pod.mounts:
+                Path(mount.source).rename(f"{mount.source}-lost")
+                self.folder("claim", Path(mount.source).name)
+            words = [word for word in pod.argv if word.startswith(wanted)]
+            assert len(words) == len(wanted), words
+            restore = ["etcdctl", "snapshot", "restore", "/backup/backup.db", *words]
+            self.to_the_end(Pod(f"restore-{pod.name}", pod.image, restore, mounts=[Mount("/backup", backup, True), *pod.mounts]))
+        for pod in [pod for pods in self.pods.values() for pod in pods]:
+            self.cluster.start(pod)
+        until("a leader", lambda: self.ask("list", "--all"), 180)
+        assert self.told() == before, "audits are others than before"
+        ok("etcd is restored from a snapshot after all members lost their claims: every audit is as it was")
+
+    def told(self) -> list:
+        """All that is known of every audit, but for how many have a session now."""
+        return [{key: value for key, value in audit.items() if key != "workers"} for audit in self.audits()]
+
+    def to_the_end(self, pod) -> None:
+        assert self.cluster.start(pod).wait(WAIT_S) == 0, self.cluster.log(pod.name)
+
+
+def delivered(audit: dict) -> dict:
+    outputs = next(phase["outputs"] for phase in audit["phases"] if phase["name"] == "report")
+    return {output["name"]: output["blake3"] for output in outputs if output["name"] in SAME}
+
+
+def answers(url: str) -> bool:
+    try:
+        return urllib.request.urlopen(url, timeout=3).status == 200
+    except OSError:
+        return False
+
+
+def main() -> None:
+    tools, images, data, out = (Path(word).resolve() for word in sys.argv[1:])
+    rehearsal = Rehearsal(tools, images, data, out)
+    try:
+        rehearsal.plant()
+        rehearsal.install()
+        rehearsal.fire_twice()
+        rehearsal.miss_a_day()
+        rehearsal.drain()
+        rehearsal.back_up_and_restore()
+    finally:
+        rehearsal.cluster.close()
+
+
+if __name__ == "__main__":
+    main()

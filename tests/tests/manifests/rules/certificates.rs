@@ -1,0 +1,87 @@
+//! Certificates name who they are for as `docs/security.md` says, and cover every name that is dialled.
+
+use serde_json::Value;
+
+use crate::documents::{self, Documents, list, text};
+use crate::pods::{Pod, command_line, pods};
+
+const ROLES: [&str; 5] = ["admin", "submitter", "viewer", "worker", "coordinator"];
+
+pub fn check(documents: &Documents) -> Vec<String> {
+    let leaves = documents.of_kind("Certificate").filter(|certificate| certificate.pointer("/spec/isCA").is_none());
+    let mut problems: Vec<String> = leaves.flat_map(leaf).collect();
+    for certificate in documents.of_kind("Certificate") {
+        let issuer = text(certificate, "/spec/issuerRef/name");
+        if !documents.is_there(text(certificate, "/spec/issuerRef/kind"), issuer) {
+            problems.push(format!("{}: there is no issuer {issuer}", documents::name(certificate)));
+        }
+    }
+    problems.extend(pods(documents).iter().flat_map(|pod| of_pod(documents, pod)));
+    problems
+}
+
+fn leaf(certificate: &Value) -> Vec<String> {
+    let name = documents::name(certificate);
+    let mut problems = Vec::new();
+    let [uri] = list(certificate, "/spec/uris") else {
+        return vec![format!("{name}: expected one URI, which says who it is")];
+    };
+    let path = uri.as_str().unwrap_or_default().strip_prefix("spiffe://lethe/").unwrap_or_default();
+    let role = path.split('/').next().unwrap_or_default();
+    if !ROLES.contains(&role) || path.split('/').count() != 2 {
+        problems.push(format!("{name}: {uri} is not spiffe://lethe/ROLE/NAME of a role that there is"));
+    }
+    let usages = list(certificate, "/spec/usages");
+    let mut needed = vec!["client auth"];
+    needed.extend((role == "coordinator").then_some("server auth"));
+    let lacking = needed.into_iter().filter(|usage| !usages.iter().any(|found| found == usage));
+    problems.extend(lacking.map(|usage| format!("{name}: it lacks the usage {usage}")));
+    // Browsers and webpki alike believe `*` only before two names or more.
+    let dns = list(certificate, "/spec/dnsNames").iter().filter_map(Value::as_str);
+    let short = dns.filter(|name| name.starts_with("*.") && name.split('.').count() < 3);
+    problems.extend(short.map(|dns| format!("{name}: nobody believes the wildcard {dns}")));
+    problems
+}
+
+/// The certificate that a pod mounts is of its component's role, and covers what the pod announces.
+fn of_pod(documents: &Documents, pod: &Pod<'_>) -> Vec<String> {
+    let mut problems = Vec::new();
+    let volumes = list(pod.spec, "/volumes").iter().filter(|volume| volume.pointer("/secret").is_some());
+    for secret in volumes.map(|volume| text(volume, "/secret/secretName")) {
+        let mut all = documents.of_kind("Certificate");
+        // A secret that is not there is told by rules::references.
+        let Some(certificate) = all.find(|found| text(found, "/spec/secretName") == secret) else { continue };
+        let uri = list(certificate, "/spec/uris").first().and_then(Value::as_str).unwrap_or_default();
+        let role = match text(pod.labels, "/app.kubernetes.io~1component") {
+            "client" => "submitter",
+            other => other,
+        };
+        if !uri.starts_with(&format!("spiffe://lethe/{role}/")) {
+            problems.push(format!("{}: its certificate is {uri}; expected the role {role}", pod.owner));
+        }
+        // A worker's id is the certificate's name, or begins with it.
+        if role == "worker" && !pod.owner_name.starts_with(uri.rsplit('/').next().unwrap_or_default()) {
+            problems.push(format!("{}: its certificate {uri} does not cover its ids", pod.owner));
+        }
+        let names: Vec<&str> = list(certificate, "/spec/dnsNames").iter().filter_map(Value::as_str).collect();
+        for host in announced(documents, pod).into_iter().filter(|host| !covered(&names, host)) {
+            problems.push(format!("{}: its certificate does not cover {host}", pod.owner));
+        }
+    }
+    problems
+}
+
+fn announced(documents: &Documents, pod: &Pod<'_>) -> Vec<String> {
+    let lines = pod.containers().filter_map(|container| command_line(documents, pod, container).ok());
+    let words = lines.flat_map(|(_, words)| words);
+    let hosts = words.filter_map(|word| {
+        let address = word.strip_prefix("--advertise=https://")?;
+        Some(address.split(':').next()?.to_owned())
+    });
+    hosts.collect()
+}
+
+fn covered(names: &[&str], host: &str) -> bool {
+    let above = host.split_once('.').map(|(_, above)| above).unwrap_or_default();
+    names.iter().any(|name| *name == host || name.strip_prefix("*.") == Some(above))
+}

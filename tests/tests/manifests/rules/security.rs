@@ -1,0 +1,55 @@
+//! The restricted pod security standard, a root file system that nobody writes, and no key to the cluster's API.
+
+use serde_json::{Value, json};
+
+use crate::documents::{Documents, list, text};
+use crate::pods::{Pod, pods};
+
+/// Sources of volumes that the restricted standard takes.
+const VOLUMES: [&str; 7] =
+    ["configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "secret"];
+
+pub fn check(documents: &Documents) -> Vec<String> {
+    let mut problems: Vec<String> = pods(documents).iter().flat_map(of_pod).collect();
+    for namespace in documents.of_kind("Namespace") {
+        let enforced = namespace.pointer("/metadata/labels/pod-security.kubernetes.io~1enforce");
+        if enforced != Some(&json!("restricted")) {
+            problems.push("the namespace does not enforce restricted pod security".to_owned());
+        }
+    }
+    problems
+}
+
+fn of_pod(pod: &Pod<'_>) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut expect = |holds: bool, what: &str| {
+        if !holds {
+            problems.push(format!("{}: {what}", pod.owner));
+        }
+    };
+    for host in ["hostNetwork", "hostPID", "hostIPC"] {
+        expect(pod.spec.get(host).is_none_or(|value| value == &json!(false)), &format!("{host} is not restricted"));
+    }
+    let token = pod.spec.pointer("/automountServiceAccountToken");
+    expect(token == Some(&json!(false)), "it has a token of the cluster's API, which nobody needs");
+    let of_pod = pod.spec.pointer("/securityContext").unwrap_or(&Value::Null);
+    expect(of_pod.get("runAsNonRoot") == Some(&json!(true)), "runAsNonRoot is not true");
+    expect(of_pod.get("runAsUser").and_then(Value::as_u64).is_some_and(|user| user > 0), "it names no user but root");
+    expect(text(of_pod, "/seccompProfile/type") == "RuntimeDefault", "it has no seccomp profile");
+    for volume in list(pod.spec, "/volumes") {
+        let sources = volume.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
+        let other = sources.filter(|key| *key != "name" && !VOLUMES.contains(key));
+        other.for_each(|source| expect(false, &format!("a volume of {source} is not restricted")));
+    }
+    for container in pod.containers() {
+        let context = container.pointer("/securityContext").unwrap_or(&Value::Null);
+        expect(context.get("allowPrivilegeEscalation") == Some(&json!(false)), "privileges may grow");
+        expect(context.get("privileged").is_none_or(|value| value == &json!(false)), "a container is privileged");
+        expect(context.get("readOnlyRootFilesystem") == Some(&json!(true)), "its root file system can be written");
+        expect(context.pointer("/capabilities/drop") == Some(&json!(["ALL"])), "capabilities are not all dropped");
+        expect(context.pointer("/capabilities/add").is_none(), "capabilities are added");
+        let root = context.get("runAsUser") == Some(&json!(0)) || context.get("runAsNonRoot") == Some(&json!(false));
+        expect(!root, "a container runs as root");
+    }
+    problems
+}

@@ -1,0 +1,149 @@
+//! A coordinator and two workers as an operator starts them, with metrics and, where it is asked for, spans.
+//!
+//! It must never leave a process behind.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use crate::audit::{DEADLINE, binary};
+use crate::drill::Drill;
+
+const TOKEN: &str = "a token for tests only";
+const WORKERS: usize = 2;
+/// Between two looks at what a process wrote.
+pub const LOOK: Duration = Duration::from_millis(20);
+
+pub struct Service {
+    address: String,
+    coordinator: Part,
+    workers: Vec<Part>,
+    collector: Option<String>,
+}
+
+/// A process; it goes with its test.
+struct Part {
+    child: Child,
+    log: PathBuf,
+    metrics: SocketAddr,
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // Both fail where it has ended, which is what is wanted.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+impl Service {
+    pub fn start(drill: &Drill, collector: Option<&str>) -> Self {
+        let folder = drill.path("service");
+        std::fs::create_dir(&folder).expect("makes a folder");
+        let collector = collector.map(str::to_owned);
+        let mut command = command("lethe-coordinator", collector.as_deref());
+        command.args(["--work", "work", "--results", "results", "--heartbeat-ms", "500"]).stdout(Stdio::piped());
+        let (mut child, log) = spawn(command, &folder, "coordinator.log");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("is piped");
+        BufReader::new(stdout).read_line(&mut line).expect("reads a line");
+        let address = format!("http://{}", line.trim().strip_prefix("listening on ").expect("says where"));
+        let coordinator = Part { child, metrics: metrics_address(&log), log };
+        let worker = |number| {
+            let mut command = self::command("lethe-worker", collector.as_deref());
+            command.args(["--coordinator", &address, "--id", &format!("w{number}"), "--device", "cpu"]);
+            let (child, log) = spawn(command, &folder, &format!("w{number}.log"));
+            Part { child, metrics: metrics_address(&log), log }
+        };
+        let workers = (0..WORKERS).map(worker).collect();
+        Self { address, coordinator, workers, collector }
+    }
+
+    pub fn coordinator(&self) -> SocketAddr {
+        self.coordinator.metrics
+    }
+
+    pub fn workers(&self) -> Vec<SocketAddr> {
+        self.workers.iter().map(|worker| worker.metrics).collect()
+    }
+
+    /// Runs an audit of a spec to its end.
+    pub fn audit(&self, spec: &Path) {
+        let mut command = Command::new(binary("lethe"));
+        command.arg("submit").arg(spec).arg("--follow").env("LETHE_COORDINATOR", &self.address);
+        command.envs(self.collector.iter().map(|collector| ("OTEL_EXPORTER_OTLP_ENDPOINT", collector)));
+        let output = command.env("LETHE_TOKEN", TOKEN).output().expect("runs");
+        assert!(output.status.success(), "{}\n{}", said(&output), self.account());
+    }
+
+    /// Every line of all logs, which are JSON.
+    pub fn log_lines(&self) -> Vec<Value> {
+        let logs = std::iter::once(&self.coordinator).chain(&self.workers).map(|part| read(&part.log));
+        let line = |line: &str| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line:?} is no JSON: {e}"));
+        logs.flat_map(|text| text.lines().map(line).collect::<Vec<Value>>()).collect()
+    }
+
+    /// SIGTERM to all, workers first, and waits for their ends.
+    pub fn stop(mut self) {
+        for part in self.workers.iter_mut().chain(std::iter::once(&mut self.coordinator)) {
+            kill(Pid::from_raw(part.child.id() as i32), Signal::SIGTERM).expect("is told");
+            let by = Instant::now() + DEADLINE;
+            while matches!(part.child.try_wait(), Ok(None)) {
+                assert!(Instant::now() < by, "it did not stop; {}", read(&part.log));
+                std::thread::sleep(LOOK);
+            }
+        }
+    }
+
+    pub fn account(&self) -> String {
+        std::iter::once(&self.coordinator).chain(&self.workers).map(|part| read(&part.log)).collect()
+    }
+}
+
+fn read(log: &Path) -> String {
+    std::fs::read_to_string(log).unwrap_or_default()
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn command(program: &str, collector: Option<&str>) -> Command {
+    let mut command = Command::new(binary(program));
+    command
+        .args(["--metrics", "127.0.0.1:0", "--log-json"])
+        .env("LETHE_TOKEN", TOKEN)
+        .env("LETHE_LOG", "debug,h2=info");
+    command.args(collector.into_iter().flat_map(|collector| ["--otlp", collector]));
+    command
+}
+
+fn spawn(mut command: Command, folder: &Path, log: &str) -> (Child, PathBuf) {
+    let log = folder.join(log);
+    let file = std::fs::File::create(&log).expect("makes a log");
+    let child = command.current_dir(folder).stdin(Stdio::null()).stderr(file).spawn().expect("starts");
+    (child, log)
+}
+
+/// Where it says in its log that it serves them.
+fn metrics_address(log: &Path) -> SocketAddr {
+    let by = Instant::now() + DEADLINE;
+    loop {
+        let text = read(log);
+        let told = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let address = told
+            .filter(|line| line["fields"]["message"] == "metrics are served")
+            .find_map(|line| line["fields"]["address"].as_str().and_then(|address| address.parse().ok()));
+        if let Some(address) = address {
+            return address;
+        }
+        assert!(Instant::now() < by, "no metrics are served: {text}");
+        std::thread::sleep(LOOK);
+    }
+}
