@@ -1,4 +1,4 @@
-//! What every crate of Lethe shares: ids, time, faults, backoff, blobs, the audit spec, telemetry.
+//! What every crate of Lethe shares: ids, time, faults, backoff, blobs, the audit spec, a result's record, telemetry.
 //!
 //! It must never know a scheduler, a tensor or a socket.
 
@@ -8,6 +8,7 @@ pub mod fault;
 pub mod ids;
 pub mod pin;
 pub mod program;
+pub mod record;
 pub mod spec;
 pub mod telemetry;
 pub mod time;

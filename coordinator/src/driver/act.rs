@@ -13,7 +13,8 @@ use tracing::{debug, info};
 
 use super::reduces::ReduceId;
 use super::{Driver, MapPhase, Order, Status};
-use crate::reduce::{self, ReduceContext};
+use crate::model_files;
+use crate::reduce::ReduceContext;
 use crate::rendezvous::GangId;
 
 impl Driver {
@@ -107,7 +108,7 @@ impl Driver {
     fn start_reduce(&mut self, id: ReduceId, program: &str, inputs: Vec<Output>) {
         debug!(audit = %id.audit, program, "reduce");
         match self.reduce_context(&id, program, inputs) {
-            Ok(context) => self.reduces.start(id, reduce::run(context)),
+            Ok(context) => self.reduces.start(id, model_files::run(context)),
             Err(fault) => self.reduces.start(id, std::future::ready(Err(fault))),
         }
     }

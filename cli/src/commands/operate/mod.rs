@@ -4,6 +4,7 @@
 
 mod control;
 mod fetch;
+mod ids;
 mod open;
 mod refusal;
 mod rerun;
@@ -13,6 +14,7 @@ mod watch;
 
 pub use control::{Control, control};
 pub use fetch::fetch;
+pub use ids::ids;
 pub use open::open;
 pub use rerun::rerun;
 pub use submit::submit;
