@@ -32,7 +32,8 @@ fn on_a_terminal(arguments: &[&str], variables: &[(&str, &str)]) -> Vec<u8> {
 fn documented() -> BTreeMap<i32, String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/cli.md");
     let text = std::fs::read_to_string(path).expect("is there");
-    let section = text.split("## Exit codes").nth(1).expect("has the section").split("\n## ").next().unwrap_or_default();
+    let section =
+        text.split("## Exit codes").nth(1).expect("has the section").split("\n## ").next().unwrap_or_default();
     let rows = section.lines().filter_map(|line| {
         let mut cells = line.trim_matches('|').split('|').map(str::trim);
         Some((cells.next()?.parse().ok()?, cells.next()?.to_owned()))

@@ -107,7 +107,8 @@ mod tests {
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("writes");
         write("c.json", "{}");
         write("a.safetensors", "a");
-        let index = r#"{"weight_map": {"x": "a.safetensors", "y": "b.safetensors", "z": "a.safetensors", "w": "../c.json"}}"#;
+        let index =
+            r#"{"weight_map": {"x": "a.safetensors", "y": "b.safetensors", "z": "a.safetensors", "w": "../c.json"}}"#;
         write("m.index.json", index);
         let found = files(&section(folder.path(), "m.index.json"));
         let told: Vec<(&str, &str, bool)> = found

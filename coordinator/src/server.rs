@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tonic::transport::Server;
 use tracing::{info, warn};
 
-use crate::api::{limits, AuditsApi, ClusterFacts, Gate, Places, Seat, SessionTerms, Standing, WorkersApi};
+use crate::api::{AuditsApi, ClusterFacts, Gate, Places, Seat, SessionTerms, Standing, WorkersApi, limits};
 use crate::driver::{DriverConfig, DriverError};
 use crate::pages::{self, Pages, Sessions};
 use crate::reign::{Reigns, rule};

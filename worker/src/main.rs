@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{CommandFactory, Parser};
 use clap::builder::NonEmptyStringValueParser;
+use clap::{CommandFactory, Parser};
 use lethe_common::ids::WorkerId;
 use lethe_common::telemetry::{self, LogFormat};
 use lethe_tls::{Credentials, Role, Target};

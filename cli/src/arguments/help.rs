@@ -14,11 +14,9 @@ pub enum Shell {
 }
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  lethe completions bash > ~/.local/share/bash-completion/completions/lethe\n  \
+#[command(after_help = "Example:\n  lethe completions bash > ~/.local/share/bash-completion/completions/lethe\n  \
 lethe completions zsh > ~/.zfunc/_lethe\n  lethe completions fish > ~/.config/fish/completions/lethe.fish\n\n\
-Where LETHE_COORDINATOR is set, the ids of audits are completed as well."
-)]
+Where LETHE_COORDINATOR is set, the ids of audits are completed as well.")]
 pub struct Completions {
     /// Whose
     #[arg(value_enum)]

@@ -10,7 +10,9 @@ mod pki;
 mod scrub;
 mod verify;
 
-pub use bench::{Bench, BenchCommand, Collective, ControlPlane, Defence, FalseAlarms, Hostile, Score, ScorePart, Swarm};
+pub use bench::{
+    Bench, BenchCommand, Collective, ControlPlane, Defence, FalseAlarms, Hostile, Score, ScorePart, Swarm,
+};
 pub use doctor::Doctor;
 pub use help::{Completions, Manual, Shell};
 pub use operate::{Cluster, Fetch, List, OneAudit, Open, Remote, Rerun, Steer, Submit, Watch, Workers};

@@ -61,7 +61,8 @@ fn every_example_is_taken_by_the_command_line_that_it_explains() {
         for line in examples(&command).iter().filter(|line| line.starts_with("lethe ")) {
             let mut words = words(line);
             // Elsewhere it comes from the environment.
-            if command.get_arguments().any(|argument| argument.get_id() == "coordinator" && argument.is_required_set()) {
+            if command.get_arguments().any(|argument| argument.get_id() == "coordinator" && argument.is_required_set())
+            {
                 words.extend(["--coordinator".to_owned(), "http://127.0.0.1:7400".to_owned()]);
             }
             match Arguments::try_parse_from(&words) {
@@ -77,14 +78,18 @@ fn every_example_is_taken_by_the_command_line_that_it_explains() {
 fn an_example_that_is_wrong_would_be_seen() {
     let wrong = Arguments::try_parse_from(words("lethe audit audit.toml --outt \"a folder\"")).expect_err("is refused");
     assert_eq!(wrong.kind(), ErrorKind::UnknownArgument);
-    assert_eq!(words("lethe bench defence --data \"$(scripts/x.sh)\" > file"), ["lethe", "bench", "defence", "--data", "$(scripts/x.sh)"]);
+    assert_eq!(
+        words("lethe bench defence --data \"$(scripts/x.sh)\" > file"),
+        ["lethe", "bench", "defence", "--data", "$(scripts/x.sh)"]
+    );
 }
 
 #[test]
 fn every_command_can_answer_programs() {
     for (path, command) in every_leaf() {
         let output = command.get_arguments().find(|argument| argument.get_id() == "output");
-        let json = output.is_some_and(|output| output.get_possible_values().iter().any(|value| value.get_name() == "json"));
+        let json =
+            output.is_some_and(|output| output.get_possible_values().iter().any(|value| value.get_name() == "json"));
         assert!(json || path == PRINTS_A_SCRIPT || HIDDEN.contains(&path.as_str()), "{path} has no --output json");
     }
 }

@@ -22,8 +22,8 @@ const SERVERS: [&str; 2] = ["lethe-coordinator", "lethe-worker"];
 const BASH: &str = include_str!("help/audits.bash");
 const ZSH: &str = include_str!("help/audits.zsh");
 const FISH: &str = include_str!("help/audits.fish");
-/// As clap writes the first word of those commands for zsh, and what asks instead.
-const ZSH_ID: (&str, &str) = (":audit -- The audit'\\''s id:_default", ":audit -- The audit'\\''s id:_lethe_audits");
+/// What clap's script for zsh begins the first word of those commands with.
+const ZSH_ID: &str = "':audit -- ";
 
 pub fn completions(arguments: &Completions) -> anyhow::Result<Ending> {
     let script = script(arguments.shell)?;
@@ -42,9 +42,17 @@ fn script(shell: Shell) -> anyhow::Result<String> {
     let script = String::from_utf8(bytes).context("the completions are not UTF-8")?;
     Ok(match shell {
         // zsh loads the file as a function and calls it at its end: what it needs must come before.
-        Shell::Zsh => script.replace(ZSH_ID.0, ZSH_ID.1).replacen("\n_lethe() {", &format!("\n{ends}\n_lethe() {{"), 1),
+        Shell::Zsh => with_ids(&script).replacen("\n_lethe() {", &format!("\n{ends}\n_lethe() {{"), 1),
         Shell::Bash | Shell::Fish => format!("{script}\n{ends}"),
     })
+}
+
+fn with_ids(zsh: &str) -> String {
+    let line = |line: &str| match line.starts_with(ZSH_ID) {
+        true => format!("{}\n", line.replace(":_default", ":_lethe_audits")),
+        false => format!("{line}\n"),
+    };
+    zsh.lines().map(line).collect()
 }
 
 pub fn manual(arguments: &Manual) -> anyhow::Result<Ending> {
@@ -115,6 +123,10 @@ mod tests {
             assert!(script.contains("lethe ids"), "{shell:?}");
         }
         let zsh = script(Shell::Zsh).expect("renders");
-        assert!(zsh.contains(ZSH_ID.1) && !zsh.contains(ZSH_ID.0), "clap writes the word otherwise by now");
+        let asks = zsh.lines().filter(|line| line.ends_with(":_lethe_audits' \\")).count();
+        assert_eq!(
+            asks, 8,
+            "show, watch, pause, resume, approve, cancel, fetch and rerun; or clap writes the word otherwise by now"
+        );
     }
 }

@@ -44,7 +44,9 @@ fn run_plant(arguments: &Plant) -> anyhow::Result<Ending> {
     let poisoned = drill.plant(&arguments.data)?.poisoned.len();
     let mut told = Told { output: arguments.output, json: json!({"pairs": drill.recipe.pairs, "poisoned": poisoned}) };
     let shards = drill.folder.shards();
-    told.file("shards", &shards, || format!("planted {poisoned} of {} pairs in {}", drill.recipe.pairs, shards.display()));
+    told.file("shards", &shards, || {
+        format!("planted {poisoned} of {} pairs in {}", drill.recipe.pairs, shards.display())
+    });
     if arguments.shards_only {
         return Ok(told.end());
     }

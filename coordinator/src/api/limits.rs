@@ -156,7 +156,11 @@ impl Body for Bounded {
             let bytes = frame.data_ref().map_or(0, Bytes::len);
             match this.left.checked_sub(bytes) {
                 Some(left) => this.left = left,
-                None => return Poll::Ready(Some(Err(Status::resource_exhausted("the request is larger than any of its kind")))),
+                None => {
+                    return Poll::Ready(Some(Err(Status::resource_exhausted(
+                        "the request is larger than any of its kind",
+                    ))));
+                }
             }
         }
         polled

@@ -17,7 +17,8 @@ const DEADLINE: Duration = Duration::from_millis(1_500);
 /// Whatever keeps the ids from coming is the matter of the command that is being written.
 pub fn ids(remote: &Remote) -> anyhow::Result<Ending> {
     let listed = block_on(remote, async |mut coordinators| {
-        let ask = coordinators.call(Patience::COMPLETION, async |mut client| client.list_audits(ListAuditsRequest {}).await);
+        let ask =
+            coordinators.call(Patience::COMPLETION, async |mut client| client.list_audits(ListAuditsRequest {}).await);
         Ok(timeout(DEADLINE, ask).await??)
     });
     for view in listed.map(|reply| reply.audits).unwrap_or_default() {

@@ -73,7 +73,9 @@ fn read_again(jobs: &[(&ShardEntry, String)], source: &Source) -> Vec<Finding> {
     std::thread::scope(|scope| {
         for _ in 0..THREADS.min(jobs.len()) {
             scope.spawn(|| {
-                while let Some((at, job)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, jobs.get(at)?))) {
+                while let Some((at, job)) =
+                    Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, jobs.get(at)?)))
+                {
                     if let Some(finding) = compared(job.0, &job.1, source) {
                         found.lock().expect("no thread panics with it").push((at, finding));
                     }

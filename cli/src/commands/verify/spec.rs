@@ -17,7 +17,9 @@ pub fn look(result: &Path, given: Option<&Path>) -> anyhow::Result<Option<Findin
         Err(problem) => Finding::new(what, State::NotChecked, problem),
         Ok(ran) => match differing(&ran, &given)?[..] {
             [] => Finding::new(what, State::Ok, "what the audit ran"),
-            ref sections => Finding::new(what, State::Changed, format!("the audit ran another {}", sections.join(", "))),
+            ref sections => {
+                Finding::new(what, State::Changed, format!("the audit ran another {}", sections.join(", ")))
+            }
         },
     };
     Ok(Some(finding.asked()))

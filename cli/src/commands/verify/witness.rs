@@ -57,8 +57,12 @@ pub fn look(arguments: &Verify, record: &Record, found: Digest) -> anyhow::Resul
 fn compared(by: &str, kept: Result<Digest, &Record>, found: Digest) -> Finding {
     let (state, why) = match kept {
         Ok(kept) if kept == found => (State::Ok, format!("BLAKE3 {}, as {by} has it", kept.to_hex())),
-        Ok(kept) => (State::Changed, format!("its BLAKE3 is {}, and by {by} it should be {}", found.to_hex(), kept.to_hex())),
-        Err(record) => (State::Changed, format!("it says that it is of {}, and {by} has no record of that", record.audit)),
+        Ok(kept) => {
+            (State::Changed, format!("its BLAKE3 is {}, and by {by} it should be {}", found.to_hex(), kept.to_hex()))
+        }
+        Err(record) => {
+            (State::Changed, format!("it says that it is of {}, and {by} has no record of that", record.audit))
+        }
     };
     Finding::new(RECORD, state, why)
 }

@@ -84,7 +84,11 @@ impl Found {
         }
         if self.peak_bytes > self.limit_bytes {
             let mib = |bytes: u64| bytes >> 20;
-            faults.push(format!("the coordinator took {} MiB, and may {}", mib(self.peak_bytes), mib(self.limit_bytes)));
+            faults.push(format!(
+                "the coordinator took {} MiB, and may {}",
+                mib(self.peak_bytes),
+                mib(self.limit_bytes)
+            ));
         }
         faults
     }
@@ -119,17 +123,16 @@ async fn measure(options: &Hostile, crew: &Crew) -> anyhow::Result<Found> {
     };
     let begun = Instant::now();
     let mut rows: Vec<Row> = Attack::ALL.map(|attack| row(attack.name())).to_vec();
-    let plan = Plan::of(options);
+    let (plan, mut together) = (Plan::of(options), row("all side by side"));
     for round in 0..options.rounds {
         for (attack, row) in Attack::ALL.into_iter().zip(&mut rows) {
             eprintln!("round {} of {}: {}", round + 1, options.rounds, attack.name());
             beside(row, &mut honest, &plan, || crew.begin(&foe, vec![(attack, plan.quota(attack))])).await?;
         }
+        eprintln!("round {} of {}: all side by side", round + 1, options.rounds);
+        let all = Attack::ALL.map(|attack| (attack, plan.quota(attack))).to_vec();
+        beside(&mut together, &mut honest, &plan, || crew.begin(&foe, all)).await?;
     }
-    eprintln!("all side by side");
-    let mut together = row("all side by side");
-    let all = Attack::ALL.map(|attack| (attack, plan.quota(attack))).to_vec();
-    beside(&mut together, &mut honest, &plan, || crew.begin(&foe, all)).await?;
     let peak_bytes = coordinator.peak_bytes()?;
     coordinator.stop().await;
     let (limit_bytes, seconds) = (options.memory_mib << 20, begun.elapsed().as_secs_f64());
@@ -159,27 +162,27 @@ struct Plan {
     quiet: Duration,
     attacked: Duration,
     requests: u64,
-    windows: u32,
+    rounds: u32,
 }
 
 impl Plan {
     fn of(options: &Hostile) -> Self {
-        // Each kind once a round, and all once at the end.
-        let windows = options.rounds * Attack::ALL.len() as u32 + 1;
+        // Each kind once a round, and then all at once.
+        let windows = options.rounds * (Attack::ALL.len() as u32 + 1);
         let each = options.seconds / f64::from(windows);
         Self {
             quiet: Duration::from_secs_f64(each * QUIET_SHARE),
             attacked: Duration::from_secs_f64(each * (1.0 - QUIET_SHARE)),
             requests: options.requests,
-            windows,
+            rounds: options.rounds,
         }
     }
 
     /// Of one window, so that those of all come to what was asked for: more of what costs the attacker little.
     fn quota(&self, attack: Attack) -> crew::Quota {
         let weights: u64 = Attack::ALL.iter().map(|attack| attack.weight()).sum();
-        // The last window has every kind.
-        let windows = u64::from(self.windows - 1) / Attack::ALL.len() as u64 + 1;
+        // Alone, and among all.
+        let windows = 2 * u64::from(self.rounds);
         let requests = (self.requests * attack.weight()).div_ceil(weights * windows);
         crew::Quota { requests, within: self.attacked }
     }

@@ -33,7 +33,8 @@ pub fn text(found: &Found) -> String {
 
 fn line(name: &str, requests: u64, (quiet, attacked): (&Waits, &Waits), answers: &str) -> String {
     let (before, after) = (quiet.p99_ms(), attacked.p99_ms());
-    let line = format!("{name:<24} {:>9}  {before:>8.1} {after:>8.1} {:>6.2}  {answers}", count(requests), after / before);
+    let line =
+        format!("{name:<24} {:>9}  {before:>8.1} {after:>8.1} {:>6.2}  {answers}", count(requests), after / before);
     format!("{}\n", line.trim_end())
 }
 
@@ -41,7 +42,10 @@ fn answers(row: &Row) -> String {
     let mut answers: Vec<(&String, &u64)> = row.tally.0.iter().collect();
     answers.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), name.to_string()));
     let total = row.tally.requests().max(1);
-    let shown = answers.iter().take(SHOWN_ANSWERS).map(|(name, count)| format!("{name} {:.0} %", 100.0 * **count as f64 / total as f64));
+    let shown = answers
+        .iter()
+        .take(SHOWN_ANSWERS)
+        .map(|(name, count)| format!("{name} {:.0} %", 100.0 * **count as f64 / total as f64));
     shown.collect::<Vec<_>>().join(", ")
 }
 

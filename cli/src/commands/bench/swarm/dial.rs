@@ -44,7 +44,8 @@ impl Dial {
     pub fn client(&self, worker: u32, turn: usize) -> Client {
         let key = (turn % self.targets.len(), worker / self.per_connection);
         let mut channels = self.channels.lock().expect("nothing panics while it holds this");
-        let channel = channels.entry(key).or_insert_with(|| self.targets[key.0].connect_lazy(self.certificate.as_ref())).clone();
+        let channel =
+            channels.entry(key).or_insert_with(|| self.targets[key.0].connect_lazy(self.certificate.as_ref())).clone();
         WorkersClient::with_interceptor(channel, self.credentials.clone())
     }
 
