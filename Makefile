@@ -5,7 +5,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos fuzz build env lint reference reference-full gpu-check image rehearsal
+.PHONY: help demo test chaos fuzz build env lint deny sbom release reproduce reference reference-full gpu-check image rehearsal
 
 ATTACK ?= badnet
 SEED ?= 1
@@ -24,7 +24,7 @@ demo: build ## plant a backdoor, train the victim, audit it: ATTACK=badnet|blend
 	@DATA=$$(scripts/fashion_mnist.sh); \
 	$(BINARIES)/lethe demo --attack $(ATTACK) --seed $(SEED) --data "$$DATA" --out $(OUT)
 
-test: lint build ## formatter, linter, every test, every fuzz target for 5 s; what CI runs
+test: lint deny build ## formatter, linter, dependencies, every test, every fuzz target for 5 s; what CI runs
 	@$(USE_LIBTORCH); FASHION_MNIST=$$(scripts/fashion_mnist.sh); export FASHION_MNIST; \
 	ETCD=$$(scripts/etcd.sh); MOTO_SERVER=$$(scripts/s3.sh); PROMETHEUS=$$(scripts/prometheus.sh); KUBE=$$(scripts/kube.sh); \
 	export ETCD MOTO_SERVER PROMETHEUS KUBE; \
@@ -45,6 +45,19 @@ lint: ## formatter and clippy, warnings as errors
 	@scripts/prerequisites.sh
 	@cargo fmt --all --check
 	@$(USE_LIBTORCH); cargo clippy --workspace --all-targets --locked -- -D warnings
+
+deny: ## licences, bans and sources of every dependency, and advisories where their database can be reached
+	@scripts/prerequisites.sh
+	@scripts/deny.sh
+
+sbom: ## a CycloneDX bill of materials of crates and libtorch, checked against the schema: out/sbom.cdx.json
+	@mkdir -p out && scripts/sbom.sh out/sbom.cdx.json
+
+release: ## an archive with binaries, bill of materials, manual pages and completions, and its SHA256SUMS, in out/release
+	@$(USE_LIBTORCH); scripts/release.sh out/release
+
+reproduce: ## builds the release twice, in two folders, and compares the archives byte by byte (twice the time)
+	@$(USE_LIBTORCH); scripts/reproduce.sh
 
 build: ## the binaries, in target/debug
 	@$(USE_LIBTORCH); cargo build --workspace --bins --locked

@@ -28,7 +28,7 @@ const VICTIM: &[&str] = &[
 const JUDGE: &[&str] = &["redteam/src/detection.rs", "redteam/src/judge.rs"];
 
 /// What trains, scores, chooses and judges.
-const METHOD: &[&str] = &[
+pub const METHOD: &[&str] = &[
     "coordinator/src/plans",
     "coordinator/src/reduce",
     "data/src",
@@ -39,7 +39,7 @@ const METHOD: &[&str] = &[
     "worker/src/programs",
 ];
 /// What only shows or measures: no figure of a cell comes of it.
-const SHOWN: &[&str] = &[
+pub const SHOWN: &[&str] = &[
     "coordinator/src/reduce/deliver.rs",
     "coordinator/src/reduce/fixture.rs",
     "coordinator/src/reduce/histogram.rs",
@@ -58,15 +58,19 @@ const SHOWN: &[&str] = &[
 
 fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
-    if let Ok(libtorch) = std::env::var("LIBTORCH") {
-        println!("cargo:rustc-link-arg=-Wl,-rpath,{libtorch}/lib");
+    println!("cargo:rerun-if-env-changed=LETHE_RPATH");
+    // A release finds libtorch beside itself, wherever it lies.
+    let beside =
+        std::env::var("LETHE_RPATH").or_else(|_| std::env::var("LIBTORCH").map(|torch| format!("{torch}/lib")));
+    if let Ok(folder) = beside {
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{folder}");
     }
     println!("cargo:rustc-env=LETHE_VICTIM={}", digest(VICTIM, JUDGE));
     println!("cargo:rustc-env=LETHE_METHOD={}", digest(METHOD, SHOWN));
 }
 
 /// Of the code under these paths, without those.
-fn digest(paths: &[&str], without: &[&str]) -> String {
+pub fn digest(paths: &[&str], without: &[&str]) -> String {
     // As it is now: a target folder that clones share has the script of whichever was built first.
     let own = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
     let root = Path::new(&own).join("..");

@@ -40,6 +40,7 @@ fn run(arguments: Arguments) -> anyhow::Result<exit::Ending> {
         Command::Eval(eval) => commands::eval::run(&eval),
         Command::Demo(demo) => commands::demo::run(&demo),
         Command::Scrub(scrub) => commands::scrub::run(&scrub),
+        Command::Verify(verify) => commands::verify::run(&verify),
         Command::Submit(submit) => operate::submit(&submit),
         Command::List(list) => operate::list(&list),
         Command::Show(show) => operate::show(&show),
@@ -56,6 +57,9 @@ fn run(arguments: Arguments) -> anyhow::Result<exit::Ending> {
         Command::Workers(workers) => operate::workers(&workers),
         Command::Bench(bench) => commands::bench::run(&bench),
         Command::Doctor(doctor) => commands::doctor::run(&doctor),
+        Command::Completions(completions) => commands::help::completions(&completions),
+        Command::Man(man) => commands::help::manual(&man),
+        Command::Ids(remote) => operate::ids(&remote),
         Command::Pki(pki) => commands::pki::run(&pki),
         Command::Cluster(cluster) => operate::cluster(&cluster),
     }

@@ -4,10 +4,13 @@
 //! It must never see a tensor, decide what the engine decides, or do work that grows with samples.
 
 pub mod api;
+pub mod code;
 pub mod driver;
 pub mod metrics;
+mod model_files;
 pub mod pages;
 pub mod plans;
+mod record;
 pub mod reduce;
 mod reign;
 pub mod rendezvous;

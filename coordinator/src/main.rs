@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use lethe_common::spec::StoreUrl;
 use lethe_coordinator::api::{Gate, Places, Token};
 use lethe_coordinator::results::ResultFolder;
@@ -27,12 +27,18 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// Not an argument: every user of a machine can read those.
 const TOKEN_VARIABLE: &str = "LETHE_TOKEN";
-const TOKEN_HELP: &str =
-    "LETHE_TOKEN in the environment is the bearer token that every call must carry, where there is no --tls.";
+const HELP: &str = "Example:\n  lethe-coordinator --listen 127.0.0.1:7400 --work work --results results\n  \
+lethe-coordinator --tls tls/lethe-0 --listen 0.0.0.0:7400 --advertise https://lethe-0.example:7400 --root /data \\\n    \
+--work work --results results --store etcd://127.0.0.1:2379\n\n\
+LETHE_TOKEN in the environment is the bearer token that every call must carry, where there is no --tls.\n\
+Exit codes: 0 told to stop, 1 failed, 2 bad arguments.";
+
+/// Alone, it prints the manual page, for `lethe man`.
+const MAN: &str = "--man";
 
 /// Runs audits: decides which worker does what, keeps what they commit, and reports.
 #[derive(Debug, Parser)]
-#[command(name = "lethe-coordinator", version, after_help = TOKEN_HELP)]
+#[command(name = "lethe-coordinator", version, after_help = HELP)]
 struct Arguments {
     /// Address to listen on: a loopback one where there is no --tls. Port 0 lets the system choose
     #[arg(long, default_value = "127.0.0.1:0")]
@@ -100,6 +106,9 @@ struct Arguments {
 }
 
 fn main() -> anyhow::Result<()> {
+    if std::env::args_os().nth(1).is_some_and(|first| first == MAN) {
+        return Ok(clap_mangen::Man::new(Arguments::command()).render(&mut std::io::stdout())?);
+    }
     let arguments = Arguments::parse();
     logs::init(LogFormat::of(arguments.log_json), "info");
     let threads = std::thread::available_parallelism().map_or(MIN_THREADS, |cores| cores.get().max(MIN_THREADS));
@@ -199,4 +208,19 @@ async fn stdin_closed() {
         drop(closed);
     });
     drop(ended.await);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_example_of_the_help_is_taken() {
+        let examples = HELP.split("\n\n").next().expect("begins with them").replace("\\\n", " ");
+        let lines: Vec<&str> = examples.lines().skip(1).collect();
+        assert_eq!(lines.len(), 2);
+        for line in lines {
+            Arguments::try_parse_from(line.split_whitespace()).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
 }

@@ -19,7 +19,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tonic::transport::Server;
 use tracing::{info, warn};
 
-use crate::api::{AuditsApi, ClusterFacts, Gate, Places, Seat, SessionTerms, Standing, WorkersApi};
+use crate::api::{AuditsApi, ClusterFacts, Gate, Places, Seat, SessionTerms, Standing, WorkersApi, limits};
 use crate::driver::{DriverConfig, DriverError};
 use crate::metrics::{self, Metrics};
 use crate::pages::{self, Pages, Sessions};
@@ -29,6 +29,11 @@ use crate::store::{Candidate, EtcdAddress, Store, StoreError};
 
 /// What open calls get to end in, once the driver has closed every session and watch.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(3);
+
+/// A connection that nobody answers on is closed, so that what it holds is not held for ever. Both outlast any wait of the
+/// knobs: whether a worker lives is seen by its heartbeats, and not by this.
+const PING_EVERY: Duration = Duration::from_secs(60);
+const PONG_DEADLINE: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
 pub struct Config {
@@ -248,7 +253,15 @@ fn serve(
         parts.reigns.driver.blobs.clone(),
         (config.places.clone(), pages),
     );
-    let router = Server::builder().layer(config.gate.clone()).add_service(workers.service()).add_service(audits);
+    let router = Server::builder()
+        .max_concurrent_streams(limits::MAX_STREAMS_PER_CONNECTION)
+        .http2_max_header_list_size(limits::MAX_HEADER_BYTES)
+        .http2_max_pending_accept_reset_streams(Some(limits::MAX_PENDING_RESETS))
+        .http2_keepalive_interval(Some(PING_EVERY))
+        .http2_keepalive_timeout(Some(PONG_DEADLINE))
+        .layer(config.gate.clone())
+        .add_service(workers.service())
+        .add_service(audits);
     let incoming = lethe_tls::accept(listener, config.gate.callers());
     router.serve_with_incoming_shutdown(incoming, async { drop(drained.await) })
 }

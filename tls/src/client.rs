@@ -110,6 +110,15 @@ fn bare(host: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
+/// The bare connection to a coordinator's address, for whoever speaks over it otherwise than by our calls: a benchmark that
+/// speaks badly on purpose.
+///
+/// # Errors
+/// Nobody answers there, or it is no coordinator of the same authority.
+pub async fn connect(uri: Uri, credentials: Credentials) -> io::Result<TlsStream<TcpStream>> {
+    Ok(dial(uri, credentials).await?.into_inner())
+}
+
 async fn dial(uri: Uri, credentials: Credentials) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
     let no_host = || io::Error::new(io::ErrorKind::InvalidInput, "the address's host is no DNS name and no IP address");
     let (host, port) = uri.host().map(bare).zip(uri.port_u16()).ok_or_else(no_host)?;

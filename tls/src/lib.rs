@@ -12,7 +12,7 @@ mod material;
 mod secret;
 mod server;
 
-pub use client::{Target, TargetError, is_loopback};
+pub use client::{Target, TargetError, connect, is_loopback};
 pub use credentials::Credentials;
 pub use error::TlsError;
 pub use identity::{Identity, IdentityError, Role};

@@ -2,10 +2,11 @@
 //!
 //! It must never let one connection wait for another's handshake, and never admit one whose certificate names nobody.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use tonic::transport::server::Connected;
 use tracing::{debug, warn};
 
 use crate::credentials::Credentials;
-use crate::identity::Identity;
+use crate::identity::{Identity, Role};
 
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 /// Handshakes under way. One more ends the oldest of them: honest ones take milliseconds, so that a neighbour who opens
@@ -29,6 +30,9 @@ const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 const MAX_HANDSHAKES: usize = 512;
 /// Connections that wait to be served.
 const MAX_QUEUED: usize = 64;
+/// Connections that one certificate may have at once: a person's few commands, and the workers that share one.
+const MAX_PER_PERSON: usize = 32;
+const MAX_PER_WORKERS: usize = 4_096;
 /// Where the system has no more sockets for us, none comes free any sooner by asking.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -44,6 +48,46 @@ pub struct Peer {
 pub struct Stream {
     io: Io,
     peer: Peer,
+    /// Given back with the connection.
+    _place: Option<Place>,
+}
+
+/// How many connections each certificate has.
+#[derive(Clone, Default)]
+struct Crowd(Arc<Mutex<BTreeMap<Identity, usize>>>);
+
+impl Crowd {
+    /// None where the certificate has as many as it may.
+    fn enter(&self, who: &Identity) -> Option<Place> {
+        let most = match who.role() {
+            Role::Worker => MAX_PER_WORKERS,
+            Role::Admin | Role::Submitter | Role::Viewer | Role::Coordinator => MAX_PER_PERSON,
+        };
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = open.entry(who.clone()).or_default();
+        (*own < most).then(|| {
+            *own += 1;
+            Place { crowd: self.clone(), who: who.clone() }
+        })
+    }
+}
+
+/// One connection of a certificate's.
+struct Place {
+    crowd: Crowd,
+    who: Identity,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.crowd.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = open.get_mut(&self.who) {
+            *own -= 1;
+            if *own == 0 {
+                open.remove(&self.who);
+            }
+        }
+    }
 }
 
 enum Io {
@@ -71,6 +115,7 @@ pub fn accept(listener: TcpListener, callers: Callers) -> ReceiverStream<io::Res
 
 async fn take(listener: TcpListener, callers: Callers, streams: mpsc::Sender<io::Result<Stream>>) {
     let mut pending: VecDeque<AbortHandle> = VecDeque::new();
+    let crowd = Crowd::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -90,12 +135,17 @@ async fn take(listener: TcpListener, callers: Callers, streams: mpsc::Sender<io:
         {
             oldest.abort();
         }
-        let opening = open(tcp, address, callers.clone(), streams.clone());
+        let opening = open((tcp, address), callers.clone(), crowd.clone(), streams.clone());
         pending.push_back(tokio::spawn(opening).abort_handle());
     }
 }
 
-async fn open(tcp: TcpStream, address: SocketAddr, callers: Callers, streams: mpsc::Sender<io::Result<Stream>>) {
+async fn open(
+    (tcp, address): (TcpStream, SocketAddr),
+    callers: Callers,
+    crowd: Crowd,
+    streams: mpsc::Sender<io::Result<Stream>>,
+) {
     // Nagle's algorithm would add 40 ms to every step of a rendezvous.
     drop(tcp.set_nodelay(true)); // a connection that is gone already says so when it is read
     let opened = match timeout(HANDSHAKE_DEADLINE, shake_hands(tcp, &callers)).await {
@@ -104,7 +154,12 @@ async fn open(tcp: TcpStream, address: SocketAddr, callers: Callers, streams: mp
     };
     match opened {
         Ok((io, identity)) => {
-            let stream = Stream { io, peer: Peer { address: Some(address), identity } };
+            let place = identity.as_ref().map(|who| crowd.enter(who));
+            if let Some(None) = place {
+                debug!(%address, ?identity, "connection refused: its certificate has as many as it may");
+                return;
+            }
+            let stream = Stream { io, peer: Peer { address: Some(address), identity }, _place: place.flatten() };
             drop(streams.send(Ok(stream)).await); // nobody listens any more
         }
         Err(reason) => debug!(%address, reason, "connection refused"),

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Parser;
 use clap::builder::NonEmptyStringValueParser;
+use clap::{CommandFactory, Parser};
 use lethe_common::ids::WorkerId;
 use lethe_telemetry::health::Readiness;
 use lethe_telemetry::logs::{self, LogFormat};
@@ -19,11 +19,20 @@ use lethe_worker::device::{Asked, Chosen, Found};
 use lethe_worker::executor::{self, Programs};
 use lethe_worker::{machine, programs};
 
+const HELP: &str = "Example:\n  lethe-worker --id w1 --coordinator http://127.0.0.1:7400,http://127.0.0.1:7401\n  \
+lethe-worker --tls tls/gpu --id gpu-0 --device cuda:0 --coordinator https://lethe-0.example:7400\n\n\
+LETHE_TOKEN in the environment is the bearer token that every call carries to a coordinator on loopback that has no --tls.\n\
+Exit codes: 0 told to stop, 1 failed, 2 bad arguments.";
+
+/// Alone, it prints the manual page, for `lethe man`.
+const MAN: &str = "--man";
+
 /// Runs the tasks of Lethe's audits on this machine.
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "LETHE_TOKEN in the environment is the bearer token that every call carries to a coordinator on loopback that has no --tls."
+    name = "lethe-worker",
+    after_help = HELP
 )]
 struct Arguments {
     /// The coordinators' addresses, such as https://lethe-0.example:7400; the one that leads is found.
@@ -74,6 +83,12 @@ struct Arguments {
 
 /// One line for whatever ends it, also where RUST_BACKTRACE is set: anyhow's own report would add a backtrace.
 fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|first| first == MAN) {
+        return match clap_mangen::Man::new(Arguments::command()).render(&mut std::io::stdout()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE, // nobody reads it any more
+        };
+    }
     let arguments = Arguments::parse();
     logs::init(LogFormat::of(arguments.log_json), "info");
     match run(&arguments) {
@@ -160,4 +175,20 @@ async fn options(arguments: &Arguments) -> anyhow::Result<AgentOptions> {
         metrics: Metrics::default(),
         spans: Spans::to(arguments.otlp.as_deref(), "lethe-worker", id)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_example_of_the_help_is_taken() {
+        let lines: Vec<&str> = HELP.split("\n\n").next().expect("begins with them").lines().skip(1).collect();
+        assert_eq!(lines.len(), 2);
+        for line in lines {
+            if let Err(error) = Arguments::try_parse_from(line.split_whitespace()) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
 }

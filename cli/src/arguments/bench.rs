@@ -31,6 +31,8 @@ pub enum BenchCommand {
     Defence(Defence),
     /// Models without a backdoor: how often an audit finds one all the same
     FalseAlarms(FalseAlarms),
+    /// What an honest client notices while others do their worst to a coordinator
+    Hostile(Hostile),
     /// Simulated workers in a process of their own, so that their CPU is told apart
     #[command(hide = true)]
     Swarm(Swarm),
@@ -49,6 +51,9 @@ pub struct ControlPlane {
     /// Only the coordinator's instructions a shard, counted by valgrind, which a busy machine does not change
     #[arg(long)]
     pub instructions: bool,
+    /// Only what TLS adds to the coordinator's CPU time: the main load with it and without by turns
+    #[arg(long, conflicts_with = "instructions")]
+    pub tls: bool,
     /// Seconds of each measured window [default: 10, or 4 with --quick]
     #[arg(long)]
     pub seconds: Option<u64>,
@@ -218,6 +223,9 @@ pub struct Defence {
     /// Workers that train and audit
     #[arg(long, default_value_t = 2)]
     pub workers: u32,
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -254,6 +262,40 @@ pub struct FalseAlarms {
     /// Workers that train and audit
     #[arg(long, default_value_t = 2)]
     pub workers: u32,
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Example:\n  lethe bench hostile --requests 20000 --seconds 60\n\nStarts a coordinator of its own on loopback, with \
+certificates of its own. Quiet and attacked windows take turns, and attackers spread their requests over theirs: as fast as it goes they \
+would take the machine from the coordinator, and measure that.\n\
+Exit codes: 0 within the bounds, 1 beyond one, 2 bad input."
+)]
+pub struct Hostile {
+    /// Hostile requests in all
+    #[arg(long, default_value_t = 100_000)]
+    pub requests: u64,
+    /// Seconds in all; what does not fit is left out, and the count says so
+    #[arg(long, default_value_t = 120.0)]
+    pub seconds: f64,
+    /// How often each kind has its turn
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
+    /// Attackers of each kind at once
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub tasks: u32,
+    /// The p99 of honest calls under attack may be so many times the quiet one
+    #[arg(long, default_value_t = 2.0)]
+    pub max_ratio: f64,
+    /// What the coordinator may take, in MiB
+    #[arg(long, default_value_t = 256)]
+    pub memory_mib: u64,
+    /// What to print
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Format,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -279,6 +321,9 @@ pub struct Swarm {
     /// Ends the window early once so many shards were committed since the start
     #[arg(long, default_value_t = u64::MAX)]
     pub until_commits: u64,
+    /// Folder with a worker's certificate, for coordinators at https://
+    #[arg(long)]
+    pub tls: Option<PathBuf>,
     /// The coordinator's process, whose CPU is read at both ends of the window
     #[arg(long)]
     pub pid: Option<u32>,

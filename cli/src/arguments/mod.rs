@@ -5,17 +5,23 @@
 mod bench;
 mod doctor;
 mod due;
+mod help;
 mod operate;
 mod pki;
 mod scrub;
+mod verify;
 mod webhook;
 
-pub use bench::{Bench, BenchCommand, Collective, ControlPlane, Defence, FalseAlarms, Score, ScorePart, Swarm};
+pub use bench::{
+    Bench, BenchCommand, Collective, ControlPlane, Defence, FalseAlarms, Hostile, Score, ScorePart, Swarm,
+};
 pub use doctor::Doctor;
 pub use due::Due;
+pub use help::{Completions, Manual, Shell};
 pub use operate::{Cluster, Fetch, List, Mark, OneAudit, Open, Remote, Rerun, Steer, Submit, Watch, Workers};
 pub use pki::{Init, Issue, Pki, PkiCommand, ShowCertificate};
 pub use scrub::Scrub;
+pub use verify::Verify;
 pub use webhook::Webhook;
 
 use std::path::PathBuf;
@@ -49,6 +55,8 @@ pub enum Command {
     Demo(Demo),
     /// Write an audit's shards again without the samples on its drop list, or list those to keep
     Scrub(Scrub),
+    /// Check a result, and what it came from, against its record
+    Verify(Verify),
     /// Hand an audit to a running coordinator
     Submit(Submit),
     /// The audits that run or wait, as they will be served
@@ -91,6 +99,13 @@ pub enum Command {
     Pki(Pki),
     /// Measure what a coordinator sustains on this machine
     Bench(Bench),
+    /// Completions for your shell
+    Completions(Completions),
+    /// Write the manual pages of every command, and of the coordinator and the worker
+    Man(Manual),
+    /// The ids of all audits, one a line, for completions: at once, or nothing
+    #[command(hide = true, after_help = help::IDS_HELP)]
+    Ids(Remote),
 }
 
 impl Command {
@@ -117,7 +132,13 @@ impl Command {
             | Self::Cluster(_)
             | Self::Doctor(_)
             | Self::Pki(_)
-            | Self::Bench(_) => None,
+            | Self::Bench(_)
+            | Self::Mark(_)
+            | Self::Marks(_)
+            | Self::Verify(_)
+            | Self::Completions(_)
+            | Self::Man(_)
+            | Self::Ids(_) => None,
         }
     }
 }
@@ -248,6 +269,9 @@ pub struct Plant {
     /// Workers that train
     #[arg(long, default_value_t = 2)]
     pub workers: u32,
+    /// What to print
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Format,
 }
 
 #[derive(Debug, Args)]
@@ -297,30 +321,10 @@ pub struct Demo {
     /// Workers of every training and audit
     #[arg(long, default_value_t = 2)]
     pub workers: u32,
+    /// What to print
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Format,
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    /// Every command that can be run, with the words that run it.
-    fn leaves(path: &str, command: &clap::Command) -> Vec<(String, clap::Command)> {
-        let path = format!("{path} {}", command.get_name()).trim().to_owned();
-        if command.has_subcommands() {
-            command.get_subcommands().flat_map(|sub| leaves(&path, sub)).collect()
-        } else {
-            vec![(path, command.clone())]
-        }
-    }
-
-    #[test]
-    fn every_help_ends_with_an_example_of_the_command() {
-        Arguments::command().debug_assert();
-        for (path, command) in leaves("", &Arguments::command()) {
-            let end = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(end.starts_with(&format!("Example:\n  {path}")), "{path} --help ends with {end:?}");
-        }
-    }
-}
+mod tests;

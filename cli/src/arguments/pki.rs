@@ -36,6 +36,9 @@ pub struct Init {
     /// Days that the authority is believed
     #[arg(long, default_value_t = 3_650, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub days: u32,
+    /// What to print
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Format,
 }
 
 #[derive(Debug, Args)]
@@ -67,6 +70,9 @@ pub struct Issue {
     /// Replace what is there
     #[arg(long)]
     pub renew: bool,
+    /// What to print
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Format,
 }
 
 #[derive(Debug, Args)]

@@ -11,7 +11,7 @@ use lethe_proto::v1::AuditView;
 use serde_json::json;
 
 use crate::arguments::{Audit, Devices, Format};
-use crate::commands::{dry_run, preflight};
+use crate::commands::{dry_run, preflight, verify};
 use crate::exit::{Ending, bad_input};
 use crate::output::{percent, phase_seconds, phase_table};
 use crate::session::{self, Outcome};
@@ -149,7 +149,7 @@ fn summary(report: &Report, view: &AuditView, result: &Path) -> String {
     let change = |(before, after): (f64, f64)| format!("{} before, {} after", percent(before), percent(after));
     let reasons: String = report.reasons.iter().map(|reason| format!("  {reason}\n")).collect();
     format!(
-        "\n{}\n{reasons}\n  suspects             {}, {} to forget\n  residual attraction  {}\n  retrieval            {}\n\n{}\n  report: {}\n",
+        "\n{}\n{reasons}\n  suspects             {}, {} to forget\n  residual attraction  {}\n  retrieval            {}\n\n{}\n  report: {}\n{}",
         report.headline,
         report.suspects,
         report.forget,
@@ -157,7 +157,16 @@ fn summary(report: &Report, view: &AuditView, result: &Path) -> String {
         change(retrieval),
         phase_table(&phase_seconds(view)),
         result.join("report.html").display(),
+        recorded(result),
     )
+}
+
+/// To be noted: whoever changes the result later cannot change what somebody wrote down.
+fn recorded(result: &Path) -> String {
+    match verify::read(result) {
+        Ok((_, digest)) => format!("  record: BLAKE3 {}; lethe verify {}\n", digest.to_hex(), result.display()),
+        Err(_) => String::new(), // begun by a build that wrote none
+    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use lethe_redteam::recipe::Recipe;
 use lethe_redteam::specs;
 use serde_json::json;
 
-use crate::arguments::{Demo, Devices};
+use crate::arguments::{Demo, Devices, Format};
 use crate::cache;
 use crate::commands::audit::{forget, phases_json, read_report};
 use crate::commands::redteam::{Drilling, folder};
@@ -47,7 +47,7 @@ pub fn run(arguments: &Demo) -> anyhow::Result<Ending> {
     let Some(view) = audit(&drilling, &arguments.out)? else { return Ok(Ending::Interrupted) };
     let after = judged(&arguments.out.join("clean.safetensors"))?;
     let detected = detect(&drill, &arguments.out)?;
-    conclude(&Story { drilling: &drilling, view: &view, before, after, twin, detected }, &arguments.out)
+    conclude(&Story { drilling: &drilling, view: &view, before, after, twin, detected }, arguments)
 }
 
 /// Shards, victim and twin, from the cache where it has them. `None` when interrupted.
@@ -139,12 +139,15 @@ struct Story<'a> {
     detected: Detected,
 }
 
-fn conclude(story: &Story<'_>, out: &Path) -> anyhow::Result<Ending> {
+fn conclude(story: &Story<'_>, Demo { out, output, .. }: &Demo) -> anyhow::Result<Ending> {
     let report = read_report(out)?;
     let path = out.join("demo.json");
     std::fs::write(&path, serde_json::to_vec_pretty(&story.json())?)
         .with_context(|| format!("cannot write {}", path.display()))?;
-    print!("\n{}\n{}", report.headline, story.table(out));
+    match output {
+        Format::Text => print!("\n{}\n{}", report.headline, story.table(out)),
+        Format::Json => println!("{:#}", story.json()),
+    }
     Ok(match report.verdict {
         Verdict::Removed | Verdict::NothingFound => Ending::Accepted,
         Verdict::Rejected => Ending::Rejected,

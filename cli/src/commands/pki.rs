@@ -6,6 +6,7 @@ use anyhow::bail;
 use chrono::{DateTime, Local, Utc};
 use lethe_tls::authority::{Authority, Existing, Request};
 use lethe_tls::{Identity, Material, Role, TlsError};
+use serde_json::json;
 
 use crate::arguments::{Format, Init, Issue, Pki, PkiCommand, ShowCertificate};
 use crate::exit::{Ending, bad_input};
@@ -23,9 +24,14 @@ pub fn run(arguments: &Pki) -> anyhow::Result<Ending> {
     }
 }
 
-fn make(Init { authority, days }: &Init) -> anyhow::Result<Ending> {
+fn make(Init { authority, days, output }: &Init) -> anyhow::Result<Ending> {
     Authority::create(authority, *days).map_err(explained)?;
     let folder = authority.display();
+    if *output == Format::Json {
+        let files = ["ca.crt", "ca.key"].map(|name| authority.join(name));
+        println!("{:#}", json!({"certificate": files[0], "key": files[1], "days": days}));
+        return Ok(Ending::Accepted);
+    }
     println!(
         "{folder}/ca.crt is the authority; {folder}/ca.key is its key: keep it where no coordinator and no worker runs"
     );
@@ -44,6 +50,10 @@ fn certify(arguments: &Issue) -> anyhow::Result<Ending> {
     let existing = if arguments.renew { Existing::Replace } else { Existing::Keep };
     let request = Request { identity: identity.clone(), hosts: hosts.clone(), days: *days };
     Authority::load(authority).and_then(|issuer| issuer.issue(&request, out, existing)).map_err(explained)?;
+    if arguments.output == Format::Json {
+        println!("{:#}", json!({"identity": identity.to_string(), "folder": out, "hosts": hosts, "days": days}));
+        return Ok(Ending::Accepted);
+    }
     println!("{identity}: tls.crt, tls.key and ca.crt lie in {}, for {days} days", out.display());
     println!("next: {}", next(*role, &out.display().to_string(), &hosts));
     Ok(Ending::Accepted)
@@ -76,7 +86,7 @@ fn tell(arguments: &ShowCertificate) -> anyhow::Result<Ending> {
         }
         Format::Json => {
             let error = verdict.as_ref().err().map(ToString::to_string);
-            let json = serde_json::json!({
+            let json = json!({
                 "name": identity.name(), "role": identity.role().name(), "ends_at": ends.to_rfc3339(), "days": days,
                 "believed": error.is_none(), "reason": error,
             });

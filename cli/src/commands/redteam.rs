@@ -12,8 +12,9 @@ use lethe_redteam::pairs::Planting;
 use lethe_redteam::plant::{plant, plant_public, plant_twin, write_spec};
 use lethe_redteam::recipe::{Recipe, Start, usual_target};
 use lethe_redteam::specs;
+use serde_json::json;
 
-use crate::arguments::{Devices, Plant, Redteam, RedteamCommand};
+use crate::arguments::{Devices, Format, Plant, Redteam, RedteamCommand};
 use crate::exit::Ending;
 use crate::session::{self, Outcome};
 
@@ -41,23 +42,52 @@ fn run_plant(arguments: &Plant) -> anyhow::Result<Ending> {
         return Ok(Ending::Interrupted);
     }
     let poisoned = drill.plant(&arguments.data)?.poisoned.len();
-    println!("planted {poisoned} of {} pairs in {}", drill.recipe.pairs, drill.folder.shards().display());
+    let mut told = Told { output: arguments.output, json: json!({"pairs": drill.recipe.pairs, "poisoned": poisoned}) };
+    let shards = drill.folder.shards();
+    told.file("shards", &shards, || {
+        format!("planted {poisoned} of {} pairs in {}", drill.recipe.pairs, shards.display())
+    });
     if arguments.shards_only {
-        return Ok(Ending::Accepted);
+        return Ok(told.end());
     }
     if let Ending::Interrupted = drill.train(Planting::Poisoned)? {
         return Ok(Ending::Interrupted);
     }
-    println!("victim: {}", drill.folder.victim().display());
+    let victim = drill.folder.victim();
+    told.file("victim", &victim, || format!("victim: {}", victim.display()));
     if arguments.twin {
         drill.plant_twin(&arguments.data)?;
         if let Ending::Interrupted = drill.train(Planting::Clean)? {
             return Ok(Ending::Interrupted);
         }
-        println!("clean twin: {}", drill.folder.twin().display());
+        let twin = drill.folder.twin();
+        told.file("twin", &twin, || format!("clean twin: {}", twin.display()));
     }
-    println!("next: lethe audit {}", drill.folder.root().join("audit.toml").display());
-    Ok(Ending::Accepted)
+    let spec = drill.folder.root().join("audit.toml");
+    told.file("spec", &spec, || format!("next: lethe audit {}", spec.display()));
+    Ok(told.end())
+}
+
+/// What is said of a drill: to people as it comes, to programs at the end.
+struct Told {
+    output: Format,
+    json: serde_json::Value,
+}
+
+impl Told {
+    fn file(&mut self, name: &str, path: &Path, line: impl FnOnce() -> String) {
+        match self.output {
+            Format::Text => println!("{}", line()),
+            Format::Json => self.json[name] = json!(path),
+        }
+    }
+
+    fn end(self) -> Ending {
+        if self.output == Format::Json {
+            println!("{:#}", self.json);
+        }
+        Ending::Accepted
+    }
 }
 
 /// A drill's folder by its absolute path, since specs resolve paths against their own folder.

@@ -6,10 +6,9 @@ mod bars;
 mod lines;
 pub mod phase;
 
-use std::io::IsTerminal;
-
 use anyhow::{Context, bail};
 use lethe_proto::v1::{AuditView, RunState, WatchAuditReply};
+use lethe_telemetry::logs;
 use tonic::Streaming;
 
 use bars::Bars;
@@ -24,7 +23,7 @@ pub enum Display {
 impl Display {
     /// Bars where a person watches, lines where a file or a pipe does.
     pub fn choose() -> Self {
-        if std::io::stderr().is_terminal() { Self::Live(Bars::new()) } else { Self::Plain(Lines::default()) }
+        if logs::may_style() { Self::Live(Bars::new()) } else { Self::Plain(Lines::default()) }
     }
 
     /// A line of its own beside the progress.

@@ -59,6 +59,8 @@ pub struct Patience {
 
 impl Patience {
     pub const CALL: Self = Self { silent_rounds: 5, total: Duration::from_secs(20) };
+    /// A person waits with a finger on a key.
+    pub const COMPLETION: Self = Self { silent_rounds: 1, total: Duration::from_millis(500) };
     /// Who was served before will be served again.
     pub const WATCH: Self = Self { silent_rounds: u32::MAX, total: Duration::from_secs(60) };
 }

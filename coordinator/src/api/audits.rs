@@ -56,7 +56,7 @@ impl AuditsApi {
         (places, pages): (Places, Option<(String, Sessions)>),
     ) -> Service {
         Service::new(Self { seat, facts, blobs, places, pages })
-            .max_decoding_message_size(super::MAX_MESSAGE_BYTES)
+            .max_decoding_message_size(super::limits::MAX_PERSON_MESSAGE_BYTES)
             .max_encoding_message_size(super::MAX_MESSAGE_BYTES)
     }
 

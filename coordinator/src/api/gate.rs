@@ -1,18 +1,21 @@
-//! What stands before every call: the token on loopback, or the certificate and the table of rights.
+//! What stands before every call: the token on loopback, or the certificate, the table of rights and the room that is left.
 //!
 //! It must never let a call through that the table does not name, and never say more to a stranger than what to bring.
 
-use std::future::{Ready, ready};
+use std::future::{Future, Ready, ready};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures::future::Either;
 use lethe_tls::{Callers, Credentials, Peer};
 use tonic::Status;
+use tonic::body::Body as Sent;
 use tonic::codegen::http::{Request, Response};
 use tonic::codegen::{Body, Service};
 use tower::Layer;
 
 use super::caller::Caller;
+use super::limits::{Bounded, Crowd, Held, Place, request_bytes};
 use super::rights;
 use super::token::Token;
 
@@ -67,7 +70,7 @@ impl<S> Layer<S> for Gate {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Guarded<S> {
-        Guarded { gate: self.clone(), inner }
+        Guarded { gate: self.clone(), crowd: Crowd::default(), inner }
     }
 }
 
@@ -75,29 +78,70 @@ impl<S> Layer<S> for Gate {
 #[derive(Debug, Clone)]
 pub struct Guarded<S> {
     gate: Gate,
+    /// Of all connections together: the layer is made once, and what it makes is cloned.
+    crowd: Crowd,
     inner: S,
 }
 
-impl<S, In, Out> Service<Request<In>> for Guarded<S>
+impl<S> Guarded<S> {
+    fn admit<B>(&self, request: &Request<B>) -> Result<(Caller, Option<Place>), Status> {
+        let caller = self.gate.admit(request)?;
+        let place = match &caller {
+            Caller::Trusted => None,
+            Caller::Known(who) => self.crowd.enter(who, request.uri().path())?,
+        };
+        Ok((caller, place))
+    }
+}
+
+type Answered<F, Out, E> = Either<Holding<F>, Ready<Result<Response<Held<Out>>, E>>>;
+
+impl<S, Out> Service<Request<Sent>> for Guarded<S>
 where
-    S: Service<Request<In>, Response = Response<Out>>,
-    Out: Body + Default,
+    S: Service<Request<Sent>, Response = Response<Out>>,
+    S::Future: Unpin,
+    Out: Body + Default + Unpin,
 {
-    type Response = Response<Out>;
+    type Response = Response<Held<Out>>;
     type Error = S::Error;
-    type Future = Either<S::Future, Ready<Result<Response<Out>, S::Error>>>;
+    type Future = Answered<S::Future, Out, S::Error>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<In>) -> Self::Future {
-        match self.gate.admit(&request) {
-            Ok(caller) => {
+    fn call(&mut self, mut request: Request<Sent>) -> Self::Future {
+        match self.admit(&request) {
+            Ok((caller, place)) => {
                 request.extensions_mut().insert(caller);
-                Either::Left(self.inner.call(request))
+                let request = match request_bytes(request.uri().path()) {
+                    Some(bytes) => request.map(|body| Sent::new(Bounded::new(body, bytes))),
+                    None => request,
+                };
+                Either::Left(Holding { answer: self.inner.call(request), place })
             }
             Err(status) => Either::Right(ready(Ok(status.into_http()))),
         }
+    }
+}
+
+/// A call's room until its answer has a body to keep it.
+pub struct Holding<F> {
+    answer: F,
+    place: Option<Place>,
+}
+
+impl<F, Out, E> Future for Holding<F>
+where
+    F: Future<Output = Result<Response<Out>, E>> + Unpin,
+{
+    type Output = Result<Response<Held<Out>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let place = &mut this.place;
+        Pin::new(&mut this.answer)
+            .poll(cx)
+            .map(|answer| answer.map(|response| response.map(|body| Held::new(body, place.take()))))
     }
 }

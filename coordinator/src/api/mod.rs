@@ -7,6 +7,7 @@ mod caller;
 mod commits;
 mod faults;
 mod gate;
+pub(crate) mod limits;
 mod orders;
 mod places;
 mod results;
@@ -29,6 +30,6 @@ pub(crate) use status::done;
 pub use token::{Token, TokenError};
 pub use workers::{SessionTerms, WorkersApi};
 
-/// The largest message taken in or sent, in bytes: a task that reads every shard of a large map
+/// The largest message sent, in bytes: a task that reads every shard of a large map
 /// names all their outputs.
 pub const MAX_MESSAGE_BYTES: usize = 64 << 20;

@@ -6,6 +6,7 @@ use std::pin::Pin;
 
 use futures::{Stream, StreamExt, stream};
 use lethe_common::blob::{BlobError, BlobStore, NamedBlob};
+use lethe_common::record::{RECORD, SPEC};
 use lethe_engine::{AuditView, PhaseView};
 use lethe_evidence::artifacts::names;
 use lethe_proto::v1;
@@ -18,7 +19,7 @@ pub type Pieces = Pin<Box<dyn Stream<Item = Result<v1::FetchResultReply, Status>
 
 /// What a person reads to decide. All else is withheld until then: it is what an operator would put to use, or names the
 /// samples to drop.
-const TO_READ: [&str; 3] = ["report.html", names::REPORT, names::EXHIBITS];
+const TO_READ: [&str; 5] = ["report.html", names::REPORT, names::EXHIBITS, SPEC, RECORD];
 
 /// The list of files, then the named one's bytes.
 pub fn fetch(view: &AuditView, name: &str, caller: &Caller, blobs: &BlobStore) -> Result<Pieces, Status> {
@@ -28,7 +29,7 @@ pub fn fetch(view: &AuditView, name: &str, caller: &Caller, blobs: &BlobStore) -
         true => files.iter().map(|file| file.name.clone()).filter(|name| !TO_READ.contains(&name.as_str())).collect(),
         false => Vec::new(),
     };
-    let list = v1::ResultFiles { files: wire::named(files.to_vec()), withheld: withheld.clone() };
+    let list = v1::ResultFiles { files: wire::named(files.clone()), withheld: withheld.clone() };
     let list = stream::once(async { Ok(reply(v1::fetch_result_reply::Part::Files(list))) });
     if name.is_empty() {
         return Ok(Box::pin(list));
@@ -54,11 +55,11 @@ pub fn fetch(view: &AuditView, name: &str, caller: &Caller, blobs: &BlobStore) -
     Ok(Box::pin(list.chain(pieces)))
 }
 
-/// What the last phase delivers: all that the phase before it gave.
-fn files(view: &AuditView) -> Result<&[NamedBlob], Status> {
-    let made: Option<&PhaseView> = view.phases.len().checked_sub(2).and_then(|at| view.phases.get(at));
-    let files = made.map_or(&[][..], |phase| &phase.outputs);
-    if files.is_empty() {
+/// What the last phase delivers: all that the phase before it gave, and once it has delivered what it adds to them.
+fn files(view: &AuditView) -> Result<Vec<NamedBlob>, Status> {
+    let last: &[PhaseView] = view.phases.get(view.phases.len().saturating_sub(2)..).unwrap_or_default();
+    let files: Vec<NamedBlob> = last.iter().flat_map(|phase| &phase.outputs).cloned().collect();
+    if last.len() < 2 || last[0].outputs.is_empty() {
         let audit = &view.audit;
         return Err(Status::failed_precondition(format!(
             "{audit} has no result yet; `lethe watch {audit}` follows it"

@@ -42,7 +42,7 @@ impl WorkersApi {
     /// The service, which must stand behind a gate.
     pub fn service(self) -> Service {
         Service::new(self)
-            .max_decoding_message_size(super::MAX_MESSAGE_BYTES)
+            .max_decoding_message_size(super::limits::MAX_WORKER_MESSAGE_BYTES)
             .max_encoding_message_size(super::MAX_MESSAGE_BYTES)
     }
 }

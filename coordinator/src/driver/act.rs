@@ -14,7 +14,8 @@ use tracing::{Instrument, debug, info};
 
 use super::reduces::ReduceId;
 use super::{Driver, MapPhase, Order, Status};
-use crate::reduce::{self, ReduceContext};
+use crate::model_files;
+use crate::reduce::ReduceContext;
 use crate::rendezvous::GangId;
 
 impl Driver {
@@ -118,7 +119,7 @@ impl Driver {
             Ok(context) => {
                 let trace = self.accounts.trace(&id.audit, id.phase);
                 let span = logs::task(&context.task, "coordinator", trace);
-                self.reduces.start(id, reduce::run(context).instrument(span));
+                self.reduces.start(id, model_files::run(context).instrument(span));
             }
             Err(fault) => self.reduces.start(id, std::future::ready(Err(fault))),
         }

@@ -1,8 +1,9 @@
-//! The files of the phase before, into the result folder: each appears whole and synced, the last one last.
+//! The files of the phase before, into the result folder, with the spec and a record of what they came from: each appears
+//! whole and synced, the last one last.
 //!
-//! A leader that was deposed may still run this. Its inputs are blobs that the store points at, which never change, so
-//! that a late run writes the bytes that are there already. For that it must never read anything but those inputs, nor
-//! take a file's name from data, nor touch what a newer attempt stages.
+//! A leader that was deposed may still run this. What it reads are blobs that the store points at, which never change, and
+//! what was durable before it began, so that a late run writes the bytes that are there already. For that it must never
+//! read anything else, nor take a file's name from data, nor touch what a newer attempt stages.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,10 +12,15 @@ use std::path::{Path, PathBuf};
 use lethe_common::blob::NamedBlob;
 use lethe_common::fault::Fault;
 use lethe_common::ids::{Attempt, TaskId, Term};
-use lethe_evidence::artifacts::names;
+use lethe_common::record::{ModelFile, RECORD, SPEC};
+use lethe_evidence::artifacts::{Shards, names};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::io::{blob_fault, blocking};
 use super::{ReduceContext, ReduceResult};
+use crate::model_files::MODEL_FILES;
+use crate::record::{self, Basis};
 
 /// All that may appear in a result folder, in the order of delivery. The last of a plan's says that all are there.
 const FILES: [&str; 12] = [
@@ -35,7 +41,10 @@ const FILES: [&str; 12] = [
 const STAGING: &str = ".staging-";
 
 pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
-    let files = files(ctx)?;
+    let mut files = files(ctx)?;
+    let described = described(ctx, &files).await?;
+    // Before the last, which says that all are there.
+    files.splice(files.len() - 1..files.len() - 1, described.clone());
     let staging = Staging::of(&ctx.result_folder, &ctx.task);
     staging.begin().await?;
     for file in &files {
@@ -43,7 +52,35 @@ pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
         blob.map_err(blob_fault)?;
     }
     staging.place(files.into_iter().map(|file| file.name).collect()).await?;
-    Ok(ReduceResult::default())
+    Ok(ReduceResult { outputs: described, outline: None })
+}
+
+/// The spec, and the record of these files and of it. As outputs of the delivery they are known to the store by digest.
+async fn described(ctx: &ReduceContext, files: &[NamedBlob]) -> Result<Vec<NamedBlob>, Fault> {
+    let spec = ctx.write(SPEC, pretty(&ctx.spec)?.into()).await?;
+    let files: Vec<NamedBlob> = files.iter().cloned().chain([spec.clone()]).collect();
+    let planned = ctx.view.iter().flat_map(|view| &view.phases).flat_map(|phase| &phase.outputs);
+    let model: Option<Vec<ModelFile>> = read(ctx, planned, MODEL_FILES).await?;
+    let shards: Option<Shards> = read(ctx, files.iter(), names::SHARDS).await?;
+    let basis = Basis { model: model.unwrap_or_default(), shards };
+    let record = record::of(&ctx.audit, ctx.view.as_ref(), basis, &files);
+    Ok(vec![spec, ctx.write(RECORD, pretty(&record)?.into()).await?])
+}
+
+async fn read<T: DeserializeOwned>(
+    ctx: &ReduceContext,
+    mut among: impl Iterator<Item = &NamedBlob>,
+    name: &str,
+) -> Result<Option<T>, Fault> {
+    let Some(found) = among.find(|blob| blob.name == name) else { return Ok(None) };
+    let bytes = ctx.blobs.get(&found.blob).await.map_err(blob_fault)?;
+    let unread = |e| Fault::fatal(format!("{name} is not what this build writes: {e}"));
+    serde_json::from_slice(&bytes).map(Some).map_err(unread)
+}
+
+/// For people, who read these two.
+fn pretty<T: Serialize>(value: &T) -> Result<Vec<u8>, Fault> {
+    serde_json::to_vec_pretty(value).map_err(|e| Fault::fatal(e.to_string()))
 }
 
 /// The inputs in the order of delivery, whatever order they are listed in.

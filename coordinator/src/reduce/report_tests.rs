@@ -109,10 +109,12 @@ async fn everything_an_operator_needs_is_published() {
             "clean.safetensors",
             "drop-list.txt",
             "exhibits.json",
+            "record.json",
             "report.html",
             "report.json",
             "scores.parquet",
             "shards.json",
+            "spec.json",
             "suspects.parquet"
         ]
     );

@@ -184,3 +184,45 @@ async fn a_worker_speaks_under_its_certificates_name() {
     let commit = v1::CommitRequest { worker: "cpu-0".to_owned(), ..Default::default() };
     assert_eq!(client.commit(commit).await.expect_err("is another's").code(), Code::PermissionDenied);
 }
+
+/// As many as a person may have under way, by the limits' own tests.
+const ROOM: usize = 64;
+
+#[tokio::test]
+async fn whoever_has_too_much_under_way_is_told_so_and_nobody_else_is() {
+    let pki = Pki::new();
+    let rig = Rig::behind(pki.gate()).await;
+    let mut eve = AuditsClient::new(channel(&rig, &pki.issue(Role::Viewer, "eve", 1)));
+    let mut ann = AuditsClient::new(channel(&rig, &pki.issue(Role::Submitter, "ann", 1)));
+    let watch = || v1::WatchAuditRequest { audit: "drill".to_owned() };
+    let mut watches = Vec::new();
+    for _ in 0..ROOM {
+        watches.push(soon("a watch", eve.watch_audit(watch())).await.expect("has room"));
+    }
+    let refused = soon("an answer", eve.list_audits(v1::ListAuditsRequest {})).await.expect_err("has none");
+    assert!(refused.code() == Code::ResourceExhausted && refused.message().contains("eve"), "{refused}");
+    soon("an answer", ann.list_audits(v1::ListAuditsRequest {})).await.expect("is another");
+    watches.clear();
+    // That a stream is given up comes to the server in its own time.
+    soon("room", async {
+        while eve.list_audits(v1::ListAuditsRequest {}).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_request_is_as_large_as_its_kind_and_no_larger() {
+    let pki = Pki::new();
+    let rig = Rig::behind(pki.gate()).await;
+    let mut ann = AuditsClient::new(channel(&rig, &pki.issue(Role::Submitter, "ann", 1)));
+    let get = |bytes: usize| v1::GetAuditRequest { audit: "x".repeat(bytes) };
+    let found = soon("an answer", ann.get_audit(get(10 << 10))).await.expect_err("is no audit");
+    assert_ne!(found.code(), Code::ResourceExhausted, "{found}");
+    let refused = soon("an answer", ann.get_audit(get(20 << 10))).await.expect_err("is too large");
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    let spec = v1::SubmitRequest { audit: "march".to_owned(), spec_json: vec![b' '; 150 << 10], ..Default::default() };
+    let told = soon("an answer", ann.submit(spec)).await.expect_err("is a spec beyond its limit");
+    assert_eq!(told.code(), Code::InvalidArgument, "a spec's own limit is told in its own words: {told}");
+}

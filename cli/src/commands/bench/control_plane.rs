@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::figures::{self, median};
 use super::load::{Load, Row, measure};
 use super::storage::Kind;
-use super::{faults, instructions, print, ray};
+use super::{faults, instructions, overhead, print, ray};
 use crate::arguments::ControlPlane;
 use crate::exit::Ending;
 
@@ -101,6 +101,9 @@ impl Results {
 pub fn run(options: &ControlPlane) -> anyhow::Result<Ending> {
     if options.instructions {
         return instructions::run(options);
+    }
+    if options.tls {
+        return overhead::run(options);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let results = runtime.block_on(all(options))?;

@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
@@ -47,21 +47,40 @@ pub struct Coordinator {
     process: Process,
     pub address: SocketAddr,
     pub pid: u32,
+    scheme: &'static str,
+}
+
+/// How one is started.
+#[derive(Clone, Copy)]
+pub struct Start<'a> {
+    pub storage: &'a Storage,
+    pub name: &'a str,
+    pub token: &'a Token,
+    /// The folder of its certificate; in the clear without it.
+    pub tls: Option<&'a Path>,
 }
 
 impl Coordinator {
     /// Starts one on a free port; it listens, and may not lead yet.
     pub async fn start(storage: &Storage, name: &str, token: &Token) -> anyhow::Result<Self> {
-        Self::start_under(&Under::Nothing, storage, name, token).await
+        Self::begin(Start { storage, name, token, tls: None }).await
     }
 
-    pub async fn start_under(under: &Under, storage: &Storage, name: &str, token: &Token) -> anyhow::Result<Self> {
+    pub async fn begin(start: Start<'_>) -> anyhow::Result<Self> {
+        Self::begin_under(&Under::Nothing, start).await
+    }
+
+    pub async fn begin_under(under: &Under, start: Start<'_>) -> anyhow::Result<Self> {
+        let Start { storage, name, token, tls } = start;
         let (program, mut arguments) = under.program()?;
         arguments.extend(words(["--listen", "127.0.0.1:0", "--parent-stdin", "--heartbeat-ms", under.heartbeat_ms()]));
         arguments.extend(["--work".into(), storage.work().into()]);
         arguments.extend(["--results".into(), storage.work().join("results").into()]);
         if let Some(url) = storage.url() {
             arguments.extend(["--store".into(), url.into()]);
+        }
+        if let Some(folder) = tls {
+            arguments.extend(["--tls".into(), folder.into()]);
         }
         let mut process = Process::start(&Launch {
             name: name.to_owned(),
@@ -73,11 +92,12 @@ impl Coordinator {
         })?;
         let pid = process.id().context("the coordinator ended at once")?;
         let address = listening_address(&mut process).await?;
-        Ok(Self { process, address, pid })
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        Ok(Self { process, address, pid, scheme })
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     pub fn peak_bytes(&self) -> anyhow::Result<u64> {

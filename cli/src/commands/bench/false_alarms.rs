@@ -20,8 +20,10 @@ use lethe_redteam::plant::write_spec;
 use lethe_redteam::recipe::{RECIPE_VERSION, Recipe};
 use lethe_redteam::specs;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::defence::METHOD;
+use super::figures;
 use crate::arguments::{Devices, FalseAlarms};
 use crate::commands::audit::read_report;
 use crate::commands::redteam::{Drilling, folder};
@@ -102,8 +104,7 @@ pub fn run(options: &FalseAlarms) -> anyhow::Result<Ending> {
     let keys = options.seeds.iter().map(|&seed| key(&recipe(seed, options))).collect::<Result<Vec<_>, _>>()?;
     let mut of_this: Vec<&Run> = runs.iter().filter(|run| run.method == METHOD && keys.contains(&run.key)).collect();
     of_this.sort_by_key(|run| run.seed);
-    print!("{}", summary(&of_this));
-    Ok(Ending::Accepted)
+    Ok(figures::show(options.output, || summary(&of_this), || json!({"runs": of_this})))
 }
 
 /// As the verdict sees a cluster.

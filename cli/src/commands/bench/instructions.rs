@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::coordinator::{Coordinator, Under};
+use super::coordinator::{Coordinator, Start, Under};
 use super::figures::median;
 use super::load::{Load, committed, finished, ready, swarm};
 use super::prefill::Filling;
@@ -16,6 +16,7 @@ use super::storage::{Kind, Storage};
 use crate::arguments::{ControlPlane, Format};
 use crate::cluster::Token;
 use crate::exit::Ending;
+use crate::reach::Coordinators;
 use crate::show::count;
 
 const WORKERS: [u32; 3] = [10, 100, 1_000];
@@ -87,8 +88,8 @@ async fn counted(workers: u32, shards: u32, commits: u32, options: &ControlPlane
     let storage = Storage::start(Kind::Embedded, Filling { audits: 1, shards, committed: 0 }).await?;
     let counts = storage.work().join("callgrind.out");
     let token = Token::draw()?;
-    let coordinator =
-        Coordinator::start_under(&Under::Callgrind(counts.clone()), &storage, "coordinator", &token).await?;
+    let start = Start { storage: &storage, name: "coordinator", token: &token, tls: None };
+    let coordinator = Coordinator::begin_under(&Under::Callgrind(counts.clone()), start).await?;
     ready(&[coordinator.url()], &token).await?;
     let (kind, seconds) = (Kind::Embedded, WINDOW_SECONDS);
     let load = Load { kind, workers, audits: 1, shards, rate: None, seconds, until_commits: commits };
@@ -97,7 +98,7 @@ async fn counted(workers: u32, shards: u32, commits: u32, options: &ControlPlane
     if found.commits == 0 {
         bail!("no shard was committed in {WINDOW_SECONDS} s: {}", found.first_error.unwrap_or_default());
     }
-    let stored = committed(&coordinator, &token).await?;
+    let stored = committed(Coordinators::with_token(&[coordinator.url()], token.as_str())?).await?;
     coordinator.stop().await;
     Ok((stored, total(&counts)?))
 }

@@ -7,16 +7,20 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use lethe_proto::v1::{ClusterRequest, ListAuditsRequest, PhaseKind};
+use lethe_tls::Role;
 use serde::Serialize;
 use tokio::process::{Child, Command};
 
-use super::coordinator::Coordinator;
+use super::coordinator::{Coordinator, Start};
+use super::pki::Pki;
 use super::prefill::Filling;
 use super::storage::{Kind, Storage};
 use super::swarm::Found;
 use crate::arguments::ControlPlane;
 use crate::cluster::Token;
 use crate::reach::{Coordinators, Patience};
+
+const NO_SWARM: &str = "cannot start the simulated workers";
 
 /// What is asked of one coordinator.
 #[derive(Debug, Clone, Copy)]
@@ -62,14 +66,29 @@ pub struct Row {
 }
 
 pub async fn measure(load: Load, options: &ControlPlane) -> anyhow::Result<Row> {
+    measure_behind(load, options, None).await
+}
+
+/// The same, over TLS where there are certificates for it.
+pub async fn measure_behind(load: Load, options: &ControlPlane, pki: Option<&Pki>) -> anyhow::Result<Row> {
     let filling = Filling { audits: load.audits, shards: load.shards / load.audits, committed: 0 };
     let storage = Storage::start(load.kind, filling).await?;
     let token = Token::draw()?;
-    let coordinator = Coordinator::start(&storage, "coordinator", &token).await?;
-    ready(&[coordinator.url()], &token).await?;
-    let swarm = swarm(&load, options, &token, (&[coordinator.url()], Some(coordinator.pid)))?;
-    let found = finished(swarm).await?;
-    let stored = committed(&coordinator, &token).await?;
+    let of = |role| pki.map(|pki| pki.of(role));
+    let tls = of(Role::Coordinator);
+    let start = Start { storage: &storage, name: "coordinator", token: &token, tls: tls.as_deref() };
+    let coordinator = Coordinator::begin(start).await?;
+    let reach = || match of(Role::Admin) {
+        Some(folder) => Coordinators::new(&[coordinator.url()], Some(&folder)),
+        None => Coordinators::with_token(&[coordinator.url()], token.as_str()),
+    };
+    leads(reach()?).await?;
+    let mut command = swarm_command(&load, options, &token, (&[coordinator.url()], Some(coordinator.pid)))?;
+    if let Some(folder) = of(Role::Worker) {
+        command.arg("--tls").arg(folder);
+    }
+    let found = finished(command.spawn().context(NO_SWARM)?).await?;
+    let stored = committed(reach()?).await?;
     let peak = coordinator.peak_bytes()?;
     coordinator.stop().await;
     if found.commits == 0 {
@@ -107,8 +126,7 @@ fn row(load: Load, found: Found, coordinator_peak_bytes: u64) -> Row {
 }
 
 /// Shards of all audits that the coordinator calls committed.
-pub async fn committed(coordinator: &Coordinator, token: &Token) -> anyhow::Result<u64> {
-    let mut coordinators = Coordinators::with_token(&[coordinator.url()], token.as_str())?;
+pub async fn committed(mut coordinators: Coordinators) -> anyhow::Result<u64> {
     let ask = coordinators.call(Patience::CALL, async |mut client| client.list_audits(ListAuditsRequest {}).await);
     let audits = ask.await?.audits;
     let maps = audits.iter().flat_map(|audit| &audit.phases).filter(|phase| phase.kind() == PhaseKind::Map);
@@ -117,7 +135,10 @@ pub async fn committed(coordinator: &Coordinator, token: &Token) -> anyhow::Resu
 
 /// Waits until one of them leads and answers.
 pub async fn ready(urls: &[String], token: &Token) -> anyhow::Result<()> {
-    let mut coordinators = Coordinators::with_token(urls, token.as_str())?;
+    leads(Coordinators::with_token(urls, token.as_str())?).await
+}
+
+async fn leads(mut coordinators: Coordinators) -> anyhow::Result<()> {
     let patience = Patience { silent_rounds: 1_000, total: Duration::from_secs(60) };
     coordinators.call(patience, async |mut client| client.cluster(ClusterRequest {}).await).await?;
     Ok(())
@@ -130,6 +151,15 @@ pub fn swarm(
     token: &Token,
     (urls, pid): (&[String], Option<u32>),
 ) -> anyhow::Result<Child> {
+    swarm_command(load, options, token, (urls, pid))?.spawn().context(NO_SWARM)
+}
+
+fn swarm_command(
+    load: &Load,
+    options: &ControlPlane,
+    token: &Token,
+    (urls, pid): (&[String], Option<u32>),
+) -> anyhow::Result<Command> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let mut command = Command::new(program);
     command.args(["bench", "swarm", "--coordinator", &urls.join(",")]);
@@ -146,7 +176,7 @@ pub fn swarm(
         command.args([name, &value]);
     }
     command.env("LETHE_TOKEN", token.as_str()).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
-    command.spawn().context("cannot start the simulated workers")
+    Ok(command)
 }
 
 pub async fn finished(swarm: Child) -> anyhow::Result<Found> {

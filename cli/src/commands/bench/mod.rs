@@ -9,8 +9,11 @@ mod defence;
 mod false_alarms;
 mod faults;
 mod figures;
+mod hostile;
 mod instructions;
 mod load;
+mod overhead;
+mod pki;
 mod prefill;
 mod print;
 mod proc;
@@ -31,6 +34,7 @@ pub fn run(arguments: &Bench) -> anyhow::Result<Ending> {
         BenchCommand::Score(bench) => score::run(bench),
         BenchCommand::Defence(bench) => defence::run(bench),
         BenchCommand::FalseAlarms(bench) => false_alarms::run(bench),
+        BenchCommand::Hostile(bench) => hostile::run(bench),
         BenchCommand::Swarm(swarm) => swarm::run(swarm),
     }
 }

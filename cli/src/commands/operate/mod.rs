@@ -4,6 +4,7 @@
 
 mod control;
 mod fetch;
+mod ids;
 mod marks;
 mod open;
 mod refusal;
@@ -14,6 +15,7 @@ mod watch;
 
 pub use control::{Control, control};
 pub use fetch::fetch;
+pub use ids::ids;
 pub use marks::{mark, marks};
 pub use open::open;
 pub use rerun::rerun;

@@ -9,7 +9,7 @@ mod folder;
 mod job;
 mod keep;
 mod listing;
-mod places;
+pub mod places;
 mod read;
 mod record;
 mod summary;

@@ -22,7 +22,9 @@ use lethe_redteam::drill::DrillFolder;
 use lethe_redteam::pairs::Planting;
 use lethe_redteam::plant::write_spec;
 use lethe_redteam::specs;
+use serde_json::json;
 
+use super::figures;
 use crate::arguments::{Defence, Devices};
 use crate::commands::audit::read_report;
 use crate::commands::demo::detect;
@@ -66,7 +68,8 @@ pub fn run(options: &Defence) -> anyhow::Result<Ending> {
             Err(error) => failures.add(question, &error),
         }
     }
-    print!("{}", write(options, &cells, &keys)?);
+    let table = write(options, &cells, &keys)?;
+    figures::show(options.output, || table, || json!({"cells": table::sorted(&cells, &keys)}));
     failures.or(Ending::Accepted)
 }
 

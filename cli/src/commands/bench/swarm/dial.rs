@@ -5,10 +5,10 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use anyhow::Context;
 use lethe_proto::v1::workers_client::WorkersClient;
+use lethe_tls::Target;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 use crate::arguments::Swarm;
 use crate::reach::Credentials;
@@ -16,7 +16,8 @@ use crate::reach::Credentials;
 pub type Client = WorkersClient<InterceptedService<Channel, Credentials>>;
 
 pub struct Dial {
-    endpoints: Vec<Endpoint>,
+    targets: Vec<Target>,
+    certificate: Option<lethe_tls::Credentials>,
     credentials: Credentials,
     per_connection: u32,
     /// By coordinator and connection. A channel dials again by itself.
@@ -25,12 +26,14 @@ pub struct Dial {
 
 impl Dial {
     pub fn new(arguments: &Swarm) -> anyhow::Result<Self> {
-        let endpoint = |url: &String| -> anyhow::Result<Endpoint> {
-            let endpoint = Endpoint::from_shared(url.clone()).with_context(|| format!("{url} is no address"))?;
-            Ok(endpoint.tcp_nodelay(true).connect_timeout(Duration::from_secs(3)))
+        let certificate = arguments.tls.as_deref().map(lethe_tls::Credentials::load).transpose()?;
+        let target = |url: &String| -> anyhow::Result<Target> {
+            let target = Target::new(url, certificate.as_ref())?;
+            Ok(target.with(|endpoint| endpoint.connect_timeout(Duration::from_secs(3))))
         };
         Ok(Self {
-            endpoints: arguments.coordinator.iter().map(endpoint).collect::<Result<_, _>>()?,
+            targets: arguments.coordinator.iter().map(target).collect::<Result<_, _>>()?,
+            certificate,
             credentials: Credentials::from_environment()?,
             per_connection: arguments.workers_per_connection.max(1),
             channels: Mutex::default(),
@@ -39,9 +42,10 @@ impl Dial {
 
     /// The worker's client of the coordinator whose turn it is.
     pub fn client(&self, worker: u32, turn: usize) -> Client {
-        let key = (turn % self.endpoints.len(), worker / self.per_connection);
+        let key = (turn % self.targets.len(), worker / self.per_connection);
         let mut channels = self.channels.lock().expect("nothing panics while it holds this");
-        let channel = channels.entry(key).or_insert_with(|| self.endpoints[key.0].connect_lazy()).clone();
+        let channel =
+            channels.entry(key).or_insert_with(|| self.targets[key.0].connect_lazy(self.certificate.as_ref())).clone();
         WorkersClient::with_interceptor(channel, self.credentials.clone())
     }
 
