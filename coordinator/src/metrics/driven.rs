@@ -34,6 +34,7 @@ impl Metrics {
             }
             Event::Stalled { ms } => drop(self.stalled.inc_by(*ms as f64 / 1e3)),
             Event::ControlRequested { .. }
+            | Event::MarksMade { .. }
             | Event::WorkerDraining { .. }
             | Event::TaskProgressed { .. }
             | Event::GangProgressed { .. }
