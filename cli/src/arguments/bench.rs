@@ -172,8 +172,6 @@ pub enum ScorePart {
     Dao,
     /// Peak memory of many samples over that of few
     Memory,
-    /// Instructions with metrics scraped and spans told over those without, counted by valgrind; only where it is asked for
-    Telemetry,
 }
 
 #[derive(Debug, Clone, Args)]

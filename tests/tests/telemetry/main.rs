@@ -12,6 +12,7 @@ mod collector;
 mod http;
 mod metrics;
 mod names;
+mod probes;
 mod rules;
 mod service;
 mod traces;

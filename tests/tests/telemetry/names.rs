@@ -12,12 +12,6 @@ pub fn read(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// Of every sample of an exposition, such as `lethe_commit_seconds_bucket`.
-pub fn of_samples(text: &str) -> BTreeSet<String> {
-    let samples = text.lines().filter(|line| !line.starts_with('#'));
-    samples.filter_map(|line| line.split(['{', ' ']).next().map(str::to_owned)).collect()
-}
-
 /// Of every metric of an exposition as people know it: counters with `_total`, histograms without a suffix.
 pub fn of_metrics(text: &str) -> BTreeSet<String> {
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
@@ -29,6 +23,13 @@ pub fn of_metrics(text: &str) -> BTreeSet<String> {
 pub fn mentioned(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
     let names = words.filter(|word| word.starts_with("lethe_") || word.starts_with("process_"));
+    names.map(str::to_owned).collect()
+}
+
+/// The same of those that stand between backticks, as in a table.
+pub fn in_backticks(text: &str) -> BTreeSet<String> {
+    let quoted = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    let names = quoted.filter(|word| mentioned(word).contains(*word));
     names.map(str::to_owned).collect()
 }
 

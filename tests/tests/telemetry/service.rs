@@ -17,6 +17,8 @@ use crate::drill::Drill;
 
 const TOKEN: &str = "a token for tests only";
 const WORKERS: usize = 2;
+/// Long enough that a busy machine has no worker given up.
+const CALM_HEARTBEAT_MS: &str = "5000";
 /// Between two looks at what a process wrote.
 pub const LOOK: Duration = Duration::from_millis(20);
 
@@ -28,10 +30,22 @@ pub struct Service {
 }
 
 /// A process; it goes with its test.
-struct Part {
+pub struct Part {
     child: Child,
     log: PathBuf,
-    metrics: SocketAddr,
+    pub metrics: SocketAddr,
+}
+
+impl Part {
+    /// SIGTERM, and waits for the end.
+    pub fn stop(mut self) {
+        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM).expect("is told");
+        let by = Instant::now() + DEADLINE;
+        while matches!(self.child.try_wait(), Ok(None)) {
+            assert!(Instant::now() < by, "it did not stop; {}", read(&self.log));
+            std::thread::sleep(LOOK);
+        }
+    }
 }
 
 impl Drop for Part {
@@ -47,16 +61,12 @@ impl Service {
         let folder = drill.path("service");
         std::fs::create_dir(&folder).expect("makes a folder");
         let collector = collector.map(str::to_owned);
-        let mut command = command("lethe-coordinator", collector.as_deref());
-        command.args(["--work", "work", "--results", "results", "--heartbeat-ms", "500"]).stdout(Stdio::piped());
-        let (mut child, log) = spawn(command, &folder, "coordinator.log");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("reads a line");
-        let address = format!("http://{}", line.trim().strip_prefix("listening on ").expect("says where"));
-        let coordinator = Part { child, metrics: metrics_address(&log), log };
+        let told = collector.as_deref().into_iter().flat_map(|collector| ["--otlp", collector]);
+        let arguments: Vec<&str> = ["--heartbeat-ms", CALM_HEARTBEAT_MS].into_iter().chain(told).collect();
+        let (coordinator, address) = coordinator(&folder, "coordinator", &arguments);
         let worker = |number| {
-            let mut command = self::command("lethe-worker", collector.as_deref());
+            let mut command = command("lethe-worker");
+            command.args(collector.as_deref().into_iter().flat_map(|collector| ["--otlp", collector]));
             command.args(["--coordinator", &address, "--id", &format!("w{number}"), "--device", "cpu"]);
             let (child, log) = spawn(command, &folder, &format!("w{number}.log"));
             Part { child, metrics: metrics_address(&log), log }
@@ -89,16 +99,9 @@ impl Service {
         logs.flat_map(|text| text.lines().map(line).collect::<Vec<Value>>()).collect()
     }
 
-    /// SIGTERM to all, workers first, and waits for their ends.
-    pub fn stop(mut self) {
-        for part in self.workers.iter_mut().chain(std::iter::once(&mut self.coordinator)) {
-            kill(Pid::from_raw(part.child.id() as i32), Signal::SIGTERM).expect("is told");
-            let by = Instant::now() + DEADLINE;
-            while matches!(part.child.try_wait(), Ok(None)) {
-                assert!(Instant::now() < by, "it did not stop; {}", read(&part.log));
-                std::thread::sleep(LOOK);
-            }
-        }
+    /// Stops all, workers first.
+    pub fn stop(self) {
+        self.workers.into_iter().chain(std::iter::once(self.coordinator)).for_each(Part::stop);
     }
 
     pub fn account(&self) -> String {
@@ -114,13 +117,24 @@ fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-fn command(program: &str, collector: Option<&str>) -> Command {
+/// One that is to run with these arguments, and where it listens.
+pub fn coordinator(folder: &Path, name: &str, arguments: &[&str]) -> (Part, String) {
+    let mut command = command("lethe-coordinator");
+    command.args(["--work", "work", "--results", "results"]).args(arguments).stdout(Stdio::piped());
+    let (mut child, log) = spawn(command, folder, &format!("{name}.log"));
+    let mut line = String::new();
+    let stdout = child.stdout.take().expect("is piped");
+    BufReader::new(stdout).read_line(&mut line).expect("reads a line");
+    let address = format!("http://{}", line.trim().strip_prefix("listening on ").expect("says where"));
+    (Part { child, metrics: metrics_address(&log), log }, address)
+}
+
+fn command(program: &str) -> Command {
     let mut command = Command::new(binary(program));
     command
         .args(["--metrics", "127.0.0.1:0", "--log-json"])
         .env("LETHE_TOKEN", TOKEN)
         .env("LETHE_LOG", "debug,h2=info");
-    command.args(collector.into_iter().flat_map(|collector| ["--otlp", collector]));
     command
 }
 

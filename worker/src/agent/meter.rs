@@ -249,7 +249,6 @@ impl Meter {
         self.metrics.busy.get_or_create(&label).inc_by(busy.as_secs_f64());
         self.metrics.task.get_or_create(&label).observe(took.as_secs_f64());
         self.end(&running, "done", None);
-        self.committing.insert(running.task, Instant::now());
     }
 
     /// What it did before it failed was work too.
@@ -282,6 +281,11 @@ impl Meter {
             failed,
             is_call: false,
         });
+    }
+
+    /// Its result is on its way to the coordinator.
+    pub fn commits(&mut self, task: &TaskId) {
+        self.committing.insert(task.clone(), Instant::now());
     }
 
     pub fn settled(&mut self, task: &TaskId) {
@@ -361,6 +365,7 @@ mod tests {
         meter.progressed(&sample_id(1), 64);
         let output = TaskOutput { counts: Counts::all(100), waited_ms: 1_500, ..TaskOutput::default() };
         meter.done(&sample_id(1), &output, Duration::from_secs(4));
+        meter.commits(&sample_id(1));
         meter.settled(&sample_id(1));
         shows(
             &metrics,

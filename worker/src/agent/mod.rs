@@ -302,7 +302,10 @@ impl Agent {
             }
             Action::Expect(run) => self.tell_executor(ToExecutor::Expect(*run)),
             Action::Abort(task) => self.tell_executor(ToExecutor::Abort { task }),
-            Action::Commit(task, output) => self.commits.push(task, output),
+            Action::Commit(task, output) => {
+                self.meter.commits(&task);
+                self.commits.push(task, output);
+            }
             Action::Fail(task, fault) => self.report(task, fault),
         }
         None

@@ -152,7 +152,7 @@ fn executor() -> anyhow::Result<u32> {
     }
 }
 
-pub fn spec(folder: &Path, shards: &[PathBuf]) -> anyhow::Result<Value> {
+fn spec(folder: &Path, shards: &[PathBuf]) -> anyhow::Result<Value> {
     let config = json!({
         "embed_dim": WIDTH,
         "vision_cfg": {"image_size": SIDE, "patch_size": SIDE / 2, "width": WIDTH, "head_width": 16, "layers": 1},
@@ -169,7 +169,7 @@ pub fn spec(folder: &Path, shards: &[PathBuf]) -> anyhow::Result<Value> {
 }
 
 /// One shard of noise, and links to it.
-pub fn write_shards(folder: &Path, samples: u32, shards: u32) -> anyhow::Result<Vec<PathBuf>> {
+fn write_shards(folder: &Path, samples: u32, shards: u32) -> anyhow::Result<Vec<PathBuf>> {
     let path = |shard: u32| folder.join(format!("{shard:05}.tar"));
     let file = File::create(path(0)).with_context(|| format!("cannot write {}", path(0).display()))?;
     let mut writer = ShardWriter::new(BufWriter::new(file));

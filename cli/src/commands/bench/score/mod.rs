@@ -2,14 +2,12 @@
 //!
 //! It must never compare other weights, other shards or other results: similarities and scores are checked row by row.
 
-mod collector;
 mod density;
 mod embed;
 mod memory;
 mod model;
 mod pictures;
 mod print;
-mod telemetry;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -30,7 +28,6 @@ pub struct Results {
     pub reduced: Option<pictures::Effect>,
     pub dao: Option<density::Dao>,
     pub memory: Option<memory::Memory>,
-    pub telemetry: Option<telemetry::Cost>,
     pub skipped: BTreeMap<&'static str, String>,
 }
 
@@ -59,11 +56,6 @@ async fn all(options: &Score) -> anyhow::Result<Results> {
     }
     if wants(ScorePart::Memory) {
         results.memory = Some(memory::measure(options.memory_samples).await.context("memory was not measured")?);
-    }
-    // Half an hour a round, which nobody waits for who asked for all.
-    if options.only == Some(ScorePart::Telemetry) {
-        let found = telemetry::measure(options.rounds).await;
-        results.telemetry = Some(found.context("the cost of telemetry was not measured")?);
     }
     if options.no_python {
         results.skipped.insert("the ratios to open_clip and Pillow", "--no-python".to_owned());

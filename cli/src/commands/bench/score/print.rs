@@ -10,9 +10,8 @@ use super::super::figures::{self, median, setting};
 use super::Results;
 use super::embed::Round;
 use super::memory::Memory;
-use super::telemetry::Cost;
 
-const DEFINITIONS: [(&str, &str); 10] = [
+const DEFINITIONS: [(&str, &str); 9] = [
     (
         "ratio_to_open_clip",
         "ViT-B/32: samples a second of processor time, over open_clip's with webdataset on the same shards",
@@ -31,10 +30,6 @@ const DEFINITIONS: [(&str, &str); 10] = [
         "cost_growth",
         "processor time a sample of the executor that scores all samples, over that of one that scores a hundredth",
     ),
-    (
-        "telemetry_cost",
-        "instructions a sample of a worker whose metrics are scraped and whose spans are told, over those of one without",
-    ),
 ];
 
 fn spread<T>(rounds: &[T], of: impl Fn(&T) -> Option<f64>) -> Option<[f64; 3]> {
@@ -52,7 +47,6 @@ fn ratios(results: &Results) -> BTreeMap<&'static str, Option<[f64; 3]>> {
         ("ratio_dao", results.dao.as_ref().and_then(super::density::Dao::ratio)),
         ("memory_growth", results.memory.as_ref().and_then(Memory::growth)),
         ("cost_growth", results.memory.as_ref().and_then(Memory::cost_growth)),
-        ("telemetry_cost", results.telemetry.as_ref().and_then(Cost::ratio)),
     ]
     .into()
 }
@@ -80,7 +74,6 @@ pub fn json(results: &Results) -> Value {
     all["reduced"] = json!(results.reduced);
     all["dao"] = json!(results.dao);
     all["memory"] = json!(results.memory);
-    all["telemetry"] = json!(results.telemetry);
     all["skipped"] = json!(results.skipped);
     all["setting"] = setting();
     all["definitions"] = json!(DEFINITIONS.iter().copied().collect::<BTreeMap<_, _>>());
@@ -113,7 +106,7 @@ pub fn text(results: &Results) -> String {
         format!("{samples} samples: {peak_mb:.0} MB at most, {us:.0} us of processor time each")
     }));
     let ratio = |(name, found): (&str, Option<[f64; 3]>)| {
-        found.map(|[middle, least, most]| format!("{name:<28}{middle:.3} ({least:.3} to {most:.3})"))
+        found.map(|[middle, least, most]| format!("{name:<28}{middle:.2} ({least:.2} to {most:.2})"))
     };
     lines.extend(ratios(results).into_iter().filter_map(ratio));
     lines.extend(results.skipped.iter().map(|(what, why)| format!("not measured: {what}: {why}")));
