@@ -138,8 +138,8 @@ pub async fn run(listener: TcpListener, config: Config, shutdown: impl Future<Ou
     let (stop, stopped) = watch::channel(());
     let metrics = metrics_server(&config, (&parts.reigns, &seat)).await?;
     let pages = site.map(|(listener, url)| {
-        let pages =
-            Pages { seat: seat.clone(), blobs: parts.reigns.driver.blobs.clone(), sessions: Sessions::default(), url };
+        let blobs = parts.reigns.driver.blobs.clone();
+        let pages = Pages::new(seat.clone(), blobs, config.places.clone(), url);
         let connections = lethe_tls::accept(listener, config.gate.browsers());
         tokio::spawn(pages::serve(pages::router(pages.clone()), connections, stopped));
         (pages.url, pages.sessions)

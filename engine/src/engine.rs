@@ -4,8 +4,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use lethe_common::blob::NamedBlob;
 use lethe_common::fault::FaultKind;
-use lethe_common::ids::{AuditId, PhaseIndex, TaskId, Term, WorkerId};
+use lethe_common::ids::{AuditId, PhaseIndex, ShardId, TaskId, Term, WorkerId};
 use lethe_common::time::Millis;
 
 use crate::audit::{Audit, Work};
@@ -288,6 +289,16 @@ impl Engine {
             }
             PhaseKind::Reduce { .. } | PhaseKind::Gang { .. } => None,
         }
+    }
+
+    /// What a map phase, by its name, gave for one shard; nothing where it gave nothing or there is no such phase.
+    pub fn shard_outputs(&self, audit: &AuditId, phase: &str, shard: ShardId) -> Vec<NamedBlob> {
+        let Some(ledger) = self.audits.get(audit).map(|audit| &audit.ledger) else { return Vec::new() };
+        let index = ledger.audit.plan.phases.iter().position(|spec| spec.name == phase);
+        let results = index.and_then(|index| ledger.results.get(index));
+        let found =
+            results.and_then(|results| Some(results.result(shard)?.blobs(&results.owner, results.phase, shard)));
+        found.unwrap_or_default()
     }
 
     pub fn phase_state(&self, audit: &AuditId, phase: PhaseIndex) -> Option<&PhaseState> {

@@ -144,7 +144,7 @@ fn roots(pem: &[u8], path: PathBuf) -> Result<RootCertStore, TlsError> {
     Ok(store)
 }
 
-fn ends_at_s(certificate: &CertificateDer<'_>) -> Result<i64, IdentityError> {
+pub(crate) fn ends_at_s(certificate: &CertificateDer<'_>) -> Result<i64, IdentityError> {
     let parsed = X509Certificate::from_der(certificate).map_err(|e| IdentityError::Broken(e.to_string()))?.1;
     Ok(parsed.validity().not_after.timestamp())
 }

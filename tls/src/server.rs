@@ -23,6 +23,7 @@ use tracing::{debug, warn};
 
 use crate::credentials::Credentials;
 use crate::identity::{Identity, Role};
+use crate::material::ends_at_s;
 
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 /// Handshakes under way. One more ends the oldest of them: honest ones take milliseconds, so that a neighbour who opens
@@ -42,6 +43,8 @@ pub struct Peer {
     pub address: Option<SocketAddr>,
     /// Absent in the clear.
     pub identity: Option<Identity>,
+    /// When its certificate ends, in seconds since the Unix epoch.
+    pub ends_at_s: Option<i64>,
 }
 
 /// An open connection.
@@ -153,28 +156,33 @@ async fn open(
         Err(_elapsed) => Err(format!("it said nothing for {} s", HANDSHAKE_DEADLINE.as_secs())),
     };
     match opened {
-        Ok((io, identity)) => {
+        Ok((io, certified)) => {
+            let (identity, ends_at_s) = certified.unzip();
             let place = identity.as_ref().map(|who| crowd.enter(who));
             if let Some(None) = place {
                 debug!(%address, ?identity, "connection refused: its certificate has as many as it may");
                 return;
             }
-            let stream = Stream { io, peer: Peer { address: Some(address), identity }, _place: place.flatten() };
+            let peer = Peer { address: Some(address), identity, ends_at_s };
+            let stream = Stream { io, peer, _place: place.flatten() };
             drop(streams.send(Ok(stream)).await); // nobody listens any more
         }
         Err(reason) => debug!(%address, reason, "connection refused"),
     }
 }
 
-async fn shake_hands(tcp: TcpStream, callers: &Callers) -> Result<(Io, Option<Identity>), String> {
+/// With whom, and until when a certificate says so.
+async fn shake_hands(tcp: TcpStream, callers: &Callers) -> Result<(Io, Option<(Identity, i64)>), String> {
     match callers {
         Callers::Plain => Ok((Io::Plain(tcp), None)),
         Callers::Certified(credentials) => {
             let acceptor = TlsAcceptor::from(credentials.current().server());
             let stream = acceptor.accept(tcp).await.map_err(|e| e.to_string())?;
             let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-            let identity = Identity::of(certificate.ok_or("it has no certificate")?).map_err(|e| e.to_string())?;
-            Ok((Io::Secure(Box::new(stream)), Some(identity)))
+            let certificate = certificate.ok_or("it has no certificate")?;
+            let identity = Identity::of(certificate).map_err(|e| e.to_string())?;
+            let ends_at_s = ends_at_s(certificate).map_err(|e| e.to_string())?;
+            Ok((Io::Secure(Box::new(stream)), Some((identity, ends_at_s))))
         }
         Callers::Browsers(credentials) => {
             let acceptor = TlsAcceptor::from(credentials.current().browsers());

@@ -3,14 +3,17 @@
 //! It must never start an audit whose spec this build does not understand whole.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use futures::Stream;
 use lethe_common::blob::BlobStore;
 use lethe_common::ids::AuditId;
 use lethe_common::spec::Spec;
+use lethe_common::time::Millis;
 use lethe_engine::{AuditState, Control, Knobs, What};
 use lethe_proto::v1;
 use lethe_telemetry::Trace;
+use lethe_tls::Peer;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -63,7 +66,7 @@ impl AuditsApi {
     async fn watch(&self, audit: &str) -> Result<watch::Receiver<driver::Status>, Status> {
         let audit = AuditId::new(audit).map_err(faults::bad_request)?;
         let driver = self.seat.lead().await?.driver;
-        driver.watch(audit.clone()).await.map_err(faults::ask)?.ok_or_else(|| unknown(&audit))
+        driver.watch(audit.clone()).await.map_err(faults::ask)?.ok_or_else(|| faults::unknown(&audit))
     }
 
     async fn control(
@@ -77,24 +80,13 @@ impl AuditsApi {
         let by = named(&caller.name(by))?;
         let driver = self.seat.lead().await?.driver;
         let status = driver.control(audit.clone(), control, by).await.map_err(faults::ask)?;
-        status.ok_or_else(|| unknown(&audit))
-    }
-
-    async fn stored_spec(&self, audit: &AuditId) -> Result<Spec, Status> {
-        let json = self.seat.lead().await?.driver.spec_json(audit.clone()).await.map_err(faults::ask)?;
-        let json = json.ok_or_else(|| unknown(audit))?;
-        let unread = |e| Status::failed_precondition(format!("the spec of {audit} is not one this build reads: {e}"));
-        serde_json::from_str(&json).map_err(unread)
+        status.ok_or_else(|| faults::unknown(&audit))
     }
 
     async fn may_change(&self, caller: &Caller, audit: &str) -> Result<(), Status> {
         let submitter = self.watch(audit).await?.borrow().view.submitter.clone();
         caller.may_change(audit, &submitter)
     }
-}
-
-fn unknown(audit: &AuditId) -> Status {
-    Status::not_found(format!("there is no audit {audit}; submit it first"))
 }
 
 /// The caller's place in a trace; one that is not well-formed is none, since calls are not refused for it.
@@ -162,6 +154,14 @@ fn asked(submitter: String, priority: i32) -> Result<(String, i32), Status> {
         return Err(faults::bad_request(format!("priority {priority}; expected -100 to 100")));
     }
     Ok((named(&submitter)?, priority))
+}
+
+/// How long the caller's certificate is good yet; nothing where it has none. A connection may outlive it.
+fn left<T>(request: &Request<T>) -> Result<Option<Duration>, Status> {
+    let Some(ends_at_s) = request.extensions().get::<Peer>().and_then(|peer| peer.ends_at_s) else { return Ok(None) };
+    let left = ends_at_s.saturating_mul(1_000).saturating_sub_unsigned(Millis::now().0);
+    let over = |_| Status::unauthenticated("your certificate has ended; come back with another");
+    u64::try_from(left).map(|left| Some(Duration::from_millis(left))).map_err(over)
 }
 
 /// Who asks.
@@ -272,13 +272,7 @@ impl v1::audits_server::Audits for AuditsApi {
         let request = request.into_inner();
         self.may_change(&caller, &request.of).await?;
         let rerun = rerun(request, (&caller, trace))?;
-        // Places may be others now than when the first audit was taken.
-        match &rerun.spec {
-            Some(spec) => self.places.check(spec).await?,
-            None => self.places.check(&self.stored_spec(&rerun.of).await?).await?,
-        }
-        let driver = self.seat.lead().await?.driver;
-        let status = driver.rerun(rerun).await.map_err(faults::ask)?.map_err(faults::submit)?;
+        let status = super::rerun(&self.seat.lead().await?, &self.places, rerun).await?;
         Ok(Response::new(v1::RerunAuditReply { audit: Some(audit_view(status)) }))
     }
 
@@ -309,12 +303,12 @@ impl v1::audits_server::Audits for AuditsApi {
     }
 
     async fn open_pages(&self, request: Request<v1::OpenPagesRequest>) -> Result<Response<v1::OpenPagesReply>, Status> {
-        let caller = Caller::of(&request);
+        let (caller, left) = (Caller::of(&request), left(&request)?);
         let name = named(&caller.name(request.into_inner().by))?;
         self.seat.lead().await?; // sessions are the leader's
         let none = "this coordinator serves no pages; start it with --pages ADDRESS";
         let (url, sessions) = self.pages.as_ref().ok_or_else(|| Status::failed_precondition(none))?;
-        let code = sessions.invite(Visitor { caller, name });
+        let code = sessions.invite(Visitor { caller, name }, left);
         Ok(Response::new(v1::OpenPagesReply { url: format!("{url}/login?code={code}") }))
     }
 

@@ -2,6 +2,7 @@
 //!
 //! It must never lose the message.
 
+use lethe_common::ids::AuditId;
 use lethe_engine::RerunError;
 use lethe_proto::WireError;
 use tonic::{Code, Status};
@@ -9,6 +10,10 @@ use tonic::{Code, Status};
 use crate::driver::{AskError, JoinError, SubmitError};
 use crate::rendezvous::RendezvousError;
 use crate::review::{MarkError, SuspectsError};
+
+pub(super) fn unknown(audit: &AuditId) -> Status {
+    Status::not_found(format!("there is no audit {audit}; submit it first"))
+}
 
 pub(super) fn bad_request(error: impl std::fmt::Display) -> Status {
     Status::invalid_argument(error.to_string())

@@ -10,6 +10,7 @@ mod gate;
 pub(crate) mod limits;
 mod orders;
 mod places;
+mod reruns;
 mod results;
 mod rights;
 mod seat;
@@ -21,8 +22,10 @@ mod workers;
 
 pub use audits::{AuditsApi, ClusterFacts};
 pub use caller::Caller;
+pub(crate) use faults::mark as mark_fault;
 pub use gate::Gate;
 pub use places::Places;
+pub(crate) use reruns::rerun;
 pub(crate) use results::fetch as fetch_result;
 pub use rights::roles;
 pub use seat::{LEADER_METADATA, Lead, Seat, Standing};

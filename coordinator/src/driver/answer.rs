@@ -59,6 +59,9 @@ impl Driver {
             Question::Spec { audit, reply } => {
                 drop(reply.send(self.engine.spec_json(&audit).map(str::to_owned))); // the caller may be gone
             }
+            Question::ShardOutputs { audit, phase, shard, reply } => {
+                drop(reply.send(self.engine.shard_outputs(&audit, &phase, shard)));
+            }
             Question::List { reply } => {
                 let views = self.engine.overview().into_iter();
                 drop(reply.send(views.map(|view| Status::new(view, &self.progress)).collect()));

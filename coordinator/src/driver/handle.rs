@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use lethe_common::blob::BlobRef;
-use lethe_common::ids::AuditId;
+use lethe_common::blob::{BlobRef, NamedBlob};
+use lethe_common::ids::{AuditId, ShardId};
 use lethe_engine::{Control, Marked, WorkerView};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
@@ -93,6 +93,16 @@ impl DriverHandle {
     /// The spec it runs by, as JSON; absent where there is no such audit.
     pub async fn spec_json(&self, audit: AuditId) -> Result<Option<String>, AskError> {
         self.ask(|reply| Input::Ask(Question::Spec { audit, reply })).await
+    }
+
+    /// What a map phase, by its name, gave for one shard; nothing where it gave nothing.
+    pub async fn shard_outputs(
+        &self,
+        audit: AuditId,
+        phase: String,
+        shard: ShardId,
+    ) -> Result<Vec<NamedBlob>, AskError> {
+        self.ask(|reply| Input::Ask(Question::ShardOutputs { audit, phase, shard, reply })).await
     }
 
     pub async fn list(&self) -> Result<Vec<Status>, AskError> {

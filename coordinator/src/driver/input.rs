@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lethe_common::blob::{BlobRef, NamedBlob};
 use lethe_common::fault::Fault;
-use lethe_common::ids::{AuditId, TaskId, Term, WorkerId};
+use lethe_common::ids::{AuditId, ShardId, TaskId, Term, WorkerId};
 use lethe_common::spec::Spec;
 use lethe_engine::{
     CommitOutcome, Control, Counts, GangCheckpoint, GangPlace, GangStart, MapStart, Marked, PhaseContext, RerunError,
@@ -145,6 +145,13 @@ pub enum Question {
     Spec {
         audit: AuditId,
         reply: oneshot::Sender<Option<String>>,
+    },
+    /// What a map phase gave for one shard.
+    ShardOutputs {
+        audit: AuditId,
+        phase: String,
+        shard: ShardId,
+        reply: oneshot::Sender<Vec<NamedBlob>>,
     },
     List {
         reply: oneshot::Sender<Vec<Status>>,

@@ -11,6 +11,7 @@ use super::overview::{reason, state};
 use super::sessions::Session;
 use crate::api::done;
 use crate::driver::Status;
+use crate::review::Suspects;
 
 /// What a visitor can do to an audit, as its buttons are named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +79,7 @@ pub(super) fn audit(status: &Status, session: &Session, now: Millis) -> Markup {
         h1 { (view.audit) " " (badge(state(view))) }
         @if !reason(view).is_empty() { p.reason { (reason(view)) } }
         @if has_report { p { a.report href={ "/audits/" (view.audit) "/report" } { "The report" } } }
+        @if Suspects::blob(view).is_some() { p { a.review href={ "/audits/" (view.audit) "/review" } { "Its suspects, to look at and to mark" } } }
         @for action in actions {
             form.act method="post" action={ "/audits/" (view.audit) "/" (action.name()) } {
                 input type="hidden" name="form" value=(session.form);

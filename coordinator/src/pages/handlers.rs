@@ -20,13 +20,13 @@ use tonic::{Code, Status};
 
 use super::Pages;
 use super::audit::Action;
-use super::layout::{Live, page, who};
+use super::layout::{Script, page, who};
 use super::sessions::Session;
 use crate::api::{Lead, fetch_result};
 use crate::driver;
 
-/// Ours alone: no script but `live.js`, nothing from elsewhere, in nobody's frame.
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; \
+/// Ours alone: no script but our two, nothing from elsewhere, in nobody's frame.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; \
                       frame-ancestors 'none'; base-uri 'none'";
 /// The report is one file with its styles and pictures in it, and runs nothing.
 const REPORT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'; \
@@ -45,7 +45,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let Self(code, why) = self;
         let main = html! { h1 { (code.canonical_reason().unwrap_or("Refused")) } p { (why) } };
-        shown(code, &page("Refused", None, Live::No, &main))
+        shown(code, &page("Refused", None, Script::None, &main))
     }
 }
 
@@ -63,7 +63,7 @@ impl From<Status> for Refusal {
     }
 }
 
-fn shown(code: StatusCode, page: &Markup) -> Response {
+pub(super) fn shown(code: StatusCode, page: &Markup) -> Response {
     let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, POLICY)];
     (code, headers, [(header::CACHE_CONTROL, "no-store")], page.0.clone()).into_response()
 }
@@ -87,16 +87,16 @@ impl FromRequestParts<Arc<Pages>> for Session {
 }
 
 /// As a call of the wire would be let through or not.
-async fn lead(site: &Pages, session: &Session, call: &str) -> Result<Lead, Status> {
+pub(super) async fn lead(site: &Pages, session: &Session, call: &str) -> Result<Lead, Status> {
     session.visitor.caller.may_call(call)?;
     site.seat.lead().await
 }
 
-fn id(audit: &str) -> Result<AuditId, Status> {
+pub(super) fn id(audit: &str) -> Result<AuditId, Status> {
     AuditId::new(audit).map_err(|error| Status::not_found(error.to_string()))
 }
 
-async fn status_of(lead: &Lead, audit: &str) -> Result<driver::Status, Status> {
+pub(super) async fn status_of(lead: &Lead, audit: &str) -> Result<driver::Status, Status> {
     let watched = lead.driver.watch(id(audit)?).await.map_err(|e| Status::unavailable(e.to_string()))?;
     let watched = watched.ok_or_else(|| Status::not_found(format!("there is no audit {audit}")))?;
     let status = watched.borrow().clone();
@@ -109,14 +109,14 @@ pub(super) async fn overview(State(site): Site, session: Session) -> Result<Resp
     let audits = lead.driver.list().await.map_err(gone)?;
     let workers = lead.driver.workers().await.map_err(gone)?;
     let main = super::overview::overview(&audits, &workers, Millis::now());
-    Ok(shown(StatusCode::OK, &page("Audits", Some(&session), Live::Yes, &main)))
+    Ok(shown(StatusCode::OK, &page("Audits", Some(&session), Script::Live, &main)))
 }
 
 pub(super) async fn audit(State(site): Site, session: Session, Path(audit): Path<String>) -> Result<Response, Refusal> {
     let lead = lead(&site, &session, "/lethe.v1.Audits/GetAudit").await?;
     let status = status_of(&lead, &audit).await?;
     let main = super::audit::audit(&status, &session, Millis::now());
-    let live = if status.is_final() { Live::No } else { Live::Yes };
+    let live = if status.is_final() { Script::None } else { Script::Live };
     Ok(shown(StatusCode::OK, &page(&audit, Some(&session), live, &main)))
 }
 
@@ -148,8 +148,8 @@ pub(super) struct OurForm {
 }
 
 /// What another site has a browser send lacks the form's secret.
-fn is_ours(session: &Session, form: &OurForm) -> Result<(), Status> {
-    match blake3::hash(form.form.as_bytes()) == blake3::hash(session.form.as_bytes()) {
+pub(super) fn is_ours(session: &Session, form: &str) -> Result<(), Status> {
+    match blake3::hash(form.as_bytes()) == blake3::hash(session.form.as_bytes()) {
         true => Ok(()),
         false => Err(Status::permission_denied("the form was not sent from these pages; go back and try again")),
     }
@@ -161,7 +161,7 @@ pub(super) async fn act(
     Path((audit, action)): Path<(String, String)>,
     Form(form): Form<OurForm>,
 ) -> Result<Redirect, Refusal> {
-    is_ours(&session, &form)?;
+    is_ours(&session, &form.form)?;
     let action = Action::ALL.into_iter().find(|known| known.name() == action);
     let action = action.ok_or_else(|| Status::not_found("there is no such button"))?;
     let lead = lead(&site, &session, action.call()).await?;
@@ -191,7 +191,7 @@ pub(super) async fn login(
             button.primary autofocus { "Log in" }
         }
     };
-    Ok(shown(StatusCode::OK, &page("Log in", None, Live::No, &main)))
+    Ok(shown(StatusCode::OK, &page("Log in", None, Script::None, &main)))
 }
 
 pub(super) async fn log_in(
@@ -222,10 +222,10 @@ pub(super) async fn log_out(
     headers: HeaderMap,
     Form(form): Form<OurForm>,
 ) -> Result<Response, Refusal> {
-    is_ours(&session, &form)?;
+    is_ours(&session, &form.form)?;
     cookie(&site, &headers).into_iter().for_each(|cookie| site.sessions.log_out(cookie));
     let main = html! { h1 { "Logged out" } p { code { "lethe open" } " logs you in again." } };
-    Ok(shown(StatusCode::OK, &page("Logged out", None, Live::No, &main)))
+    Ok(shown(StatusCode::OK, &page("Logged out", None, Script::None, &main)))
 }
 
 pub(super) async fn nowhere() -> Refusal {

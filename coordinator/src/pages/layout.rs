@@ -9,7 +9,7 @@ use maud::{DOCTYPE, Markup, html};
 use super::sessions::{Session, Visitor};
 
 /// A whole page. Its `main` is what `live.js` brings anew while the page is looked at.
-pub(super) fn page(title: &str, session: Option<&Session>, live: Live, main: &Markup) -> Markup {
+pub(super) fn page(title: &str, session: Option<&Session>, script: Script, main: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -18,7 +18,7 @@ pub(super) fn page(title: &str, session: Option<&Session>, live: Live, main: &Ma
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (title) " · Lethe" }
                 link rel="stylesheet" href="/style.css";
-                @if live == Live::Yes { script src="/live.js" defer {} }
+                @if let Some(address) = script.address() { script src=(address) defer {} }
             }
             body {
                 a.skip href="#main" { "Skip to the content" }
@@ -38,10 +38,22 @@ pub(super) fn page(title: &str, session: Option<&Session>, live: Live, main: &Ma
     }
 }
 
+/// What a page runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Live {
-    Yes,
-    No,
+pub(super) enum Script {
+    Live,
+    Review,
+    None,
+}
+
+impl Script {
+    fn address(self) -> Option<&'static str> {
+        match self {
+            Self::Live => Some("/live.js"),
+            Self::Review => Some("/review.js"),
+            Self::None => None,
+        }
+    }
 }
 
 /// With the token one need not have a name.
@@ -89,7 +101,7 @@ mod tests {
     #[test]
     fn hostile_text_is_text() {
         let hostile = "<script>alert(1)</script>";
-        let page = page(hostile, None, Live::No, &badge(hostile)).into_string();
+        let page = page(hostile, None, Script::None, &badge(hostile)).into_string();
         assert!(!page.contains("<script>") && page.contains("&lt;script&gt;"), "{page}");
     }
 }

@@ -1,4 +1,5 @@
-//! What a person sees in a browser: the queue, the fleet, an audit as it goes, its report; and the few things to do about it.
+//! What a person sees in a browser: the queue, the fleet, an audit as it goes, its report, its suspects; and the few things to do
+//! about them.
 //!
 //! It must never do more than the calls of the wire let the same person do: each page and button stands for one of them. Nothing that
 //! came with data, a checkpoint or a submitter may run as a script: all text is escaped, and no page allows one but ours.
@@ -7,6 +8,7 @@ mod audit;
 mod handlers;
 mod layout;
 mod overview;
+mod review;
 mod serve;
 mod sessions;
 
@@ -20,9 +22,10 @@ use lethe_common::blob::BlobStore;
 pub use serve::serve;
 pub use sessions::{Sessions, Visitor};
 
-use crate::api::Seat;
+use crate::api::{Places, Seat};
+use crate::review::Shelf;
 
-/// A form of ours has a field or two.
+/// A form of ours has a field or two; of marks that are saved at once, some hundreds.
 const MAX_BODY_BYTES: usize = 16 << 10;
 
 /// What pages are made of.
@@ -31,11 +34,20 @@ pub struct Pages {
     pub seat: Seat,
     pub blobs: BlobStore,
     pub sessions: Sessions,
+    pub places: Places,
     /// Where they are reached, such as https://lethe.example:7480.
     pub url: String,
+    /// What is looked at.
+    pub(crate) shelf: Shelf,
+    pub(crate) pictures: review::Pictures,
 }
 
 impl Pages {
+    pub fn new(seat: Seat, blobs: BlobStore, places: Places, url: String) -> Self {
+        let (sessions, shelf, pictures) = (Sessions::default(), Shelf::default(), review::Pictures::default());
+        Self { seat, blobs, sessions, places, url, shelf, pictures }
+    }
+
     fn is_secure(&self) -> bool {
         self.url.starts_with("https://")
     }
@@ -52,6 +64,7 @@ pub fn router(pages: Pages) -> Router {
         .route("/logout", post(handlers::log_out))
         .route("/style.css", get(handlers::style))
         .route("/live.js", get(handlers::script))
+        .merge(review::routes())
         .fallback(handlers::nowhere)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(Arc::new(pages))

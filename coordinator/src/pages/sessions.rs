@@ -20,7 +20,7 @@ pub struct Sessions(Arc<Mutex<Inner>>);
 
 #[derive(Default)]
 struct Inner {
-    codes: Kept<Visitor>,
+    codes: Kept<Invited>,
     sessions: Kept<Session>,
 }
 
@@ -32,6 +32,19 @@ pub struct Visitor {
     pub name: String,
 }
 
+#[derive(Debug, Clone)]
+struct Invited {
+    visitor: Visitor,
+    /// With the certificate that asked for the code.
+    ends: Option<Instant>,
+}
+
+impl Invited {
+    fn at_most(&self, life: Duration, now: Instant) -> Duration {
+        self.ends.map_or(life, |ends| life.min(ends.saturating_duration_since(now)))
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Session {
     pub visitor: Visitor,
@@ -40,22 +53,26 @@ pub(super) struct Session {
 }
 
 impl Sessions {
-    /// A code that logs a visitor in, once and soon.
-    pub fn invite(&self, visitor: Visitor) -> String {
-        self.lock().codes.keep(visitor.clone(), (visitor, CODE_LIFE))
+    /// A code that logs a visitor in, once and soon. Neither it nor the session outlives this time, which his certificate has left.
+    pub fn invite(&self, visitor: Visitor, left: Option<Duration>) -> String {
+        let now = Instant::now();
+        let invited = Invited { visitor: visitor.clone(), ends: left.and_then(|left| now.checked_add(left)) };
+        let life = invited.at_most(CODE_LIFE, now);
+        self.lock().codes.keep(invited, (visitor, life))
     }
 
     /// Whom a code would log in.
     pub fn invited(&self, code: &str) -> Option<Visitor> {
-        self.lock().codes.find(code)
+        self.lock().codes.find(code).map(|invited| invited.visitor)
     }
 
     /// The cookie of a new session, for a code that was not used yet.
     pub fn log_in(&self, code: &str) -> Option<String> {
         let mut inner = self.lock();
-        let visitor = inner.codes.take(code)?;
-        let session = Session { visitor: visitor.clone(), form: lethe_tls::secret() };
-        Some(inner.sessions.keep(session, (visitor, SESSION_LIFE)))
+        let invited = inner.codes.take(code)?;
+        let life = invited.at_most(SESSION_LIFE, Instant::now());
+        let session = Session { visitor: invited.visitor.clone(), form: lethe_tls::secret() };
+        Some(inner.sessions.keep(session, (invited.visitor, life)))
     }
 
     pub(super) fn find(&self, cookie: &str) -> Option<Session> {
@@ -133,7 +150,7 @@ mod tests {
     #[test]
     fn a_code_is_good_once_and_a_cookie_until_the_logout() {
         let sessions = Sessions::default();
-        let code = sessions.invite(visitor());
+        let code = sessions.invite(visitor(), None);
         assert_eq!(sessions.invited(&code), Some(visitor()), "a look does not use it up");
         let cookie = sessions.log_in(&code).expect("is good");
         assert_eq!((sessions.log_in(&code), sessions.invited(&code)), (None, None));
@@ -142,6 +159,21 @@ mod tests {
         sessions.log_out(&cookie);
         assert_eq!(sessions.find(&cookie), None);
         assert_eq!(sessions.log_in(""), None);
+    }
+
+    #[test]
+    fn no_session_outlives_its_certificate() {
+        let sessions = Sessions::default();
+        let over = sessions.invite(visitor(), Some(Duration::ZERO));
+        assert_eq!((sessions.invited(&over), sessions.log_in(&over)), (None, None));
+        for (left, life) in [(Some(60), 60), (Some(1_000_000), 12 * 3_600), (None, 12 * 3_600)] {
+            let before = Instant::now();
+            let code = sessions.invite(visitor(), left.map(Duration::from_secs));
+            let cookie = sessions.log_in(&code).expect("is good");
+            let ends = sessions.lock().sessions.0[&name(&cookie)].ends;
+            let lasts = ends.duration_since(before).as_secs();
+            assert!(lasts <= life && lasts + 20 > life, "{left:?}: {lasts} s");
+        }
     }
 
     #[test]

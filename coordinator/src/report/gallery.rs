@@ -75,7 +75,7 @@ fn source(png_base64: &str) -> String {
     if plain { format!("data:image/png;base64,{png_base64}") } else { String::new() }
 }
 
-fn heat(grid: &TokenGrid) -> Markup {
+pub(crate) fn heat(grid: &TokenGrid) -> Markup {
     let (wide, high) = (1.0 / f64::from(grid.columns.max(1)), 1.0 / f64::from(grid.rows.max(1)));
     html! {
         @for (at, weight) in weights(grid).into_iter().enumerate() {

@@ -9,7 +9,8 @@ mod gallery;
 mod opening;
 mod words;
 
-pub(crate) use words::{count, duration};
+pub(crate) use gallery::heat;
+pub(crate) use words::{count, duration, plural};
 
 use lethe_common::spec::Spec;
 use lethe_evidence::artifacts::{Exhibit, Picture, Report, Shards, Training};

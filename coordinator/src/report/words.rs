@@ -54,7 +54,7 @@ pub(super) fn size(bytes: u64) -> String {
 }
 
 /// `1 sample`, `2 samples`.
-pub(super) fn plural(n: u64, one: &str) -> String {
+pub(crate) fn plural(n: u64, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{} {one}s", count(n)) }
 }
 

@@ -4,10 +4,12 @@
 
 mod keep;
 mod marks;
+mod next;
 mod shelf;
 mod suspects;
 
 pub use keep::{MarkError, Saying, mark, marks_of};
 pub use marks::{Change, Judgement, Mark, Marks};
+pub use next::next_free;
 pub use shelf::{Group, Membership, Region, Reviewed, Shelf};
 pub use suspects::{Suspects, SuspectsError};

@@ -2,7 +2,9 @@
 
 mod audits;
 mod authz;
+mod finished;
 mod gangs;
+mod marks;
 mod pages;
 mod process;
 mod rig;

@@ -122,7 +122,13 @@ async fn authz_table_of_pages() {
     }
     let site = visitors[0].1.site.clone();
     visitors.push((None, Browser { client: client(), site, cookie: Some("__Host-lethe-session=forged".to_owned()) }));
-    let looks = [("/", "ListAudits"), ("/audits/drill", "GetAudit"), ("/audits/drill/report", "FetchResult")];
+    let looks = [
+        ("/", "ListAudits"),
+        ("/audits/drill", "GetAudit"),
+        ("/audits/drill/report", "FetchResult"),
+        ("/audits/drill/review", "ListMarks"),
+        ("/audits/drill/review/pictures/1", "ListMarks"),
+    ];
     let buttons = ["pause", "resume", "approve", "cancel"];
     for (role, browser) in &visitors {
         for (path, call) in looks {
@@ -144,6 +150,16 @@ async fn authz_table_of_pages() {
                 Some(_) => StatusCode::FORBIDDEN,
             };
             assert_eq!(code, expected, "{button} by {role:?}");
+        }
+        // There is nothing to mark nor to run again from, for whoever may.
+        for (path, body) in [("review/marks", &form), ("rerun", &format!("{form}&next=drill-2"))] {
+            let code = browser.post(&format!("/audits/drill/{path}"), body).await.status();
+            let expected = match role {
+                None => code == StatusCode::UNAUTHORIZED,
+                Some(Role::Admin) => code == StatusCode::CONFLICT || code == StatusCode::BAD_REQUEST,
+                Some(_) => code == StatusCode::FORBIDDEN,
+            };
+            assert!(expected, "{path} by {role:?}: {code}");
         }
     }
 }

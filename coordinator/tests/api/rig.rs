@@ -102,6 +102,11 @@ impl Rig {
         Self::over(folder, CALM_HEARTBEAT_MS, gate).await
     }
 
+    /// Over a folder whose work folder was made ready by a test.
+    pub async fn over_folder(folder: TempDir) -> Self {
+        Self::over(folder, CALM_HEARTBEAT_MS, token()).await
+    }
+
     async fn over(folder: TempDir, heartbeat_ms: u64, gate: Gate) -> Self {
         let listener = server::listen("127.0.0.1:0".parse().expect("is an address"), &gate).await.expect("listens");
         let scheme = if gate.credentials().is_some() { "https" } else { "http" };

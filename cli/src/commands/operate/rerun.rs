@@ -5,6 +5,7 @@
 use anyhow::Context;
 use lethe_common::ids::AuditId;
 use lethe_common::spec;
+use lethe_coordinator::review::next_free;
 use lethe_proto::v1::{AuditView, RerunAuditRequest};
 
 use super::submit::taken;
@@ -52,18 +53,10 @@ async fn id(arguments: &Rerun, coordinators: &mut Coordinators) -> anyhow::Resul
         Some(id) => id.clone(),
         None => {
             let taken = views::all_audits(coordinators).await?;
-            next_free(&arguments.audit, &taken.iter().map(|view| view.audit.as_str()).collect::<Vec<_>>())
+            next_free(&arguments.audit, taken.iter().map(|view| view.audit.as_str()))
         }
     };
     AuditId::new(&text).map_err(|error| bad_input(format!("{error}; choose another with --id")))
-}
-
-/// `march-2` for `march`, `march-3` where that is taken or for `march-2`.
-fn next_free(of: &str, taken: &[&str]) -> String {
-    let numbered = of.rsplit_once('-').and_then(|(stem, digits)| Some((stem, digits.parse::<u32>().ok()?)));
-    let (stem, last) = numbered.unwrap_or((of, 1));
-    let free = (last.saturating_add(1)..).map(|number| format!("{stem}-{number}"));
-    free.into_iter().find(|id| !taken.contains(&id.as_str())).expect("fewer audits than numbers are taken")
 }
 
 /// Empty where the spec stays as it was.
@@ -79,14 +72,6 @@ mod tests {
     use lethe_proto::v1::PhaseView;
 
     use super::*;
-
-    #[test]
-    fn a_rerun_gets_the_next_free_number() {
-        assert_eq!(next_free("march", &["march"]), "march-2");
-        assert_eq!(next_free("march", &["march", "march-2"]), "march-3");
-        assert_eq!(next_free("march-2", &["march", "march-2"]), "march-3");
-        assert_eq!(next_free("data-march", &[]), "data-march-2");
-    }
 
     #[test]
     fn a_phase_that_is_not_there_is_told_with_those_near_it() {
