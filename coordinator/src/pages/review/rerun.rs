@@ -94,6 +94,7 @@ pub(super) async fn run(
         spec: None,
         submitter: session.visitor.name.clone(),
         priority: view.priority,
+        trace: None,
     };
     let status = run_again(&lead, &site.places, rerun).await?;
     Ok(Redirect::to(&format!("/audits/{}", status.view.audit)))
