@@ -1,19 +1,16 @@
 #!/usr/bin/env python3
-"""What telemetry costs scoring: instructions of a worker whose metrics are scraped and whose spans are told, and of one without.
+"""What telemetry costs scoring: processor time of a worker whose metrics are scraped and whose spans are told, and of one without.
 
     scripts/telemetry_cost.py --config model.json --checkpoint victim.safetensors 0.tar 1.tar 2.tar 3.tar
 
-runs four scorings under callgrind at once: of the first shard and of all, each without and with. An executor does nothing by the clock, so that the
-difference between many shards and few, by the samples between them, is what a sample costs whatever else the machine does. An agent works mostly by
-the clock: its instructions are told by the second. It must never count a start as a sample's cost, nor a span that was not taken.
+scores the shards again and again, in turns without and with, and tells agent and executor apart: while it scores, an executor does the same either way but
+for one span of its log a task, and all else is the agent's. It must never count a start, nor spans that were not taken.
 """
-import argparse, json, os, pathlib, re, secrets, socket, struct, subprocess, tarfile, tempfile, threading, time, urllib.request
+import argparse, json, os, pathlib, secrets, socket, statistics, struct, subprocess, sys, tempfile, threading, time, urllib.request
 
-# Everything is some fifty times slower under callgrind, so that this is as often as three times a second.
-SCRAPE_EVERY_S = 15
-# How many of valgrind's basic blocks are counted at once: what came after the last time is lost.
-BLOCKS_A_DUMP = 1_000_000
-HEARTBEAT_MS = "60000"
+SCRAPE_EVERY_S = 1
+LOOK_EVERY_S = 0.2
+HEARTBEAT_MS = "5000"
 
 
 class Collector:
@@ -56,7 +53,7 @@ class Collector:
             stream.flush()
 
 
-def spec(folder, options, shards):
+def spec(folder, options):
     path = folder / "audit.toml"
     quoted = lambda path: json.dumps(str(pathlib.Path(path).resolve()))
     path.write_text(f"""[audit]
@@ -65,21 +62,27 @@ id = "cost"
 config = {quoted(options.config)}
 checkpoint = {quoted(options.checkpoint)}
 [data]
-shards = [{", ".join(quoted(shard) for shard in shards)}]
+shards = [{", ".join(quoted(shard) for shard in options.shards)}]
 [reference]
 samples = 64
 """)
     return path
 
 
-def counts(folder):
-    """Instructions by kind of process."""
-    found = {"agent": 0, "executor": 0}
-    for path in folder.glob("callgrind.*"):
-        text = path.read_text(errors="replace")
-        kind = "executor" if re.search(r"^cmd: .*--executor", text, re.M) else "agent"
-        found[kind] += sum(int(n) for n in re.findall(r"^summary: (\d+)", text, re.M))
-    return found
+def cpu_seconds(pid):
+    """User and system time since its start, of all its threads."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def executor_of(worker):
+    children = pathlib.Path(f"/proc/{worker}/task/{worker}/children").read_text().split()
+    return int(children[0]) if children else None
+
+
+def spent(worker):
+    executor = executor_of(worker)
+    return {"agent": cpu_seconds(worker), "executor": cpu_seconds(executor) if executor else 0.0}
 
 
 def scrape(log, stop):
@@ -90,12 +93,12 @@ def scrape(log, stop):
                 urllib.request.urlopen("http://%s/metrics" % line["fields"]["address"]).read()
 
 
-def run(options, shards, told, results, key):
+def run(options, told):
+    """Processor time of agent and executor while all shards were scored."""
     with tempfile.TemporaryDirectory(prefix="lethe-cost-") as folder:
         folder = pathlib.Path(folder)
         binary = lambda name: str(pathlib.Path(options.binaries).resolve() / name)
-        token = secrets.token_hex(32)
-        environment = {**os.environ, "LETHE_TOKEN": token, "LETHE_THREADS": "1", "LETHE_DECODERS": "1"}
+        environment = {**os.environ, "LETHE_TOKEN": secrets.token_hex(32), "LETHE_THREADS": "1", "LETHE_DECODERS": "1"}
         environment.pop("OTEL_EXPORTER_OTLP_ENDPOINT", None)
         collector = Collector()
         coordinator = subprocess.Popen(
@@ -103,10 +106,8 @@ def run(options, shards, told, results, key):
             cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=open(folder / "coordinator.log", "w"), text=True)
         address = "http://" + coordinator.stdout.readline().split()[-1]
         log = folder / "worker.log"
-        command = ["valgrind", "--tool=callgrind", "--trace-children=yes", "--combine-dumps=yes", f"--dump-every-bb={BLOCKS_A_DUMP}",
-                   f"--callgrind-out-file={folder}/callgrind.%p", binary("lethe-worker"), "--coordinator", address, "--id", "w", "--device", "cpu"]
+        command = [binary("lethe-worker"), "--coordinator", address, "--id", "w", "--device", "cpu"]
         command += ["--metrics", "127.0.0.1:0", "--otlp", collector.url, "--log-json"] if told else []
-        began = time.monotonic()
         worker = subprocess.Popen(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(log, "w"))
         stop = threading.Event()
         if told:
@@ -114,25 +115,26 @@ def run(options, shards, told, results, key):
         try:
             lethe = [binary("lethe")] + (["--otlp", collector.url] if told else [])
             ask = lambda *words: subprocess.run([*lethe, *words, "--coordinator", address, "--output", "json"], env=environment, check=True, capture_output=True, text=True).stdout
-            ask("submit", str(spec(folder, options, shards)))
-            while True:
-                phases = {phase["name"]: phase for phase in json.loads(ask("show", "cost"))["phases"]}
-                if phases["score"]["state"] == "succeeded":
-                    break
-                if worker.poll() is not None:
-                    raise SystemExit("the worker ended:\n" + log.read_text()[-2000:])
-                time.sleep(2)
-            seconds = time.monotonic() - began
-            found = counts(folder)
-            calls = collector.calls
+            ask("submit", str(spec(folder, options)))
+            began, state = None, None
+            while state != "succeeded":
+                state = {phase["name"]: phase for phase in json.loads(ask("show", "cost"))["phases"]}["score"]["state"]
+                if state == "running" and began is None:
+                    began = spent(worker.pid)
+                if worker.poll() is not None or state == "failed":
+                    raise SystemExit("it cannot score:\n" + log.read_text()[-2000:])
+                time.sleep(LOOK_EVERY_S)
+            if began is None:
+                raise SystemExit("scoring was over before it was seen; give it more shards")
+            ended = spent(worker.pid)
         finally:
             stop.set()
             for process in (worker, coordinator):
                 process.kill()
                 process.wait()
-        if told and calls < 2:  # the client's own span is one
+        if told and collector.calls < 2:  # the client's own span is one
             raise SystemExit("the worker's spans were not taken")
-        results[key] = {**found, "seconds": seconds, "collector_calls": calls}
+        return {kind: ended[kind] - began[kind] for kind in ended}
 
 
 def main():
@@ -140,23 +142,21 @@ def main():
     parser.add_argument("--config", required=True)
     parser.add_argument("--checkpoint", required=True)
     parser.add_argument("--binaries", default="target/debug")
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("shards", nargs="+")
     options = parser.parse_args()
-    samples = lambda shards: sum(len({name.split(".")[0] for name in tarfile.open(shard).getnames()}) for shard in shards)
-    results, threads = {}, []
-    for told in (False, True):
-        for shards in (options.shards[:1], options.shards):
-            threads.append(threading.Thread(target=run, args=(options, shards, told, results, (told, len(shards) > 1))))
-    [thread.start() for thread in threads]
-    [thread.join() for thread in threads]
-    between = samples(options.shards) - samples(options.shards[:1])
-    a_sample = lambda told: (results[told, True]["executor"] - results[told, False]["executor"]) / between
-    a_second = lambda told: results[told, True]["agent"] / results[told, True]["seconds"]
+    rounds = []
+    for number in range(options.rounds):
+        rounds.append({"without": run(options, False), "with": run(options, True)})
+        print(f"round {number + 1} of {options.rounds}: {rounds[-1]}", file=sys.stderr)
+    middle = lambda way, kind: statistics.median(found[way][kind] for found in rounds)
+    whole = middle("without", "agent") + middle("without", "executor")
     print(json.dumps({
-        "samples": between,
-        "executor_instructions_a_sample": {"without": a_sample(False), "with": a_sample(True), "ratio": a_sample(True) / a_sample(False)},
-        "agent_instructions_a_second": {"without": a_second(False), "with": a_second(True)},
-        "runs": {f"{'with' if told else 'without'}, {'all' if many else 'one'}": found for (told, many), found in sorted(results.items())},
+        "rounds": rounds,
+        "agent_s": {way: middle(way, "agent") for way in ("without", "with")},
+        "executor_s": {way: middle(way, "executor") for way in ("without", "with")},
+        "agent_cost": (middle("with", "agent") - middle("without", "agent")) / whole,
+        "executor_cost": (middle("with", "executor") - middle("without", "executor")) / whole,
     }, indent=2))
 
 

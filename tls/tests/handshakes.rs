@@ -77,21 +77,6 @@ impl Server {
     }
 }
 
-impl Server {
-    /// The connection that comes of dialling, both ends of it; none where it is closed after the handshake.
-    async fn holds(&mut self, folder: &Path) -> Option<(lethe_tls::Stream, impl Sized)> {
-        let credentials = Credentials::load(folder).expect("loads");
-        let address = self.address.parse().expect("is an address");
-        let mut dialled = lethe_tls::connect(address, credentials).await.expect("shakes hands");
-        let mut byte = [0];
-        tokio::select! {
-            stream = self.streams.next() => Some((stream.expect("listens on").expect("is open"), dialled)),
-            _ = dialled.read(&mut byte) => None,
-            () = tokio::time::sleep(DEADLINE) => panic!("neither let in nor refused"),
-        }
-    }
-}
-
 /// In TLS 1.3 the dialler is done before its certificate was looked at: a refusal comes with the first read, which HTTP/2 makes.
 async fn refusal(
     dialling: tokio::task::JoinHandle<Result<tonic::transport::Channel, tonic::transport::Error>>,
@@ -232,22 +217,4 @@ async fn without_a_certificate_nobody_is_let_in() {
     assert!(refused.contains("CertificateRequired"), "{refused}");
     let next = server.admits(&pki.issue(Role::Viewer, "eve")).await.expect("is let in").identity;
     assert_eq!(next.expect("has a certificate").name(), "eve", "nobody came before her");
-}
-
-/// As many connections as one person may have.
-const MOST: usize = 32;
-
-#[tokio::test]
-async fn one_persons_connections_are_counted_and_another_still_gets_in() {
-    let pki = Pki::new();
-    let mut server = Server::start(&pki.issue(Role::Coordinator, "lethe-0")).await;
-    let (eve, ann) = (pki.issue(Role::Viewer, "eve"), pki.issue(Role::Submitter, "ann"));
-    let mut open = Vec::new();
-    for _ in 0..MOST {
-        open.push(server.holds(&eve).await.expect("has room"));
-    }
-    assert!(server.holds(&eve).await.is_none(), "one more than she may have");
-    assert!(server.holds(&ann).await.is_some(), "nobody else is counted with her");
-    open.pop();
-    assert!(server.holds(&eve).await.is_some(), "a connection that ended makes room");
 }

@@ -51,7 +51,18 @@ fn commands() -> Vec<Broken> {
     let args = "/spec/template/spec/containers/0/args/-";
     vec![
         broken("a flag that is not there", COORDINATOR, Set(args, json!("--leader-elect")), "unexpected argument"),
-        broken("a grace beyond its bound", WORKER, Set(args, json!("--grace-ms=60000")), "invalid value '60000'"),
+        broken(
+            "a grace beyond its bound",
+            WORKER,
+            Set("/spec/template/spec/containers/0/args/4", json!("--grace-ms=60000")),
+            "invalid value '60000'",
+        ),
+        broken(
+            "a flag that stands twice",
+            WORKER,
+            Set(args, json!("--grace-ms=20000")),
+            "cannot be used multiple times",
+        ),
         broken(
             "a store that is none",
             "ConfigMap/lethe-settings",
