@@ -9,6 +9,7 @@ use crate::finished::SMALL;
 use crate::site::Site;
 
 const WIDE: (u32, u32) = (1_200, 900);
+const LOW: (u32, u32) = (1_200, 560);
 const NARROW: (u32, u32) = (420, 900);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,14 +36,14 @@ async fn browser_takes_pictures_of_every_page() {
     let login = audits.open_pages(v1::OpenPagesRequest { by: "ann".to_owned() }).await.expect("opens").into_inner().url;
     let login = login.strip_prefix(&site.url).expect("is of the same site").to_owned();
     for (name, path, size) in [
-        ("login", login.as_str(), WIDE),
-        ("overview", "/", WIDE),
+        ("login", login.as_str(), LOW),
+        ("overview", "/", LOW),
         ("audit", "/audits/march-2", WIDE),
         ("report", "/audits/march/report", WIDE),
         ("review", "/audits/march/review", WIDE),
         ("review-narrow", "/audits/march/review", NARROW),
         ("audit-narrow", "/audits/march-2", NARROW),
-        ("rerun", "/audits/march/rerun", WIDE),
+        ("rerun", "/audits/march/rerun", LOW),
     ] {
         site.browser.resize(size.0, size.1).await;
         site.go(path).await;

@@ -99,7 +99,7 @@ async fn browser_runs_an_audit_again_from_its_marks_and_logs_out() {
     site.browser.wait("what will happen", "document.querySelector('input[name=next]')").await;
     let told = site.browser.text("main").await;
     assert!(told.contains("march-2") && told.contains("1 suspect marked as clean"), "{told}");
-    site.browser.click("form.act button.primary").await;
+    site.browser.click("form[action$='/rerun'] button.primary").await;
     site.browser.wait("the new audit", "location.pathname === '/audits/march-2'").await;
     // It has no workers, so that it comes as far as its selection.
     site.browser.wait("its suspects", "document.querySelector('a.review')").await;

@@ -20,7 +20,7 @@ use crate::pages::Pages;
 use crate::pages::handlers::{Refusal, id, is_ours, lead, shown, status_of};
 use crate::pages::layout::{Script, page};
 use crate::pages::sessions::Session;
-use crate::report::{count, plural};
+use crate::report::plural;
 use crate::review::{Judgement, Marks, marks_of, next_free};
 
 type Site = State<Arc<Pages>>;
@@ -60,8 +60,7 @@ fn asked(view: &AuditView, marks: &Marks, next: &str, session: &Session) -> Mark
                 li { (view.audit) " stays as it is, and so does what it delivered. Marks that are made from here on do not reach the new one." }
                 @if view.unapproved { li { "The new one asks for a person’s approval too." } }
             }
-            p.counts { (count(poison + clean)) " marks" }
-            form.act method="post" action={ "/audits/" (view.audit) "/rerun" } {
+            form method="post" action={ "/audits/" (view.audit) "/rerun" } {
                 input type="hidden" name="form" value=(session.form);
                 input type="hidden" name="next" value=(next);
                 button.primary { "Run again" }
