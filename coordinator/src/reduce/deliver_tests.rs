@@ -195,6 +195,7 @@ fn view(ctx: &ReduceContext, planned: NamedBlob) -> AuditView {
             deed(40, What::Controlled(Control::Approve)),
             deed(60, What::Controlled(Control::Pause)),
         ],
+        marks: None,
     }
 }
 

@@ -22,7 +22,7 @@ impl Drop for Server {
 
 pub struct Service {
     pub folder: PathBuf,
-    address: String,
+    pub address: String,
     _parts: Vec<Server>,
 }
 
