@@ -125,8 +125,8 @@ mod tests {
         let zsh = script(Shell::Zsh).expect("renders");
         let asks = zsh.lines().filter(|line| line.ends_with(":_lethe_audits' \\")).count();
         assert_eq!(
-            asks, 8,
-            "show, watch, pause, resume, approve, cancel, fetch and rerun; or clap writes the word otherwise by now"
+            asks, 10,
+            "show, watch, pause, resume, approve, cancel, fetch, mark, marks and rerun; or clap writes the word otherwise by now"
         );
     }
 }

@@ -37,7 +37,7 @@ fn an_audit_with_blobs_in_a_bucket_equals_the_one_with_a_folder() {
 
 #[test]
 fn a_bucket_that_is_not_there_is_told_at_the_start() {
-    let drill = Drill::plant(Size { shards: 1, pairs_per_shard: 10 });
+    let drill = Drill::plant(Size { shards: 1, pairs_per_shard: 100 });
     let bucket = BucketServer::start(BUCKET).expect("starts");
     let refused = Service::refused(&drill, &["--blobs", "s3://another-bucket"], &bucket.variables());
     assert!(refused.contains("blobs cannot be kept") && refused.contains("another-bucket"), "{refused}");
