@@ -124,7 +124,10 @@ async fn artefact<T: DeserializeOwned>(
 
 /// What was read last.
 #[derive(Debug, Clone, Default)]
-pub struct Shelf(Arc<Mutex<Vec<(Vec<Digest>, Arc<Reviewed>)>>>);
+pub struct Shelf(Arc<Mutex<Vec<Kept>>>);
+
+/// What was read, and of which blobs.
+type Kept = (Vec<Digest>, Arc<Reviewed>);
 
 impl Shelf {
     /// # Errors

@@ -104,7 +104,7 @@ async fn browser_runs_an_audit_again_from_its_marks_and_logs_out() {
     // It has no workers, so that it comes as far as its selection.
     site.browser.wait("its suspects", "document.querySelector('a.review')").await;
     site.go("/audits/march-2/review?show=forget").await;
-    let text = format!("[...document.querySelectorAll('#suspects code')].map((code) => code.textContent)");
+    let text = "[...document.querySelectorAll('#suspects code')].map((code) => code.textContent)";
     let keys: Vec<String> = site.browser.run(&format!("return {text}")).await;
     assert!(!keys.is_empty() && !keys.contains(&first), "{first} is clean: {keys:?}");
     assert!(first.ends_with(&key(SMALL.suspects - 1)), "{first}");

@@ -103,8 +103,7 @@ impl Attacking {
         if self.left.load(Ordering::Relaxed) > 0 {
             drop(timeout(grace, drained).await); // what is left is counted as far as it came
         }
-        let tally = self.tally.lock().expect("no attacker panics with it").clone();
-        tally
+        self.tally.lock().expect("no attacker panics with it").clone()
     }
 }
 
