@@ -106,7 +106,8 @@ impl Spans {
         let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.is_empty()) else { return Ok(Self::off()) };
         let wrong = || SpansError::Endpoint(endpoint.to_owned());
         let url = url::Url::parse(endpoint).map_err(|_| wrong())?;
-        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        // https needs roots that we do not ship: a collector beside the process takes spans in the clear and sends them on.
+        if url.scheme() != "http" || !url.has_host() {
             return Err(wrong());
         }
         let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build();

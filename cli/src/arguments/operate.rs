@@ -117,7 +117,8 @@ pub const MARKS_HELP: &str = "Example:\n  lethe marks march > marks.csv";
 #[command(
     after_help = "Example:\n  lethe mark march --file marks.csv\n  lethe rerun march --from select\n\nThe file is CSV with the columns shard, key \
 and mark (poison, clean or none), and content where that is to be checked, as suspects.parquet has them and `lethe marks` prints them. \
-All of it is kept or nothing. A re-run from select or earlier never forgets nor drops what is marked clean, and always what is marked poison."
+All of it is kept or nothing. A re-run from select never forgets nor drops what is marked clean, and always what is marked poison; one from earlier does where the samples are \
+suspects again."
 )]
 pub struct Mark {
     /// The audit's id

@@ -121,6 +121,13 @@ mod tests {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let script = script(shell).expect("renders");
             assert!(script.contains("lethe ids"), "{shell:?}");
+            for command in ["show", "watch", "pause", "resume", "approve", "cancel", "fetch", "mark", "marks", "rerun"]
+            {
+                let listed = script.lines().filter(|line| line.contains("approve") && line.contains("cancel"));
+                let is_listed =
+                    listed.flat_map(str::split_whitespace).any(|word| word.trim_end_matches([')', ';']) == command);
+                assert!(is_listed || matches!(shell, Shell::Zsh), "{shell:?} does not ask for {command}");
+            }
         }
         let zsh = script(Shell::Zsh).expect("renders");
         let asks = zsh.lines().filter(|line| line.ends_with(":_lethe_audits' \\")).count();

@@ -24,21 +24,28 @@ pub(crate) const MAX_PENDING_RESETS: usize = 64;
 const MAX_SPEC_REQUEST_BYTES: usize = 256 << 10;
 /// Of a person's other requests: they name an audit, a file and who asks.
 const MAX_SMALL_REQUEST_BYTES: usize = 16 << 10;
+/// As many marks as a person makes of an audit's suspects: 64,000 and more.
+const MAX_MARKS_REQUEST_BYTES: usize = 8 << 20;
 /// One message of a worker's: a few hundred commits with all their outputs.
 pub(crate) const MAX_WORKER_MESSAGE_BYTES: usize = 8 << 20;
 /// One message of a person's; requests that carry no spec are cut before.
-pub(crate) const MAX_PERSON_MESSAGE_BYTES: usize = MAX_SPEC_REQUEST_BYTES;
+pub(crate) const MAX_PERSON_MESSAGE_BYTES: usize = MAX_MARKS_REQUEST_BYTES;
 
 /// What a person may have under way, by what it costs to hold: a call that waits is 1.
 const ROOM_PER_PERSON: u32 = 64;
 const SPEC_WEIGHT: u32 = 4;
 /// A piece of a file is 8 MiB, and is held until it is taken.
 const FILE_WEIGHT: u32 = 8;
+/// All marks of an audit, and to make some all of its suspects.
+const MARKS_WEIGHT: u32 = 32;
+
+const MARK_SUSPECTS: &str = "/lethe.v1.Audits/MarkSuspects";
 
 fn weight(path: &str) -> u32 {
     match path {
         "/lethe.v1.Audits/Submit" | "/lethe.v1.Audits/RerunAudit" => SPEC_WEIGHT,
         "/lethe.v1.Audits/FetchResult" => FILE_WEIGHT,
+        MARK_SUSPECTS | "/lethe.v1.Audits/ListMarks" => MARKS_WEIGHT,
         _ => 1,
     }
 }
@@ -48,7 +55,11 @@ pub(super) fn request_bytes(path: &str) -> Option<usize> {
     if path.starts_with("/lethe.v1.Workers/") {
         return None;
     }
-    Some(if weight(path) == SPEC_WEIGHT { MAX_SPEC_REQUEST_BYTES } else { MAX_SMALL_REQUEST_BYTES })
+    Some(match path {
+        MARK_SUSPECTS => MAX_MARKS_REQUEST_BYTES,
+        _ if weight(path) == SPEC_WEIGHT => MAX_SPEC_REQUEST_BYTES,
+        _ => MAX_SMALL_REQUEST_BYTES,
+    })
 }
 
 /// Who has how much under way.
@@ -207,17 +218,18 @@ mod tests {
             }
             places.len()
         };
-        let found = ["/lethe.v1.Audits/Submit", "/lethe.v1.Audits/FetchResult", LIST].map(room);
-        assert_eq!(found, [16, 8, 64]);
+        let found = ["/lethe.v1.Audits/Submit", "/lethe.v1.Audits/FetchResult", MARK_SUSPECTS, LIST].map(room);
+        assert_eq!(found, [16, 8, 2, 64]);
         let gpu = who(Role::Worker, "gpu");
         assert!((0..10_000).all(|_| crowd.enter(&gpu, "/lethe.v1.Workers/Session").is_ok_and(|place| place.is_none())));
     }
 
     #[test]
-    fn only_specs_are_large() {
+    fn only_specs_and_marks_are_large() {
         for path in lethe_proto::METHODS.iter().copied() {
             let expected = match path {
                 "/lethe.v1.Audits/Submit" | "/lethe.v1.Audits/RerunAudit" => Some(MAX_SPEC_REQUEST_BYTES),
+                "/lethe.v1.Audits/MarkSuspects" => Some(MAX_MARKS_REQUEST_BYTES),
                 path if path.starts_with("/lethe.v1.Workers/") => None,
                 _ => Some(MAX_SMALL_REQUEST_BYTES),
             };

@@ -162,7 +162,6 @@ struct Running {
     /// Samples that were counted.
     counted: u64,
     /// Of a training's steps.
-    stepped: Duration,
     waited: Duration,
 }
 
@@ -194,7 +193,6 @@ impl Meter {
             wall: SystemTime::now(),
             trace: phase.map(|phase| (phase, span_of(phase, &run.task))),
             counted: 0,
-            stepped: Duration::ZERO,
             waited: Duration::ZERO,
         });
     }
@@ -219,7 +217,6 @@ impl Meter {
         let (metrics, label) = (&self.metrics, [("program", running.program)]);
         for step in steps {
             let (took, waited) = (Duration::from_micros(step.took_us), Duration::from_micros(step.waited_us()));
-            running.stepped += took;
             running.waited += waited;
             metrics.steps.get_or_create(&label).inc();
             metrics.step.get_or_create(&label).observe(took.as_secs_f64());

@@ -1,6 +1,10 @@
 //! The blob store for code that is not async: the executor's torch thread.
 
+use std::fs::DirBuilder;
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use lethe_common::blob::{BlobError, BlobRef, BlobStore, NamedBlob, attempt_path};
@@ -8,6 +12,9 @@ use lethe_common::fault::Fault;
 use lethe_common::ids::TaskId;
 use lethe_source::SourceError;
 use tokio::runtime::Runtime;
+
+/// What is older belongs to an executor that was killed.
+const LEFT_BEHIND: Duration = Duration::from_secs(86_400);
 
 /// Reads and writes block the calling thread, which must not be one of a tokio runtime.
 #[derive(Debug)]
@@ -19,10 +26,14 @@ pub struct Blobs {
 impl Blobs {
     /// Opens the store at a root as the coordinator's welcome gives it: `file:///…`, or a bucket by this machine's credentials.
     pub fn open(root: &str) -> Result<Self, Fault> {
-        let scratch = std::env::temp_dir().join("lethe-scratch");
+        let scratch = scratch()?;
         let store = lethe_source::open_blobs(root, &scratch).map_err(root_fault)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| Fault::retryable(format!("cannot start a runtime for blobs: {e}")))?;
+        let is_remote = store.scratch() == scratch;
+        if is_remote && let Some(before) = SystemTime::now().checked_sub(LEFT_BEHIND) {
+            runtime.block_on(store.tidy(before)).map_err(blob_fault)?;
+        }
         Ok(Self { store, runtime })
     }
 
@@ -65,6 +76,24 @@ impl Blobs {
         let blob = self.runtime.block_on(self.store.put(&path, bytes)).map_err(blob_fault)?;
         Ok(NamedBlob { name: name.to_owned(), blob })
     }
+}
+
+/// A folder of this user's alone for files on their way to a bucket; TMPDIR says where.
+fn scratch() -> Result<PathBuf, Fault> {
+    let own = std::fs::metadata("/proc/self").map_err(|e| Fault::storage(format!("/proc/self: {e}")))?.uid();
+    let folder = std::env::temp_dir().join(format!("lethe-scratch-{own}"));
+    let unusable = |problem: &dyn std::fmt::Display| {
+        Fault::storage(format!("scratch {}: {problem}; check TMPDIR", folder.display()))
+    };
+    match DirBuilder::new().mode(0o700).create(&folder) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(unusable(&error)),
+        Ok(()) | Err(_) => {}
+    }
+    let found = std::fs::symlink_metadata(&folder).map_err(|error| unusable(&error))?;
+    if !found.is_dir() || found.uid() != own || found.mode() & 0o077 != 0 {
+        return Err(unusable(&"it is open to others, or not this user's"));
+    }
+    Ok(folder)
 }
 
 /// A folder that is not there may come back; other credentials have a worker of their own.

@@ -39,7 +39,13 @@ pub async fn follow(
     match ended {
         Some(Ok(view)) => {
             if let Some(receiver) = receiver {
-                receiver.tell(&view).await?;
+                tokio::select! {
+                    told = receiver.tell(&view) => told?,
+                    () = interrupt.received() => {
+                        eprintln!("{audit} has ended; the receiver was not told");
+                        return Ok(Ending::Interrupted);
+                    }
+                }
             }
             judge(&view, output)
         }

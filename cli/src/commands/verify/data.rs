@@ -7,19 +7,20 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lethe_common::pin::Pin;
-use lethe_common::record::{Data, Record};
+use lethe_common::record::{Data, Record, SPEC};
 use lethe_evidence::artifacts::{self, ShardEntry, Shards, names};
 use lethe_source::{Pinned, Source};
 
 use super::finding::{Finding, State};
-use super::spec;
+use super::{files, spec};
 use crate::arguments::Verify;
 use crate::commands::scrub::places;
 
 /// Enough to keep a disk busy, and to hide what a store takes to answer.
 const THREADS: usize = 4;
 
-pub fn look(arguments: &Verify, record: &Record) -> anyhow::Result<Vec<Finding>> {
+/// `vouched`: whether somebody outside of the folder has said that the record is the audit's own.
+pub fn look(arguments: &Verify, record: &Record, vouched: bool) -> anyhow::Result<Vec<Finding>> {
     let asked = arguments.data || !arguments.shards.is_empty();
     let data = match &record.data {
         Some(data) if asked => data,
@@ -27,7 +28,7 @@ pub fn look(arguments: &Verify, record: &Record) -> anyhow::Result<Vec<Finding>>
         None if asked => return Ok(vec![unread("the record names no listing of the shards").asked()]),
         None => return Ok(Vec::new()),
     };
-    let opened = listing(&arguments.result, data).and_then(|shards| Ok((shards, source(&arguments.result)?)));
+    let opened = listing(&arguments.result, data).and_then(|shards| Ok((shards, source(arguments, record, vouched)?)));
     let (shards, source) = match opened {
         Ok(opened) => opened,
         Err(problem) => return Ok(vec![unread(&problem).asked()]),
@@ -62,9 +63,25 @@ fn listing(result: &Path, data: &Data) -> Result<Shards, String> {
     Ok(shards)
 }
 
-/// Stores are reached as the audit reached them: by what its spec names in this process's environment.
-fn source(result: &Path) -> Result<Source, String> {
-    Source::of(&spec::read(result)?.data).map_err(|e| e.to_string())
+/// Stores are reached as the audit reached them: by what its spec names in this process's environment. So that spec must be one that
+/// the caller gives, or the one that the audit ran for certain: a folder that somebody changed could name his own server, and have
+/// these credentials sent there.
+fn source(arguments: &Verify, record: &Record, vouched: bool) -> Result<Source, String> {
+    let spec = match &arguments.spec {
+        Some(given) => lethe_common::spec::load(given).map_err(|e| e.to_string())?,
+        None => {
+            let spec = spec::read(&arguments.result)?;
+            let kept = record.outputs.iter().find(|file| file.name == SPEC);
+            let kept = kept.is_some_and(|file| files::of_result(&arguments.result, file).state == State::Ok);
+            if !spec.data.stores.is_empty() && !(vouched && kept) {
+                return Err("its spec names stores, and credentials for them, and nobody outside of the folder vouches for it; give --spec, \
+                            --record or --coordinator"
+                    .to_owned());
+            }
+            spec
+        }
+    };
+    Source::of(&spec.data).map_err(|e| e.to_string())
 }
 
 /// What is not as it was, in the order of the shards.
