@@ -5,7 +5,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test pictures chaos fuzz build env lint deny sbom release reproduce reference reference-full gpu-check image rehearsal
+.PHONY: help demo test can-test pictures chaos fuzz build env lint deny sbom release reproduce reference reference-full gpu-check image rehearsal
 
 ATTACK ?= badnet
 SEED ?= 1
@@ -24,7 +24,7 @@ demo: build ## plant a backdoor, train the victim, audit it: ATTACK=badnet|blend
 	@DATA=$$(scripts/fashion_mnist.sh); \
 	$(BINARIES)/lethe demo --attack $(ATTACK) --seed $(SEED) --data "$$DATA" --out $(OUT)
 
-test: lint deny build ## formatter, linter, dependencies, every test, every fuzz target for 5 s; what CI runs
+test: can-test lint deny build ## formatter, linter, dependencies, every test, every fuzz target for 5 s; what CI runs
 	@$(USE_LIBTORCH); FASHION_MNIST=$$(scripts/fashion_mnist.sh); export FASHION_MNIST; \
 	ETCD=$$(scripts/etcd.sh); MOTO_SERVER=$$(scripts/s3.sh); PROMETHEUS=$$(scripts/prometheus.sh); KUBE=$$(scripts/kube.sh); \
 	CHROMIUM=$$(scripts/chromium.sh); AXE=$$(scripts/axe.sh); export ETCD MOTO_SERVER PROMETHEUS KUBE CHROMIUM AXE; \
@@ -37,6 +37,9 @@ test: lint deny build ## formatter, linter, dependencies, every test, every fuzz
 pictures: ## takes the pictures in docs/pages.md again, with a real browser
 	@$(USE_LIBTORCH); CHROMIUM=$$(scripts/chromium.sh); AXE=$$(scripts/axe.sh); export CHROMIUM AXE; \
 	LETHE_PICTURES=docs cargo test -p lethe-coordinator --locked --test browser browser_takes_pictures_of_every_page
+
+can-test:
+	@scripts/prerequisites.sh test
 
 chaos: build ## every chaos scenario, as root for all of them: CHAOS_RUNS=20 repeats them and prints a table
 	@$(USE_LIBTORCH); ETCD=$$(scripts/etcd.sh); FAKETIME_LIBRARY=$$(scripts/faketime.sh); export ETCD FAKETIME_LIBRARY; \

@@ -73,7 +73,8 @@ fn source(arguments: &Verify, record: &Record, vouched: bool) -> Result<Source, 
             let spec = spec::read(&arguments.result)?;
             let kept = record.outputs.iter().find(|file| file.name == SPEC);
             let kept = kept.is_some_and(|file| files::of_result(&arguments.result, file).state == State::Ok);
-            if !spec.data.stores.is_empty() && !(vouched && kept) {
+            let is_known = vouched && kept;
+            if !is_known && !spec.data.stores.is_empty() {
                 return Err("its spec names stores, and credentials for them, and nobody outside of the folder vouches for it; give --spec, \
                             --record or --coordinator"
                     .to_owned());
