@@ -23,6 +23,17 @@ fn wait_until_ready_says(address: SocketAddr, status: u16, part: &str) -> Answer
     }
 }
 
+/// Waits for a scrape with all of these lines: for a second, askers are given the last one.
+fn wait_until_counted(address: SocketAddr, lines: &[&str]) {
+    let by = Instant::now() + DEADLINE;
+    loop {
+        let counted = get(address, "/metrics").body;
+        let Some(missing) = lines.iter().find(|line| !counted.contains(**line)) else { return };
+        assert!(Instant::now() < by, "waited for {missing:?}, the last: {counted}");
+        std::thread::sleep(LOOK);
+    }
+}
+
 fn start(folder: &Path, name: &str, store: &str) -> Part {
     coordinator(folder, name, &["--store", store, "--heartbeat-ms", "500"]).0
 }
@@ -41,10 +52,7 @@ fn life_does_not_depend_on_the_store_and_a_standby_that_takes_over_is_seen() {
 
     first.stop();
     wait_until_ready_says(second.metrics, 200, "leading in term 2; the store answers");
-    let counted = get(second.metrics, "/metrics").body;
-    for line in ["lethe_leading 1\n", "lethe_term 2\n", "lethe_elections_won_total 1\n"] {
-        assert!(counted.contains(line), "{line:?} is not in {counted}");
-    }
+    wait_until_counted(second.metrics, &["lethe_leading 1\n", "lethe_term 2\n", "lethe_elections_won_total 1\n"]);
 
     etcd.kill(0);
     wait_until_ready_says(second.metrics, 503, "the store does not answer");
