@@ -4,19 +4,10 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/say.sh"
+. "$here/locked_venv.sh"
 
 out=${1:?a file to write}
-venv=$(cache_folder)/cyclonedx-venv
-pins='cyclonedx-python-lib[json-validation]==11.12.0'
-
-if [ "$(cat "$venv/.complete" 2>/dev/null)" != "$pins" ]; then
-    say "installing $pins in $venv (once)"
-    rm -rf "$venv"
-    python3 -m venv "$venv" >&2 || fail "python3 cannot make a venv (Debian: apt-get install python3-venv)"
-    "$venv/bin/pip" install --no-cache-dir --disable-pip-version-check -q "$pins" >&2 ||
-        fail "CycloneDX's checker could not be installed (pip's message is above)"
-    printf '%s\n' "$pins" >"$venv/.complete"
-fi
+venv=$(locked_venv "$here/cyclonedx.txt" cyclonedx "CycloneDX's checker (20 MB)")
 python3 "$here/sbom.py" >"$out.part"
 "$venv/bin/python" - "$out.part" <<'PYTHON' || fail "the bill of materials is not valid CycloneDX (above); it is $out.part"
 import json, sys

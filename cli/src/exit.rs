@@ -1,11 +1,15 @@
 //! How a command ends, as the exit code that scripts read.
 //!
-//! An error without a class of its own is a failure (1); only what the user can mend in his input is bad input (2).
+//! An error without a class of its own is a failure (1); only what the user can mend in his input is bad input (2), and only where the
+//! same command may fare better later was somebody not reached (4).
 
 use std::process::ExitCode;
 
 use lethe_common::spec::SpecError;
 use lethe_redteam::RedteamError;
+
+use crate::reach::CallError;
+use crate::webhook::Undelivered;
 
 /// How a command ended, where nothing failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,12 +57,17 @@ fn code(outcome: &anyhow::Result<Ending>) -> u8 {
         Ok(Ending::Rejected) => 3,
         Ok(Ending::Interrupted) => 130,
         Err(error) if error.chain().any(is_input) => 2,
+        Err(error) if error.chain().any(is_passing) => 4,
         Err(_) => 1,
     }
 }
 
 fn is_input(cause: &(dyn std::error::Error + 'static)) -> bool {
     cause.is::<BadInput>() || cause.is::<SpecError>() || cause.is::<RedteamError>()
+}
+
+fn is_passing(cause: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(cause.downcast_ref(), Some(CallError::NoLeader(_))) || cause.is::<Undelivered>()
 }
 
 #[cfg(test)]
@@ -83,6 +92,9 @@ mod tests {
         assert_eq!(code(&spec().context("reading")), 2);
         assert_eq!(code(&Err(bad_input("no such folder")).context("planting")), 2);
         assert_eq!(code(&Ok(Ending::Rejected)), 3);
+        let call = |error: CallError| code(&Err(anyhow::Error::new(error).context("submitting")));
+        assert_eq!(call(CallError::NoLeader("tried for 20 s".to_owned())), 4);
+        assert_eq!(call(CallError::Refused(tonic::Status::not_found("there is no audit march"))), 1);
         assert_eq!(code(&Ok(Ending::Interrupted)), 130);
     }
 }

@@ -44,11 +44,11 @@ fn documented() -> BTreeMap<i32, String> {
 #[test]
 fn exit_codes_are_those_of_the_table() {
     let table = documented();
-    assert_eq!(table.keys().copied().collect::<Vec<_>>(), [0, 1, 2, 3, 130]);
+    assert_eq!(table.keys().copied().collect::<Vec<_>>(), [0, 1, 2, 3, 4, 130]);
     let cases: [(&[&str], i32); 7] = [
         (&["--version"], 0),
         (&["audit", "--help"], 0),
-        (&["list", "--coordinator", "http://127.0.0.1:1"], 1),
+        (&["list", "--coordinator", "http://127.0.0.1:1"], 4),
         (&["list", "--coordinator", "http://10.0.0.1:1"], 2),
         (&["audit", "/nonexistent/audit.toml"], 2),
         (&["verify", "/nonexistent/result"], 2),

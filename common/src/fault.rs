@@ -20,6 +20,23 @@ pub enum FaultKind {
     Storage,
 }
 
+impl FaultKind {
+    pub const ALL: [Self; 6] =
+        [Self::Retryable, Self::Fatal, Self::OutOfMemory, Self::BadShard, Self::HandedBack, Self::Storage];
+
+    /// As metrics and spans have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Retryable => "retryable",
+            Self::Fatal => "fatal",
+            Self::OutOfMemory => "out_of_memory",
+            Self::BadShard => "bad_shard",
+            Self::HandedBack => "handed_back",
+            Self::Storage => "storage",
+        }
+    }
+}
+
 /// A failure that can be sent: what, where and what next, in one line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]

@@ -4,6 +4,7 @@
 
 pub mod backoff;
 pub mod blob;
+pub mod earlier;
 pub mod fault;
 pub mod ids;
 pub mod pin;

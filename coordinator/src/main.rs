@@ -16,7 +16,7 @@ use lethe_coordinator::store::EtcdAddress;
 use lethe_engine::Knobs;
 use lethe_telemetry::logs::{self, LogFormat};
 use lethe_telemetry::spans::{ENDPOINT_VARIABLE, Spans};
-use lethe_tls::{Credentials, Role};
+use lethe_tls::{Credentials, Outside, Role};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -46,10 +46,14 @@ struct Arguments {
     /// Folder of the blobs (blobs/) where there is no --blobs, of the embedded store (store.redb), and of files on their way
     #[arg(long)]
     work: PathBuf,
-    /// Where the state lies: etcd://HOST:PORT,HOST:PORT,...[/PREFIX]; without it in the work folder. On etcd any
-    /// number of coordinators may run, of which one leads
+    /// Where the state lies: etcd://HOST:PORT,HOST:PORT,...[/PREFIX], or etcds:// over TLS; without it in the work folder. On
+    /// etcd any number of coordinators may run, of which one leads
     #[arg(long, value_name = "URL")]
     store: Option<EtcdAddress>,
+    /// Folder with ca.crt of the authority that vouches for an etcds://, and with tls.crt and tls.key where it asks who we are. New
+    /// files are used from the next connection on
+    #[arg(long, value_name = "FOLDER", requires = "store")]
+    store_tls: Option<PathBuf>,
     /// Where the blobs lie that coordinators and workers hand each other: file:///FOLDER, s3://BUCKET[/PREFIX], gs:// or az://. A
     /// bucket's credentials come from the environment of each of them, or from the machine's identity [default: blobs/ in --work]
     #[arg(long, value_name = "URL")]
@@ -160,7 +164,10 @@ fn config(arguments: &Arguments, gate: Gate) -> anyhow::Result<Config> {
     };
     let store = match &arguments.store {
         None => StoreChoice::Embedded,
-        Some(address) => StoreChoice::Etcd(address.clone()),
+        Some(address) => {
+            let tls = arguments.store_tls.as_deref().map(Outside::load).transpose()?;
+            StoreChoice::Etcd(address.clone().with_tls(tls)?)
+        }
     };
     let knobs = Knobs {
         max_running_per_submitter: arguments.running_per_submitter,

@@ -19,12 +19,14 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tonic::transport::Server;
 use tracing::{info, warn};
 
-use crate::api::{AuditsApi, ClusterFacts, Gate, Places, Seat, SessionTerms, Standing, WorkersApi, limits};
+use crate::api::limits::{self, Crowd};
+use crate::api::{AuditsApi, ClusterFacts, Gate, Guard, Places, Seat, SessionTerms, Standing, WorkersApi};
 use crate::driver::{DriverConfig, DriverError};
 use crate::metrics::{self, Metrics};
 use crate::pages::{self, Pages, Sessions};
 use crate::reign::{Reigns, rule};
 use crate::results::ResultFolder;
+use crate::review::Shelf;
 use crate::store::{Candidate, EtcdAddress, Store, StoreError};
 
 /// What open calls get to end in, once the driver has closed every session and watch.
@@ -137,14 +139,17 @@ pub async fn run(listener: TcpListener, config: Config, shutdown: impl Future<Ou
     let seat = Seat(seat);
     let (stop, stopped) = watch::channel(());
     let metrics = metrics_server(&config, (&parts.reigns, &seat)).await?;
+    let (crowd, shelf) = (Crowd::default(), Shelf::default());
     let pages = site.map(|(listener, url)| {
         let blobs = parts.reigns.driver.blobs.clone();
-        let pages = Pages::new(seat.clone(), blobs, config.places.clone(), url);
+        let shared = (crowd.clone(), shelf.clone());
+        let pages = Pages::new((seat.clone(), blobs), config.places.clone(), url, shared);
         let connections = lethe_tls::accept(listener, config.gate.browsers());
         tokio::spawn(pages::serve(pages::router(pages.clone()), connections, stopped));
         (pages.url, pages.sessions)
     });
-    let mut server = tokio::spawn(serve(listener, seat, (&config, &parts, pages), drained));
+    let guard = Guard { gate: config.gate.clone(), crowd };
+    let mut server = tokio::spawn(serve((listener, guard), seat, (&config, &parts, pages, shelf), drained));
     let ended = rule(&parts.reigns, &standing, shutdown).await;
     drop((drain, stop));
     metrics.iter().for_each(AbortHandle::abort);
@@ -241,9 +246,9 @@ async fn open(config: &Config, address: SocketAddr) -> Result<Parts, ServerError
 }
 
 fn serve(
-    listener: TcpListener,
+    (listener, guard): (TcpListener, Guard),
     seat: Seat,
-    (config, parts, pages): (&Config, &Parts, Option<(String, Sessions)>),
+    (config, parts, pages, shelf): (&Config, &Parts, Option<(String, Sessions)>, Shelf),
     drained: oneshot::Receiver<()>,
 ) -> impl Future<Output = Result<(), tonic::transport::Error>> + Send + 'static {
     let workers = WorkersApi::new(seat.clone(), parts.terms.clone());
@@ -251,7 +256,7 @@ fn serve(
         seat,
         parts.facts.clone(),
         parts.reigns.driver.blobs.clone(),
-        (config.places.clone(), pages),
+        (config.places.clone(), pages, shelf),
     );
     let router = Server::builder()
         .max_concurrent_streams(limits::MAX_STREAMS_PER_CONNECTION)
@@ -259,7 +264,7 @@ fn serve(
         .http2_max_pending_accept_reset_streams(Some(limits::MAX_PENDING_RESETS))
         .http2_keepalive_interval(Some(PING_EVERY))
         .http2_keepalive_timeout(Some(PONG_DEADLINE))
-        .layer(config.gate.clone())
+        .layer(guard)
         .add_service(workers.service())
         .add_service(audits);
     let incoming = lethe_tls::accept(listener, config.gate.callers());

@@ -11,7 +11,7 @@ use lethe_common::time::Millis;
 
 use crate::audit::{Audit, Work};
 use crate::command::{Command, CommitOutcome, PhaseContext};
-use crate::event::{Event, Profile};
+use crate::event::{Counts, Event, Profile};
 use crate::knobs::Knobs;
 use crate::ledger::{Ledger, Request};
 use crate::map_ends::Commit;
@@ -299,6 +299,18 @@ impl Engine {
         let found =
             results.and_then(|results| Some(results.result(shard)?.blobs(&results.owner, results.phase, shard)));
         found.unwrap_or_default()
+    }
+
+    /// What a map phase, by its name, gave for every shard that it did not give up; nothing before it is done.
+    pub fn map_results(&self, audit: &AuditId, phase: &str) -> Option<Vec<(ShardId, Counts, Vec<NamedBlob>)>> {
+        let ledger = &self.audits.get(audit)?.ledger;
+        let index = ledger.audit.plan.phases.iter().position(|spec| spec.name == phase)?;
+        let results = ledger.results.get(index).filter(|_| ledger.phases[index].is_done())?;
+        let done = results.fates().filter_map(|(shard, _)| {
+            let result = results.result(shard)?;
+            Some((shard, result.counts, result.blobs(&results.owner, results.phase, shard)))
+        });
+        Some(done.collect())
     }
 
     pub fn phase_state(&self, audit: &AuditId, phase: PhaseIndex) -> Option<&PhaseState> {

@@ -28,6 +28,8 @@ pub struct EtcdOptions {
     pub election_ms: Option<u64>,
     /// Loses committed writes when the machine fails; for tests about anything else.
     pub unsafe_no_fsync: bool,
+    /// A folder with `tls.crt`, `tls.key` and `ca.crt`: clients are spoken to over TLS, and asked for a certificate of that authority.
+    pub certificates: Option<PathBuf>,
 }
 
 impl EtcdOptions {
@@ -38,7 +40,17 @@ impl EtcdOptions {
             ("election-timeout", self.election_ms),
         ];
         let numbers = numbers.into_iter().filter_map(|(flag, value)| Some(format!("--{flag}={}", value?)));
-        numbers.chain(self.unsafe_no_fsync.then(|| "--unsafe-no-fsync".to_owned())).collect()
+        let files = self.certificates.iter().flat_map(|folder| {
+            let file = |flag: &str, name: &str| format!("--{flag}={}", folder.join(name).display());
+            let asks = "--client-cert-auth".to_owned();
+            [file("cert-file", "tls.crt"), file("key-file", "tls.key"), file("trusted-ca-file", "ca.crt"), asks]
+        });
+        let careless = self.unsafe_no_fsync.then(|| "--unsafe-no-fsync".to_owned());
+        numbers.chain(careless).chain(files).collect()
+    }
+
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.certificates.is_some() { "https" } else { "http" }
     }
 }
 
@@ -97,7 +109,7 @@ impl EtcdCluster {
 
     /// Client addresses as URLs, one a member.
     pub fn endpoints(&self) -> Vec<String> {
-        self.members.iter().map(|member| format!("http://{}", member.place.client)).collect()
+        self.members.iter().map(|member| format!("{}://{}", self.options.scheme(), member.place.client)).collect()
     }
 
     /// SIGKILL.
@@ -131,7 +143,7 @@ impl EtcdCluster {
                 .members
                 .iter()
                 .filter(|member| member.was_started())
-                .all(|member| probe::is_healthy(member.place.client))
+                .all(|member| probe::is_healthy(member.place.health))
         })
     }
 

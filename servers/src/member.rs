@@ -21,16 +21,19 @@ pub struct Place {
     pub client: SocketAddr,
     /// Where the other members reach it.
     pub peer: SocketAddr,
+    /// Where it says in the clear whether it is healthy.
+    pub health: SocketAddr,
     /// A process whose network namespace it runs in; none for the caller's own.
     pub network_of: Option<u32>,
 }
 
 impl Place {
-    /// Loopback, with two free ports, released at once: another process may take one, which the start then shows.
+    /// Loopback, with three free ports, released at once: another process may take one, which the start then shows.
     pub(crate) fn free() -> std::io::Result<Self> {
         let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-        let (client, peer) = (bind()?, bind()?);
-        Ok(Self { client: client.local_addr()?, peer: peer.local_addr()?, network_of: None })
+        let (client, peer, health) = (bind()?, bind()?, bind()?);
+        let [client, peer, health] = [client.local_addr()?, peer.local_addr()?, health.local_addr()?];
+        Ok(Self { client, peer, health, network_of: None })
     }
 
     fn command(&self, program: &Path) -> Command {
@@ -71,7 +74,7 @@ impl Member {
         let log = File::options().create(true).append(true).open(self.log())?;
         let mut command = self.place.command(program);
         command
-            .args(self.arguments(peers))
+            .args(self.arguments(peers, options.scheme()))
             .args(options.arguments())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -82,14 +85,16 @@ impl Member {
         Ok(())
     }
 
-    fn arguments(&self, peers: &str) -> Vec<String> {
-        let (client, peer) = (format!("http://{}", self.place.client), format!("http://{}", self.place.peer));
+    fn arguments(&self, peers: &str, scheme: &str) -> Vec<String> {
+        let (client, peer) = (format!("{scheme}://{}", self.place.client), format!("http://{}", self.place.peer));
+        let health = format!("http://{}", self.place.health);
         let data = self.folder.join("data").display().to_string();
         [
             ("name", self.name.as_str()),
             ("data-dir", &data),
             ("listen-client-urls", &client),
             ("advertise-client-urls", &client),
+            ("listen-metrics-urls", &health),
             ("listen-peer-urls", &peer),
             ("initial-advertise-peer-urls", &peer),
             ("initial-cluster", peers),

@@ -5,7 +5,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,8 @@ use axum::routing::get;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::health::Readiness;
@@ -27,7 +28,7 @@ use crate::page::CONTENT_TYPE;
 const HEADER_DEADLINE: Duration = Duration::from_secs(5);
 /// A scraper keeps one open; it ends by then whatever it does, and is opened again.
 const CONNECTION_LIFE: Duration = Duration::from_secs(15 * 60);
-/// A scraper, a probe, a person: each a connection or two.
+/// A scraper, a probe, a person: each a connection or two. Of more, see [`Crowd`].
 const MOST: usize = 64;
 /// What is asked again sooner gets the same answer, so that nobody makes the process or its store work by asking.
 const FRESH: Duration = Duration::from_secs(1);
@@ -77,26 +78,49 @@ pub async fn serve(listener: TcpListener, metrics: Ask<String>, readiness: Ask<R
         .route("/readyz", get(ready))
         .route("/healthz", get(async || "alive\n"))
         .with_state(Arc::new(told));
-    let room = Arc::new(Semaphore::new(MOST));
+    let mut crowd = Crowd::default();
     loop {
-        let connection = match listener.accept().await {
-            Ok((connection, _)) => connection,
+        let (connection, from) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "cannot take a connection");
                 sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        // One that comes when there is no room is closed: a scraper comes again.
-        let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
         let service = TowerToHyperService::new(router.clone());
-        tokio::spawn(async move {
+        let served = tokio::spawn(async move {
             let mut http = hyper::server::conn::http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(HEADER_DEADLINE);
             // One that is gone needs no telling.
             drop(timeout(CONNECTION_LIFE, http.serve_connection(TokioIo::new(connection), service)).await);
-            drop(place);
         });
+        crowd.enter(from.ip(), served.abort_handle());
+    }
+}
+
+/// Whose connections are open, the oldest first.
+///
+/// A newcomer is always let in, since it may be a kubelet that asks whether to restart us: where there are too many, whoever has the most
+/// loses its oldest.
+#[derive(Default)]
+struct Crowd(Vec<(IpAddr, AbortHandle)>);
+
+impl Crowd {
+    fn enter(&mut self, from: IpAddr, connection: AbortHandle) {
+        self.0.retain(|(_, connection)| !connection.is_finished());
+        if self.0.len() >= MOST
+            && let Some(at) = self.oldest_of_the_most()
+        {
+            self.0.remove(at).1.abort();
+        }
+        self.0.push((from, connection));
+    }
+
+    fn oldest_of_the_most(&self) -> Option<usize> {
+        let count = |whose: &IpAddr| self.0.iter().filter(|(from, _)| from == whose).count();
+        // Of those with equally many the oldest, which `max_by_key` would pass over.
+        (0..self.0.len()).rev().max_by_key(|at| count(&self.0[*at].0))
     }
 }
 
@@ -122,4 +146,45 @@ async fn fresh<T: Clone>(last: &Mutex<Option<(Instant, T)>>, ask: &Ask<T>) -> T 
     let answer = (ask.0)().await;
     *last = Some((Instant::now(), answer.clone()));
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(last: u8) -> IpAddr {
+        IpAddr::from([127, 0, 0, last])
+    }
+
+    #[tokio::test]
+    async fn who_has_the_most_connections_loses_the_oldest_and_nobody_else_any() {
+        let (mut crowd, mut open) = (Crowd::default(), Vec::new());
+        let mut enter = |last: u8| {
+            let task = tokio::spawn(std::future::pending::<()>());
+            crowd.enter(from(last), task.abort_handle());
+            open.push((last, task));
+        };
+        enter(7);
+        (0..MOST + 10).for_each(|_| enter(1));
+        enter(9);
+        let mut ended = Vec::new();
+        for (at, (last, task)) in open.iter_mut().enumerate() {
+            if tokio::time::timeout(Duration::from_millis(1), task).await.is_ok() {
+                ended.push((at, *last));
+            }
+        }
+        let oldest: Vec<(usize, u8)> = (1..=12).map(|at| (at, 1)).collect();
+        assert_eq!(ended, oldest);
+    }
+
+    #[tokio::test]
+    async fn what_has_ended_takes_no_place() {
+        let (mut crowd, gone) = (Crowd::default(), tokio::spawn(async {}));
+        let ended = gone.abort_handle();
+        gone.await.expect("ends");
+        (0..MOST).for_each(|_| crowd.enter(from(1), ended.clone()));
+        let stays = tokio::spawn(std::future::pending::<()>());
+        crowd.enter(from(2), stays.abort_handle());
+        assert_eq!(crowd.0.len(), 1);
+    }
 }

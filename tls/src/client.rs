@@ -106,7 +106,7 @@ pub fn is_loopback(host: &str) -> bool {
 }
 
 /// An IPv6 address without its brackets.
-fn bare(host: &str) -> &str {
+pub(crate) fn bare(host: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
 }
 

@@ -24,7 +24,7 @@ pub const KEY: &str = "tls.key";
 pub const ROOTS: &str = "ca.crt";
 
 /// gRPC's protocol, by ALPN.
-const HTTP2: &[u8] = b"h2";
+pub(crate) const HTTP2: &[u8] = b"h2";
 
 /// The bytes of the three files.
 #[derive(Clone, PartialEq, Eq)]
@@ -124,7 +124,7 @@ impl fmt::Debug for Material {
     }
 }
 
-fn certificates(pem: &[u8], path: PathBuf) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(crate) fn certificates(pem: &[u8], path: PathBuf) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let what = "certificate";
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match read {
@@ -134,7 +134,7 @@ fn certificates(pem: &[u8], path: PathBuf) -> Result<Vec<CertificateDer<'static>
     }
 }
 
-fn roots(pem: &[u8], path: PathBuf) -> Result<RootCertStore, TlsError> {
+pub(crate) fn roots(pem: &[u8], path: PathBuf) -> Result<RootCertStore, TlsError> {
     let mut store = RootCertStore::empty();
     for root in certificates(pem, path.clone())? {
         let unfit =
@@ -149,7 +149,7 @@ pub(crate) fn ends_at_s(certificate: &CertificateDer<'_>) -> Result<i64, Identit
     Ok(parsed.validity().not_after.timestamp())
 }
 
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+pub(crate) fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 

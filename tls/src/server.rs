@@ -249,3 +249,28 @@ impl AsyncWrite for Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn who(role: Role, name: &str) -> Identity {
+        Identity::new(role, name).expect("is a name")
+    }
+
+    #[test]
+    fn a_certificate_has_so_many_connections_and_gets_them_back() {
+        let (crowd, eve) = (Crowd::default(), who(Role::Viewer, "eve"));
+        let mut open: Vec<Place> = (0..MAX_PER_PERSON).map(|_| crowd.enter(&eve).expect("has room")).collect();
+        assert!(crowd.enter(&eve).is_none());
+        assert!(crowd.enter(&who(Role::Viewer, "ann")).is_some(), "another has its own");
+        open.pop();
+        assert!(crowd.enter(&eve).is_some());
+        drop(open);
+        let gpu = who(Role::Worker, "gpu");
+        let open: Vec<Option<Place>> = (0..=MAX_PER_WORKERS).map(|_| crowd.enter(&gpu)).collect();
+        assert_eq!(open.iter().flatten().count(), MAX_PER_WORKERS);
+        drop(open);
+        assert!(crowd.0.lock().expect("is whole").is_empty(), "nothing is kept of who has left");
+    }
+}

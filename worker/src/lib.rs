@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod device;
+pub mod earlier;
 pub mod executor;
 pub mod frame;
 pub mod machine;

@@ -17,7 +17,7 @@ use lethe_tls::{Credentials, Role, Target};
 use lethe_worker::agent::{self, AgentOptions, ExecutorCommand, Metrics, Slots, TOKEN_VARIABLE, stop};
 use lethe_worker::device::{Asked, Chosen, Found};
 use lethe_worker::executor::{self, Programs};
-use lethe_worker::{machine, programs};
+use lethe_worker::{earlier, machine, programs};
 
 const HELP: &str = "Example:\n  lethe-worker --id w1 --coordinator http://127.0.0.1:7400,http://127.0.0.1:7401\n  \
 lethe-worker --tls tls/gpu --id gpu-0 --device cuda:0 --coordinator https://lethe-0.example:7400\n\n\
@@ -112,7 +112,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.executor {
         let device = Chosen::open(arguments.device)?.device();
         return executor::run(
-            Programs { map: programs::run_map, open: programs::open, gang: programs::run_gang },
+            Programs { map: earlier::run_map, open: earlier::open, gang: programs::run_gang },
             device,
             arguments.id.clone().unwrap_or_default(),
         );

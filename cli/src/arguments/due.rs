@@ -4,10 +4,12 @@
 
 use std::str::FromStr;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use lethe_common::ids::{AuditId, IdError};
 
 const MINUTE_S: i64 = 60;
+/// As ids have a time: in the order of time where they are in that of text.
+const FORM: &str = "%Y%m%dt%H%Mz";
 
 /// A time to the minute, as cron has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +47,14 @@ impl Due {
     /// # Errors
     /// A schedule whose name leaves no room for the time.
     pub fn audit_of(self, schedule: &AuditId) -> Result<AuditId, IdError> {
-        AuditId::new(&format!("{schedule}-{}", self.0.format("%Y%m%dt%H%Mz")))
+        AuditId::new(&format!("{schedule}-{}", self.0.format(FORM)))
+    }
+
+    /// Whether an audit is one of a schedule's, and of an earlier time.
+    pub fn is_after(self, audit: &str, schedule: &AuditId) -> bool {
+        let time = audit.strip_prefix(schedule.as_str()).and_then(|rest| rest.strip_prefix('-'));
+        let time = time.and_then(|text| NaiveDateTime::parse_from_str(text, FORM).ok());
+        time.is_some_and(|time| time.and_utc() < self.0)
     }
 }
 
@@ -73,6 +82,24 @@ mod tests {
             assert_eq!(id(same), "nightly-20261129t0200z", "{same}");
         }
         assert_eq!(id("lethe-schedule-29931961"), "nightly-20261129t0201z");
+    }
+
+    #[test]
+    fn an_audit_goes_on_from_earlier_ones_of_its_own_schedule() {
+        let (schedule, due) = (AuditId::new("nightly").expect("is one"), "2026-11-29T02:00:00Z".parse::<Due>());
+        let due = due.expect("is a time");
+        for (audit, is_earlier) in [
+            ("nightly-20261128t0200z", true),
+            ("nightly-20261129t0159z", true),
+            ("nightly-20261129t0200z", false),
+            ("nightly-20261130t0200z", false),
+            ("nightly", false),
+            ("nightly-2", false),
+            ("other-20261128t0200z", false),
+            ("nightly-b-20261128t0200z", false),
+        ] {
+            assert_eq!(due.is_after(audit, &schedule), is_earlier, "{audit}");
+        }
     }
 
     #[test]

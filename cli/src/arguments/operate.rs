@@ -55,6 +55,9 @@ pub struct Submit {
     /// When the schedule was due, to the minute: a time with its offset, or the name of the Job that a Kubernetes CronJob made
     #[arg(long, value_name = "TIME|JOB", requires = "schedule")]
     pub scheduled_at: Option<Due>,
+    /// Score every shard: a schedule's audit otherwise keeps, of shards that have not changed, the scores of the one before
+    #[arg(long, requires = "schedule")]
+    pub full: bool,
     /// Stay, and follow the audit as `lethe watch` does
     #[arg(long)]
     pub follow: bool,
@@ -97,7 +100,7 @@ pub struct Steer {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  lethe fetch march --out results/march\n  lethe fetch march report.html\n\nFiles that lie there whole already are not fetched again. What waits for approval is left out, and said so.\nExit codes: 0 fetched, 1 failed, 2 bad input."
+    after_help = "Example:\n  lethe fetch march --out results/march\n  lethe fetch march report.html\n\nFiles that lie there whole already are not fetched again. What waits for approval is left out, and said so.\nExit codes: 0 fetched, 1 failed, 2 bad input, 4 no coordinator was reached."
 )]
 pub struct Fetch {
     /// The audit's id
@@ -144,7 +147,7 @@ pub struct OneAudit {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  lethe watch march\n\nCtrl-C stops watching; the audit goes on. With --output json \
-every view is one line.\nExit codes: 0 succeeded, 1 failed or cancelled, 2 bad input, 130 interrupted."
+every view is one line.\nExit codes: 0 succeeded, 1 failed or cancelled, 2 bad input, 4 no coordinator was reached, 130 interrupted."
 )]
 pub struct Watch {
     /// The audit's id

@@ -37,6 +37,15 @@ pub struct Receiver {
     secret: Secret,
 }
 
+/// The receiver did not answer, or could not take it, for as long as we waited.
+#[derive(Debug, thiserror::Error)]
+#[error("the webhook did not take {id} in {tries} tries: {why}")]
+pub struct Undelivered {
+    id: String,
+    tries: u32,
+    why: String,
+}
+
 /// Why a try was not taken.
 enum Refusal {
     /// It may be taken later.
@@ -73,7 +82,7 @@ impl Receiver {
             };
             let pause = BETWEEN_TRIES.pause(attempt, 0.5 + jitter.random::<f64>() / 2.0);
             if started.elapsed() + pause > PATIENCE {
-                bail!("the webhook did not take {id} in {} tries: {why}", attempt + 1);
+                return Err(Undelivered { id, tries: attempt + 1, why }.into());
             }
             sleep(pause).await;
         }

@@ -56,7 +56,7 @@ fn an_election_is_waited_for() {
 #[test]
 fn every_address_is_named_where_none_answers() {
     let (first, second) = (nobody(), nobody());
-    let error = lethe(&[&first, &second], &["list"]).error(1);
+    let error = lethe(&[&first, &second], &["list"]).error(4);
     assert!(error.contains(&first) && error.contains(&second), "{error}");
     assert!(error.contains("refused") && error.contains("5 times"), "{error}");
 }

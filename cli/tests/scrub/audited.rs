@@ -213,5 +213,6 @@ fn report() -> Report {
         compared_with: String::new(),
         bad: BadSamples::default(),
         marks: None,
+        since: None,
     }
 }

@@ -28,6 +28,21 @@ pub struct AuditSection {
     /// Seeds every draw; the same seed and data give the same result.
     #[serde(default = "one")]
     pub seed: u64,
+    /// An earlier audit of the same submitter at the same coordinator: shards that have not changed since keep its scores. Neither this
+    /// nor the next is written where it is absent, so that the stored spec stays as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<AuditId>,
+    /// The share by which the data may have grown or shrunk since the reference set was drawn; beyond it every shard is scored again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_growth: Option<f64>,
+}
+
+impl AuditSection {
+    const MAX_GROWTH: f64 = 0.25;
+
+    pub fn max_growth(&self) -> f64 {
+        self.max_growth.unwrap_or(Self::MAX_GROWTH)
+    }
 }
 
 fn ubt() -> PlanName {

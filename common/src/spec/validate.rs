@@ -25,6 +25,7 @@ impl fmt::Display for Problem {
 
 pub(super) fn validate(spec: &Spec, text: &str) -> Vec<Problem> {
     let mut found = Problems { text, list: Vec::new() };
+    found.earlier(spec);
     found.model(spec);
     found.stores(spec);
     found.shares(spec);
@@ -63,6 +64,17 @@ impl Problems<'_> {
         if !holds {
             self.list.push(Problem { field, line: line_of(self.text, field), message: message() });
         }
+    }
+
+    fn earlier(&mut self, spec: &Spec) {
+        let audit = &spec.audit;
+        self.require(audit.since.as_ref() != Some(&audit.id), "audit.since", || {
+            format!("an audit cannot go on from itself; expected one before {}", audit.id)
+        });
+        let growth = audit.max_growth();
+        self.require((0.0..=1.0).contains(&growth), "audit.max_growth", || {
+            format!("{growth} is not a share; expected 0 to 1")
+        });
     }
 
     fn model(&mut self, spec: &Spec) {

@@ -25,7 +25,7 @@ use super::status::{audit_view, worker_view};
 use super::{faults, results, wire};
 use crate::driver::{self, Rerun, Submission};
 use crate::pages::{Sessions, Visitor};
-use crate::review::{self, Judgement, Suspects};
+use crate::review::{self, Judgement, Shelf};
 
 /// Views a slow watcher may lag behind; the newest is always the next it gets.
 const MAX_QUEUED_VIEWS: usize = 2;
@@ -46,6 +46,8 @@ pub struct AuditsApi {
     places: Places,
     /// Where the pages are reached, and who is logged in.
     pages: Option<(String, Sessions)>,
+    /// The same as the pages', where there are some.
+    shelf: Shelf,
 }
 
 type Service = v1::audits_server::AuditsServer<AuditsApi>;
@@ -56,9 +58,9 @@ impl AuditsApi {
         seat: Seat,
         facts: ClusterFacts,
         blobs: BlobStore,
-        (places, pages): (Places, Option<(String, Sessions)>),
+        (places, pages, shelf): (Places, Option<(String, Sessions)>, Shelf),
     ) -> Service {
-        Service::new(Self { seat, facts, blobs, places, pages })
+        Service::new(Self { seat, facts, blobs, places, pages, shelf })
             .max_decoding_message_size(super::limits::MAX_PERSON_MESSAGE_BYTES)
             .max_encoding_message_size(super::MAX_MESSAGE_BYTES)
     }
@@ -287,8 +289,9 @@ impl v1::audits_server::Audits for AuditsApi {
         let sayings = marks.into_iter().map(wire::saying).collect::<Result<_, _>>()?;
         let view = self.watch(&audit).await?.borrow().view.clone();
         let lead = self.seat.lead().await?;
-        let suspects = Suspects::read(&view, &self.blobs).await.map_err(|error| faults::mark(error.into()))?;
-        let (marks, status) = review::mark((&lead, &view), &suspects, sayings, &by).await.map_err(faults::mark)?;
+        let reviewed = self.shelf.take(&view, &self.blobs).await.map_err(|error| faults::mark(error.into()))?;
+        let marked = review::mark((&lead, &view), &reviewed.suspects, sayings, &by).await;
+        let (marks, status) = marked.map_err(faults::mark)?;
         Ok(Response::new(v1::MarkSuspectsReply {
             poison: marks.count(Judgement::Poison),
             clean: marks.count(Judgement::Clean),

@@ -48,11 +48,13 @@ pub(super) fn submit(error: SubmitError) -> Status {
 
 pub(crate) fn mark(error: MarkError) -> Status {
     let code = match &error {
-        MarkError::Suspects(SuspectsError::NotYet(_)) => Code::FailedPrecondition,
+        MarkError::Suspects(error) => match **error {
+            SuspectsError::NotYet(_) => Code::FailedPrecondition,
+            SuspectsError::Blob(_) | SuspectsError::Table(_) | SuspectsError::Other(_) => Code::DataLoss,
+        },
         MarkError::Unknown(_) => Code::NotFound,
         MarkError::NoSuspect { .. } => Code::InvalidArgument,
-        MarkError::Suspects(SuspectsError::Blob(_) | SuspectsError::Table(_) | SuspectsError::Other(_))
-        | MarkError::Damaged { .. } => Code::DataLoss,
+        MarkError::Damaged { .. } => Code::DataLoss,
         MarkError::Blob(_) => Code::Unavailable,
         MarkError::Contended => Code::Aborted,
         MarkError::Ask(AskError::Deadline) => Code::DeadlineExceeded,

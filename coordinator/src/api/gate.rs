@@ -15,7 +15,7 @@ use tonic::codegen::{Body, Service};
 use tower::Layer;
 
 use super::caller::Caller;
-use super::limits::{Bounded, Crowd, Held, Place, request_bytes};
+use super::limits::{Bounded, Crowd, Held, Place, request_bytes, weight};
 use super::rights;
 use super::token::Token;
 
@@ -66,29 +66,35 @@ impl Gate {
     }
 }
 
-impl<S> Layer<S> for Gate {
+/// The gate, and the room behind it.
+#[derive(Debug, Clone)]
+pub(crate) struct Guard {
+    pub gate: Gate,
+    /// Of all connections together, and of the pages.
+    pub crowd: Crowd,
+}
+
+impl<S> Layer<S> for Guard {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Guarded<S> {
-        Guarded { gate: self.clone(), crowd: Crowd::default(), inner }
+        Guarded { guard: self.clone(), inner }
     }
 }
 
 /// A service behind the gate.
 #[derive(Debug, Clone)]
 pub struct Guarded<S> {
-    gate: Gate,
-    /// Of all connections together: the layer is made once, and what it makes is cloned.
-    crowd: Crowd,
+    guard: Guard,
     inner: S,
 }
 
 impl<S> Guarded<S> {
     fn admit<B>(&self, request: &Request<B>) -> Result<(Caller, Option<Place>), Status> {
-        let caller = self.gate.admit(request)?;
+        let caller = self.guard.gate.admit(request)?;
         let place = match &caller {
             Caller::Trusted => None,
-            Caller::Known(who) => self.crowd.enter(who, request.uri().path())?,
+            Caller::Known(who) => self.guard.crowd.enter(who, weight(request.uri().path()))?,
         };
         Ok((caller, place))
     }

@@ -35,13 +35,13 @@ pub(crate) const MAX_PERSON_MESSAGE_BYTES: usize = MAX_MARKS_REQUEST_BYTES;
 const ROOM_PER_PERSON: u32 = 64;
 const SPEC_WEIGHT: u32 = 4;
 /// A piece of a file is 8 MiB, and is held until it is taken.
-const FILE_WEIGHT: u32 = 8;
+pub(crate) const FILE_WEIGHT: u32 = 8;
 /// All marks of an audit, and to make some all of its suspects.
 const MARKS_WEIGHT: u32 = 32;
 
 const MARK_SUSPECTS: &str = "/lethe.v1.Audits/MarkSuspects";
 
-fn weight(path: &str) -> u32 {
+pub(super) fn weight(path: &str) -> u32 {
     match path {
         "/lethe.v1.Audits/Submit" | "/lethe.v1.Audits/RerunAudit" => SPEC_WEIGHT,
         "/lethe.v1.Audits/FetchResult" => FILE_WEIGHT,
@@ -62,25 +62,25 @@ pub(super) fn request_bytes(path: &str) -> Option<usize> {
     })
 }
 
-/// Who has how much under way.
+/// Who has how much under way, in calls and on pages together.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Crowd(Arc<Mutex<BTreeMap<Identity, u32>>>);
+pub(crate) struct Crowd(Arc<Mutex<BTreeMap<Identity, u32>>>);
 
 impl Crowd {
-    /// Room for a call; what it takes is given back when the place is dropped. Workers share certificates, and have all
+    /// Room for what weighs so much; what it takes is given back when the place is dropped. Workers share certificates, and have all
     /// the room they want.
     ///
     /// # Errors
     /// RESOURCE_EXHAUSTED where a person has too much under way.
-    pub fn enter(&self, who: &Identity, path: &str) -> Result<Option<Place>, Status> {
+    pub fn enter(&self, who: &Identity, weight: u32) -> Result<Option<Place>, Status> {
         if who.role() == Role::Worker {
             return Ok(None);
         }
-        let (weight, mut taken) = (weight(path), self.taken());
+        let mut taken = self.taken();
         let own = taken.entry(who.clone()).or_default();
         if *own + weight > ROOM_PER_PERSON {
             return Err(Status::resource_exhausted(format!(
-                "{} has too many calls under way at once; wait for some of them to end",
+                "{} has too much under way at once, in calls and pages; wait for some of it to end",
                 who.name()
             )));
         }
@@ -96,7 +96,7 @@ impl Crowd {
 
 /// A call's room.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     crowd: Crowd,
     who: Identity,
     weight: u32,
@@ -122,7 +122,7 @@ pub struct Held<B> {
 }
 
 impl<B> Held<B> {
-    pub(super) fn new(body: B, place: Option<Place>) -> Self {
+    pub(crate) fn new(body: B, place: Option<Place>) -> Self {
         Self { body, _place: place }
     }
 }
@@ -199,11 +199,12 @@ mod tests {
     #[test]
     fn a_person_has_so_much_room_and_gets_it_back() {
         let (crowd, eve) = (Crowd::default(), who(Role::Viewer, "eve"));
-        let mut places: Vec<_> = (0..ROOM_PER_PERSON).map(|_| crowd.enter(&eve, LIST).expect("has room")).collect();
-        assert_eq!(crowd.enter(&eve, LIST).expect_err("has none").code(), tonic::Code::ResourceExhausted);
-        assert!(crowd.enter(&who(Role::Admin, "eve"), LIST).is_ok(), "another certificate is another caller");
+        let mut places: Vec<_> =
+            (0..ROOM_PER_PERSON).map(|_| crowd.enter(&eve, weight(LIST)).expect("has room")).collect();
+        assert_eq!(crowd.enter(&eve, 1).expect_err("has none").code(), tonic::Code::ResourceExhausted);
+        assert!(crowd.enter(&who(Role::Admin, "eve"), 1).is_ok(), "another certificate is another caller");
         places.pop();
-        assert!(crowd.enter(&eve, LIST).is_ok());
+        assert!(crowd.enter(&eve, 1).is_ok());
         drop(places);
         assert!(crowd.taken().is_empty(), "nothing is kept of who has left");
     }
@@ -213,7 +214,7 @@ mod tests {
         let (crowd, ann) = (Crowd::default(), who(Role::Submitter, "ann"));
         let room = |path: &str| {
             let mut places = Vec::new();
-            while let Ok(place) = crowd.enter(&ann, path) {
+            while let Ok(place) = crowd.enter(&ann, weight(path)) {
                 places.push(place);
             }
             places.len()
@@ -221,7 +222,7 @@ mod tests {
         let found = ["/lethe.v1.Audits/Submit", "/lethe.v1.Audits/FetchResult", MARK_SUSPECTS, LIST].map(room);
         assert_eq!(found, [16, 8, 2, 64]);
         let gpu = who(Role::Worker, "gpu");
-        assert!((0..10_000).all(|_| crowd.enter(&gpu, "/lethe.v1.Workers/Session").is_ok_and(|place| place.is_none())));
+        assert!((0..10_000).all(|_| crowd.enter(&gpu, 1).is_ok_and(|place| place.is_none())));
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub use audits::{AuditsApi, ClusterFacts};
 pub use caller::Caller;
 pub(crate) use faults::mark as mark_fault;
 pub use gate::Gate;
+pub(crate) use gate::Guard;
 pub use places::Places;
 pub(crate) use reruns::rerun;
 pub(crate) use results::fetch as fetch_result;

@@ -4,17 +4,18 @@
 
 use std::sync::Arc;
 
+use lethe_common::earlier::Taken;
 use lethe_common::fault::Fault;
 use lethe_common::ids::{AuditId, PhaseIndex, ShardId, TaskId, WorkerId};
-use lethe_common::program::ReduceProgram;
+use lethe_common::program::{MapProgram, ReduceProgram};
 use lethe_common::spec::Spec;
-use lethe_engine::{Command, CommitOutcome, Engine, GangStart, MapStart, Output, PhaseState};
+use lethe_engine::{Command, CommitOutcome, Counts, Engine, GangStart, MapStart, Output, PhaseState};
 use lethe_telemetry::logs;
 use tracing::{Instrument, debug, info};
 
 use super::reduces::ReduceId;
 use super::{Driver, MapPhase, Order, Status};
-use crate::model_files;
+use crate::planning::{self, Earlier, TAKEN_OVER};
 use crate::reduce::ReduceContext;
 use crate::rendezvous::GangId;
 
@@ -119,7 +120,8 @@ impl Driver {
             Ok(context) => {
                 let trace = self.accounts.trace(&id.audit, id.phase);
                 let span = logs::task(&context.task, "coordinator", trace);
-                self.reduces.start(id, model_files::run(context).instrument(span));
+                let earlier = self.earlier(&context);
+                self.reduces.start(id, planning::run(context, earlier).instrument(span));
             }
             Err(fault) => self.reduces.start(id, std::future::ready(Err(fault))),
         }
@@ -142,6 +144,28 @@ impl Driver {
             result_folder: self.config.results.of(&audit),
             view,
         })
+    }
+
+    /// What a plan may take over, where its spec names an earlier audit.
+    fn earlier(&self, context: &ReduceContext) -> Option<Earlier> {
+        let since = context.spec.audit.since.clone().filter(|_| context.program == ReduceProgram::Plan)?;
+        let known = match self.engine.view(&since) {
+            None => Err(format!("there is no audit {since} any more")),
+            Some(view) if context.view.as_ref().is_none_or(|own| own.submitter != view.submitter) => {
+                Err(format!("{since} is {}'s", view.submitter))
+            }
+            Some(view) => Ok((view, TAKEN_OVER.iter().flat_map(|program| self.taken(&since, *program)).collect())),
+        };
+        Some((since, known))
+    }
+
+    fn taken(&self, audit: &AuditId, program: MapProgram) -> Vec<Taken> {
+        let results = self.engine.map_results(audit, program.as_str()).unwrap_or_default();
+        let taken = results.into_iter().map(|(shard, counts, outputs)| {
+            let Counts { read, scored, failed } = counts;
+            Taken { shard, phase: program.as_str().to_owned(), read, scored, failed, outputs }
+        });
+        taken.collect()
     }
 
     fn spec_json(&self, audit: &AuditId) -> Arc<str> {

@@ -1,24 +1,9 @@
 //! What passes through the driver, counted as it does: events in, commands out.
 
-use lethe_common::fault::FaultKind;
 use lethe_common::program::{GangProgram, MapProgram};
 use lethe_engine::{AuditState, Command, CommitOutcome, Event};
 
 use super::Metrics;
-
-pub(super) const FAULT_KINDS: [&str; 6] =
-    ["retryable", "fatal", "out_of_memory", "bad_shard", "handed_back", "storage"];
-
-fn kind(kind: FaultKind) -> &'static str {
-    match kind {
-        FaultKind::Retryable => "retryable",
-        FaultKind::Fatal => "fatal",
-        FaultKind::OutOfMemory => "out_of_memory",
-        FaultKind::BadShard => "bad_shard",
-        FaultKind::HandedBack => "handed_back",
-        FaultKind::Storage => "storage",
-    }
-}
 
 /// A stored plan of another build may name what this one does not know.
 const UNKNOWN_PROGRAM: &str = "other";
@@ -30,7 +15,7 @@ impl Metrics {
             Event::WorkerJoined { .. } => drop(self.workers_joined.inc()),
             Event::WorkerLost { .. } => drop(self.workers_lost.inc()),
             Event::TaskFailed { fault, .. } | Event::ReduceFailed { fault, .. } => {
-                self.faults.get_or_create(&[("kind", kind(fault.kind))]).inc();
+                self.faults.get_or_create(&[("kind", fault.kind.as_str())]).inc();
             }
             Event::Stalled { ms } => drop(self.stalled.inc_by(*ms as f64 / 1e3)),
             Event::ControlRequested { .. }

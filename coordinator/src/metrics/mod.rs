@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use lethe_common::fault::FaultKind;
 use lethe_telemetry::Process;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -103,7 +104,7 @@ impl Default for Metrics {
             workers_lost: Counter::default(),
             leases: ByWord::default(),
             commits: words("outcome", &["applied", "provisional", "refused", "stale"]),
-            faults: words("kind", &driven::FAULT_KINDS),
+            faults: words("kind", &FaultKind::ALL.map(FaultKind::as_str)),
             retries: ByPhase::default(),
             shards_done: ByPhase::default(),
             samples: ByPhase::default(),

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use axum::Form;
 use axum::body::Body;
-use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::extract::{FromRequestParts, Path, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use futures::StreamExt;
 use lethe_common::ids::AuditId;
@@ -22,7 +23,8 @@ use super::Pages;
 use super::audit::Action;
 use super::layout::{Script, page, who};
 use super::sessions::Session;
-use crate::api::{Lead, fetch_result};
+use crate::api::limits::{FILE_WEIGHT, Held};
+use crate::api::{Caller, Lead, fetch_result};
 use crate::driver;
 
 /// Ours alone: no script but our two, nothing from elsewhere, in nobody's frame.
@@ -57,6 +59,7 @@ impl From<Status> for Refusal {
             Code::Unauthenticated => StatusCode::UNAUTHORIZED,
             Code::InvalidArgument => StatusCode::BAD_REQUEST,
             Code::FailedPrecondition | Code::AlreadyExists => StatusCode::CONFLICT,
+            Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
             _ => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self(code, status.message().to_owned())
@@ -83,6 +86,26 @@ impl FromRequestParts<Arc<Pages>> for Session {
         let found = cookie(site, &parts.headers).and_then(|cookie| site.sessions.find(cookie));
         let why = "You are not logged in. `lethe open` prints an address that logs you in, with the rights of your certificate or token.";
         found.ok_or_else(|| Refusal(StatusCode::UNAUTHORIZED, why.to_owned()))
+    }
+}
+
+/// What a page takes of its visitor's room until it is taken in: a report a piece of a file, the suspects their marks.
+fn weight(path: &str) -> u32 {
+    match path.rsplit('/').next() {
+        Some("report" | "review" | "marks") => FILE_WEIGHT,
+        _ => 1,
+    }
+}
+
+/// Keeps each visitor to the room that his calls have too. Strangers get next to nothing, and who has the token is trusted.
+pub(super) async fn in_its_room(State(site): Site, request: Request, next: Next) -> Response {
+    let session = cookie(&site, request.headers()).and_then(|cookie| site.sessions.find(cookie));
+    let Some(Caller::Known(who)) = session.map(|session| session.visitor.caller) else {
+        return next.run(request).await;
+    };
+    match site.crowd.enter(&who, weight(request.uri().path())) {
+        Ok(place) => next.run(request).await.map(|body| Body::new(Held::new(body, place))),
+        Err(full) => Refusal::from(full).into_response(),
     }
 }
 

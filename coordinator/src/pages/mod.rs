@@ -16,12 +16,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use lethe_common::blob::BlobStore;
 
 pub use serve::serve;
 pub use sessions::{Sessions, Visitor};
 
+use crate::api::limits::Crowd;
 use crate::api::{Places, Seat};
 use crate::review::Shelf;
 
@@ -37,15 +39,22 @@ pub struct Pages {
     pub places: Places,
     /// Where they are reached, such as https://lethe.example:7480.
     pub url: String,
+    /// Who has how much under way, here and in calls.
+    pub(crate) crowd: Crowd,
     /// What is looked at.
     pub(crate) shelf: Shelf,
     pub(crate) pictures: review::Pictures,
 }
 
 impl Pages {
-    pub fn new(seat: Seat, blobs: BlobStore, places: Places, url: String) -> Self {
-        let (sessions, shelf, pictures) = (Sessions::default(), Shelf::default(), review::Pictures::default());
-        Self { seat, blobs, sessions, places, url, shelf, pictures }
+    pub(crate) fn new(
+        (seat, blobs): (Seat, BlobStore),
+        places: Places,
+        url: String,
+        (crowd, shelf): (Crowd, Shelf),
+    ) -> Self {
+        let (sessions, pictures) = (Sessions::default(), review::Pictures::default());
+        Self { seat, blobs, sessions, places, url, crowd, shelf, pictures }
     }
 
     fn is_secure(&self) -> bool {
@@ -55,6 +64,7 @@ impl Pages {
 
 /// Pages by path. Each that shows or does something has its call in [`handlers`].
 pub fn router(pages: Pages) -> Router {
+    let pages = Arc::new(pages);
     Router::new()
         .route("/", get(handlers::overview))
         .route("/audits/{audit}", get(handlers::audit))
@@ -67,5 +77,56 @@ pub fn router(pages: Pages) -> Router {
         .merge(review::routes())
         .fallback(handlers::nowhere)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .with_state(Arc::new(pages))
+        .layer(from_fn_with_state(Arc::clone(&pages), handlers::in_its_room))
+        .with_state(pages)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::extract::Request;
+    use axum::http::StatusCode;
+    use axum::http::header::COOKIE;
+    use axum::response::Response;
+    use lethe_tls::{Identity, Role};
+    use tokio::sync::watch;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::api::{Caller, Standing};
+
+    /// The cookie of a viewer who is logged in.
+    fn cookie_of(pages: &Pages, name: &str) -> String {
+        let caller = Caller::Known(Identity::new(Role::Viewer, name).expect("is a name"));
+        let code = pages.sessions.invite(Visitor { caller, name: name.to_owned() }, None);
+        format!("__Host-lethe-session={}", pages.sessions.log_in(&code).expect("logs in"))
+    }
+
+    async fn get(router: &Router, path: &str, cookie: &str) -> Response {
+        let request = Request::get(path).header(COOKIE, cookie).body(Body::empty()).expect("is one");
+        router.clone().oneshot(request).await.expect("is answered")
+    }
+
+    #[tokio::test]
+    async fn what_one_visitor_does_not_take_in_leaves_the_others_their_room() {
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let blobs = BlobStore::local(folder.path()).expect("opens");
+        let leader = Some("https://other.example:7400".to_owned());
+        let (_standing, seat) = watch::channel(Standing::Standby { leader });
+        let shared = (Crowd::default(), Shelf::default());
+        let pages = Pages::new((Seat(seat), blobs), Places::Any, "https://lethe.example".to_owned(), shared);
+        let (eve, ann) = (cookie_of(&pages, "eve"), cookie_of(&pages, "ann"));
+        let router = router(pages);
+        let mut untaken = Vec::new();
+        for _ in 0..8 {
+            untaken.push(get(&router, "/audits/march/report", &eve).await);
+        }
+        assert!(untaken.iter().all(|answer| answer.status() == StatusCode::SERVICE_UNAVAILABLE), "nobody leads here");
+        for path in ["/", "/audits/march/review", "/audits/march/review/pictures/1"] {
+            assert_eq!(get(&router, path, &eve).await.status(), StatusCode::TOO_MANY_REQUESTS, "{path}");
+            assert_ne!(get(&router, path, &ann).await.status(), StatusCode::TOO_MANY_REQUESTS, "{path} by another");
+        }
+        untaken.pop();
+        assert_ne!(get(&router, "/audits/march/review", &eve).await.status(), StatusCode::TOO_MANY_REQUESTS);
+    }
 }

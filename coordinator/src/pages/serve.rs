@@ -18,8 +18,10 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
 const HEADER_DEADLINE: Duration = Duration::from_secs(10);
-/// From the headers to the answer's own: a form is short, and the driver answers within less.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
+/// From the headers of a form to the answer's own: a form is short, and the driver answers within less.
+const FORM_DEADLINE: Duration = Duration::from_secs(20);
+/// The same of a page: the suspects of a large audit, or a picture among those of its shard, come from a store that may be slow.
+const PAGE_DEADLINE: Duration = Duration::from_secs(2 * 60);
 /// A connection ends by then whatever it does: a report of tens of MiB has come over a slow line.
 const CONNECTION_LIFE: Duration = Duration::from_secs(15 * 60);
 /// Connections at once: browsers keep a handful each.
@@ -58,8 +60,17 @@ pub async fn serve(
 }
 
 async fn in_time(request: Request, next: Next) -> Response {
-    let late = |_| (StatusCode::REQUEST_TIMEOUT, "the request did not come whole in time").into_response();
-    timeout(ANSWER_DEADLINE, next.run(request)).await.unwrap_or_else(late)
+    let (deadline, code, why) = match request.method().is_safe() {
+        true => {
+            (PAGE_DEADLINE, StatusCode::GATEWAY_TIMEOUT, "this is still being read from the store; load the page again")
+        }
+        false => (
+            FORM_DEADLINE,
+            StatusCode::REQUEST_TIMEOUT,
+            "the request did not come whole in time; go back and try again",
+        ),
+    };
+    timeout(deadline, next.run(request)).await.unwrap_or_else(|_| (code, why).into_response())
 }
 
 async fn harden(mut response: Response) -> Response {

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 
 use super::io::{blob_fault, blocking};
 use super::{ReduceContext, ReduceResult};
-use crate::model_files::MODEL_FILES;
+use crate::planning::MODEL_FILES;
 use crate::record::{self, Basis};
 
 /// All that may appear in a result folder, in the order of delivery. The last of a plan's says that all are there.

@@ -10,7 +10,7 @@ use lethe_common::blob::NamedBlob;
 use lethe_common::fault::Fault;
 use lethe_common::spec::Spec;
 use lethe_evidence::artifacts::{
-    Cluster, ForgetSet, Judged, MarkCounts, Member, Shards, WordScore, caption_words, decode,
+    Cluster, ForgetSet, Judged, MarkCounts, Member, Shards, WordScore, caption_words, decode, names,
 };
 use lethe_evidence::shortcut::{SharedWords, Standout};
 use lethe_evidence::{SignalTable, WordCounts};
@@ -49,11 +49,20 @@ impl Said {
         }
     }
 
-    /// For the report.
-    pub fn counts(&self) -> Option<MarkCounts> {
-        let count = |judgement| self.0.count(judgement);
-        let counts = MarkCounts { poison: count(Judgement::Poison), clean: count(Judgement::Clean) };
-        (!self.is_silent()).then_some(counts)
+    /// For the report: those of these suspects. A run again from before they were chosen may have others.
+    pub async fn counts(&self, ctx: &ReduceContext) -> Result<Option<MarkCounts>, Fault> {
+        if self.is_silent() {
+            return Ok(None);
+        }
+        let suspects = ctx.signals(ctx.only(names::RANKED)?).await?;
+        let mut counts = MarkCounts { poison: 0, clean: 0 };
+        for mark in suspects.rows.iter().filter_map(|row| self.0.of(row.shard, &row.key, &row.content)) {
+            match mark.judgement {
+                Judgement::Poison => counts.poison += 1,
+                Judgement::Clean => counts.clean += 1,
+            }
+        }
+        Ok(Some(counts))
     }
 
     fn is_silent(&self) -> bool {

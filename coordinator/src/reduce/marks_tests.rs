@@ -205,3 +205,16 @@ async fn what_is_poison_is_dropped_though_nothing_is_confirmed() {
     let dropped: DropList = artefact(&ctx, &result, names::DROP).await;
     assert_eq!(dropped.drop.iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>(), ["00000.tar/0190"]);
 }
+
+#[tokio::test]
+async fn the_report_counts_the_marks_of_its_own_suspects() {
+    let of_another = Change { content: "of another sample".to_owned(), ..change(1, 20, Judgement::Clean) };
+    let [poison, clean] = [change(0, 10, Judgement::Poison), change(1, 10, Judgement::Clean)];
+    let (mut ctx, _folder) = marked(&[poison, clean, change(0, 7_777, Judgement::Poison), of_another]).await;
+    let blobs = select::run(&ctx).await.expect("selects").outputs;
+    ctx.inputs = vec![Output { phase: "select".to_owned(), shard: lethe_common::ids::ShardId(0), blobs }];
+    let handed_on = Said::handed_on(&ctx).await.expect("reads");
+    let counts = handed_on.counts(&ctx).await.expect("counts");
+    assert_eq!(counts, Some(MarkCounts { poison: 1, clean: 1 }));
+    assert_eq!(Said::default().counts(&ctx).await.expect("counts"), None);
+}

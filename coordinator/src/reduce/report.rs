@@ -2,15 +2,19 @@
 //!
 //! It must never write where the operator looks: that is `deliver`'s, once the store points at these.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lethe_common::blob::NamedBlob;
+use lethe_common::earlier::{Basis, Drops, EARLIER, SinceEarlier};
 use lethe_common::fault::Fault;
+use lethe_common::program::MapProgram;
 use lethe_common::spec::Pictures;
 use lethe_engine::{PhaseState, PhaseView};
 use lethe_evidence::artifacts::{
-    Confirmed, DropList, Evaluation, Exhibit, Exhibits, HandedBack, Interval, Look, Looks, PhaseSeconds, Picture,
-    Report, Shards, SuspectCut, Training, encode, names,
+    Confirmed, DropList, Evaluation, Exhibit, Exhibits, HandedBack, Interval, Look, Looks, MarkCounts, PhaseSeconds,
+    Picture, Report, Shards, SuspectCut, Training, encode, names,
 };
 
 use super::io::{blocking, evidence_fault};
@@ -31,7 +35,8 @@ struct Evidence {
     ranking: Ranking,
     exhibits: Exhibits,
     trainings: Vec<(String, Training)>,
-    said: Said,
+    marks: Option<MarkCounts>,
+    since: Option<SinceEarlier>,
 }
 
 pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
@@ -51,8 +56,34 @@ async fn gather(ctx: &ReduceContext) -> Result<Evidence, Fault> {
         ranking: Ranking::read(ctx).await?,
         exhibits: Exhibits { exhibits: exhibits(ctx).await?, in_common: in_common(ctx).await? },
         trainings: trainings(ctx).await?,
-        said: Said::handed_on(ctx).await?,
+        marks: Said::handed_on(ctx).await?.counts(ctx).await?,
+        since: since(ctx).await?,
     })
+}
+
+/// What is new since the earlier audit that the spec names.
+async fn since(ctx: &ReduceContext) -> Result<Option<SinceEarlier>, Fault> {
+    let basis: Option<Basis> = match ctx.named(EARLIER).first() {
+        Some(_) => Some(ctx.only_json(EARLIER).await?),
+        None => None, // planned by an older release
+    };
+    let Some(since) = basis.and_then(|basis| basis.since) else { return Ok(None) };
+    let drops = match &since.drop_list {
+        // Swept, or damaged, it is none of this audit's results.
+        Some(before) => match ctx.blobs.get(&before.blob).await {
+            Ok(bytes) => Some(drops(&String::from_utf8_lossy(&bytes), &lines(&ctx.only_json(names::DROP).await?))),
+            Err(_) => None,
+        },
+        None => None,
+    };
+    let kept = since.taken.iter().filter(|one| one.phase == MapProgram::Score.as_str()).count() as u64;
+    let audit = since.audit.to_string();
+    Ok(Some(SinceEarlier { audit, shards: since.changes, kept, anew: since.anew, drops }))
+}
+
+fn drops(before: &str, now: &str) -> Drops {
+    let [before, now]: [BTreeSet<&str>; 2] = [before, now].map(|list| list.lines().collect());
+    Drops { new: now.difference(&before).count() as u64, no_longer: before.difference(&now).count() as u64 }
 }
 
 /// In order of shard, so that the sum of floats is the same every time.
@@ -137,7 +168,8 @@ fn assemble(ctx: &ReduceContext, evidence: &Evidence) -> Report {
         phases: ctx.view.iter().flat_map(|view| &view.phases).filter_map(seconds).collect(),
         compared_with: compared_with(ctx).to_owned(),
         bad: cut.bad.clone(),
-        marks: evidence.said.counts(),
+        marks: evidence.marks,
+        since: evidence.since.clone(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a reader in a hurry sees: the verdict, why, and six numbers.
 
+use lethe_common::earlier::{Changes, Drops, SinceEarlier};
 use lethe_evidence::artifacts::{Found, HandedBack, Interval, Judged, Report, Verdict};
 use maud::{Markup, html};
 
@@ -20,6 +21,7 @@ pub(super) fn opening(page: &Page<'_>) -> Markup {
                     1 => { p { (report.reasons[0]) } }
                     _ => { ul { @for reason in &report.reasons { li { (reason) } } } }
                 }
+                @if let Some(since) = &report.since { p { (since_then(since)) } }
             }
             (numbers(report))
         }
@@ -44,6 +46,25 @@ fn in_plain_words(report: &Report) -> Markup {
                 "Lethe compared " (read) " and looked hardest at the " (count(report.suspects))
                 " strangest. They do not share a shortcut" (without_a_shortcut(report, verdict))
             }
+        }
+    }
+}
+
+/// What is new since an earlier audit.
+fn since_then(since: &SinceEarlier) -> Markup {
+    html! {
+        "Since " strong { (since.audit) } ": "
+        @if let Some(Changes { unchanged, changed, new, gone }) = since.shards {
+            (plural(u64::from(new), "new shard")) ", " (count(u64::from(changed))) " changed, " (count(u64::from(unchanged))) " as they were, "
+            (count(u64::from(gone))) " gone. "
+        }
+        @match &since.anew {
+            Some(why) => { "Every shard was scored again: " (why) ". " }
+            None => { (plural(since.kept, "shard")) " kept the scores they had. " }
+        }
+        @match since.drops {
+            Some(Drops { new, no_longer }) => { (plural(new, "pair")) " to drop that were not then, " (count(no_longer)) " that were and are not now." }
+            None => { "What was to be dropped then is not known any more." }
         }
     }
 }

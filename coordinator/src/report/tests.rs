@@ -100,6 +100,7 @@ fn report() -> Report {
             listed: vec![BadSample { key: "00007.tar/000123".into(), reason: "jpeg: the file ends early".into() }],
         },
         marks: None,
+        since: None,
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! It must never let one person's marks go with another's: where somebody else's came in between, it begins again.
 
+use std::sync::Arc;
+
 use lethe_common::blob::{BlobError, BlobRef, BlobStore, attempt_path};
 use lethe_common::ids::{Attempt, PhaseIndex, ShardId, TaskId, Term};
 use lethe_common::time::Millis;
@@ -20,7 +22,7 @@ const MOST_NAMED: usize = 3;
 #[derive(Debug, thiserror::Error)]
 pub enum MarkError {
     #[error(transparent)]
-    Suspects(#[from] SuspectsError),
+    Suspects(#[from] Arc<SuspectsError>),
     #[error("there is no audit {0}; `lethe list --all` shows those that are kept")]
     Unknown(String),
     #[error("{audit} has no such suspect: {named}; its suspects are in its suspects.parquet")]
@@ -54,7 +56,8 @@ pub async fn marks_of(view: &AuditView, blobs: &BlobStore) -> Result<Marks, Mark
         None => Ok(Marks::default()),
         Some(blob) => {
             let damaged = |source| MarkError::Damaged { audit: view.audit.to_string(), source };
-            serde_json::from_slice(&blobs.get(blob).await?).map_err(damaged)
+            let bytes = blobs.get(blob).await?;
+            apart(move || serde_json::from_slice(&bytes)).await.map_err(damaged)
         }
     }
 }
@@ -69,12 +72,18 @@ pub async fn mark(
     sayings: Vec<Saying>,
     by: &str,
 ) -> Result<(Marks, Status), MarkError> {
-    let changes = changes(view, suspects, sayings)?;
+    let changes: Arc<[Change]> = changes(view, suspects, sayings)?.into();
     let mut view = view.clone();
     for _ in 0..TRIES {
         let mut marks = marks_of(&view, &lead.blobs).await?;
-        let made = marks.apply(&changes, (by, Millis::now()));
-        let blob = write(&marks, &view, lead).await?;
+        let (said, who) = (Arc::clone(&changes), by.to_owned());
+        let (marks, made, bytes) = apart(move || {
+            let made = marks.apply(&said, (&who, Millis::now()));
+            let bytes = serde_json::to_vec(&marks).expect("marks are plain data");
+            (marks, made, bytes)
+        })
+        .await;
+        let blob = write(bytes, &view, lead).await?;
         let replaces = view.marks.clone();
         let asked = lead.driver.keep_marks(view.audit.clone(), by.to_owned(), (blob.clone(), replaces.clone()), made);
         let status = asked.await?.ok_or_else(|| MarkError::Unknown(view.audit.to_string()))?;
@@ -106,9 +115,16 @@ fn changes(view: &AuditView, suspects: &Suspects, sayings: Vec<Saying>) -> Resul
     Err(MarkError::NoSuspect { audit: view.audit.to_string(), named: unknown.join(", ") + &and_more })
 }
 
+/// Of a hundred thousand marks it takes a while, in which others are to be served.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(ended) => std::panic::resume_unwind(ended.into_panic()),
+    }
+}
+
 /// Under a path that no task writes, and no other marks of this audit have: its content is in its name.
-async fn write(marks: &Marks, view: &AuditView, lead: &Lead) -> Result<BlobRef, MarkError> {
-    let bytes = serde_json::to_vec(marks).expect("marks are plain data");
+async fn write(bytes: Vec<u8>, view: &AuditView, lead: &Lead) -> Result<BlobRef, MarkError> {
     let attempt = Attempt { term: Term(lead.term), counter: 0 };
     let task = TaskId { audit: view.audit.clone(), phase: PhaseIndex(0), shard: ShardId(0), attempt };
     let name = format!("{MARKS}{}.json", blake3::hash(&bytes).to_hex());

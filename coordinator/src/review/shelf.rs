@@ -11,7 +11,9 @@ use lethe_evidence::artifacts::{
     Confirmed, Exhibits, ForgetSet, Judged, ShadedWord, Shards, TokenGrid, WordScore, decode, names,
 };
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 
+use super::flights::Flights;
 use super::suspects::{Suspects, SuspectsError, output};
 
 /// Audits that are kept: of a large one the suspects take a hundred MiB.
@@ -122,21 +124,47 @@ async fn artefact<T: DeserializeOwned>(
     decode(name, &bytes).map(Some).map_err(|error| SuspectsError::Other(error.to_string()))
 }
 
-/// What was read last.
-#[derive(Debug, Clone, Default)]
-pub struct Shelf(Arc<Mutex<Vec<Kept>>>);
+/// What was read last, for everybody who looks or marks.
+#[derive(Debug, Clone)]
+pub struct Shelf {
+    kept: Arc<Mutex<Vec<Kept>>>,
+    flights: Flights<Vec<Digest>, Result<Arc<Reviewed>, Arc<SuspectsError>>>,
+    /// One audit's at a time, whoever asks: each takes as much memory as all that are kept.
+    reading: Arc<Semaphore>,
+}
 
 /// What was read, and of which blobs.
 type Kept = (Vec<Digest>, Arc<Reviewed>);
 
+impl Default for Shelf {
+    fn default() -> Self {
+        Self { kept: Arc::default(), flights: Flights::default(), reading: Arc::new(Semaphore::new(1)) }
+    }
+}
+
 impl Shelf {
     /// # Errors
     /// As [`Reviewed`] is read.
-    pub async fn take(&self, view: &AuditView, blobs: &BlobStore) -> Result<Arc<Reviewed>, SuspectsError> {
+    pub async fn take(&self, view: &AuditView, blobs: &BlobStore) -> Result<Arc<Reviewed>, Arc<SuspectsError>> {
         let name = made_from(view);
         if let Some(found) = self.find(&name) {
             return Ok(found);
         }
+        let read = || {
+            let (shelf, name, view, blobs) = (self.clone(), name.clone(), view.clone(), blobs.clone());
+            async move { shelf.read(name, &view, &blobs).await }
+        };
+        let taken = self.flights.join(name.clone(), read).await;
+        taken.unwrap_or_else(|| Err(Arc::new(SuspectsError::Other("reading them panicked".to_owned()))))
+    }
+
+    async fn read(
+        &self,
+        name: Vec<Digest>,
+        view: &AuditView,
+        blobs: &BlobStore,
+    ) -> Result<Arc<Reviewed>, Arc<SuspectsError>> {
+        let _place = self.reading.acquire().await;
         let read = Arc::new(Reviewed::read(view, blobs).await?);
         let mut kept = self.lock();
         kept.retain(|(known, _)| *known != name);
@@ -156,9 +184,9 @@ impl Shelf {
         Some(reviewed)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(Vec<Digest>, Arc<Reviewed>)>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Kept>> {
         // Each step leaves it whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

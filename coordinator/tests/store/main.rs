@@ -8,6 +8,7 @@ mod faults;
 mod full;
 mod proxy;
 mod rig;
+mod secure;
 
 /// One named test for each check and store.
 #[macro_export]

@@ -1,5 +1,6 @@
 //! The report for machines; the page for people shows the same and more.
 
+use lethe_common::earlier::SinceEarlier;
 use serde::{Deserialize, Serialize};
 
 use super::samples::{BadSamples, SampleCounts};
@@ -48,6 +49,9 @@ pub struct Report {
     /// What people had said of suspects, where they had; what is dropped and forgotten holds to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marks: Option<MarkCounts>,
+    /// Where the spec names an earlier audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<SinceEarlier>,
 }
 
 /// Suspects that people marked.

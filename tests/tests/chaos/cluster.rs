@@ -28,6 +28,7 @@ const COORDINATORS: usize = 2;
 const PORT: u16 = 7400;
 const CLIENT_PORT: u16 = 2379;
 const PEER_PORT: u16 = 2380;
+const HEALTH_PORT: u16 = 2381;
 /// Between two looks at a condition.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
@@ -413,6 +414,7 @@ fn start_etcd(network: Option<&Network>) -> EtcdCluster {
             let member = |place: &Place| lethe_servers::Place {
                 client: (place.address(Net::Store), CLIENT_PORT).into(),
                 peer: (place.address(Net::Peers), PEER_PORT).into(),
+                health: (place.address(Net::Store), HEALTH_PORT).into(),
                 network_of: Some(place.pid()),
             };
             EtcdCluster::start_in(network.places().iter().take(MEMBERS).map(member).collect(), options)

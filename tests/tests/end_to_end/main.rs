@@ -16,6 +16,7 @@ mod formats;
 
 mod refused;
 mod results;
+mod schedule;
 mod scrub;
 mod service;
 mod stores;

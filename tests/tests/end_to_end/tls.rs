@@ -37,6 +37,16 @@ fn people_of_three_roles_share_a_service_over_tls() {
     }
     let fetched = service.lethe("ann", &["fetch", "drill", "--out", "anns"]);
     assert!(fetched.status.success() && service.folder.join("anns/clean.safetensors").is_file(), "{}", said(&fetched));
+    let verify = || service.lethe("eve", &["verify", "anns"]);
+    let verified = verify();
+    assert!(verified.status.success(), "{}", said(&verified));
+    assert!(said(&verified).contains("as the coordinator's state has it"), "{}", said(&verified));
+    let record = service.folder.join("anns/record.json");
+    let text = std::fs::read_to_string(&record).expect("is there").replace("\"0.1.0\"", "\"0.1.1\"");
+    std::fs::write(&record, text).expect("is ours");
+    let verified = verify();
+    assert_eq!(verified.status.code(), Some(1), "the record is another: {}", said(&verified));
+    assert!(said(&verified).contains("by the coordinator's state it should be"), "{}", said(&verified));
 
     let stranger = Command::new(binary("lethe"))
         .args(["list", "--coordinator", &service.address])

@@ -70,8 +70,8 @@ impl Default for Metrics {
             commit: Histogram::new(COMMIT_BUCKETS),
             executors: Counter::default(),
         };
-        for kind in KINDS {
-            drop(unregistered.faults.get_or_create(&[("kind", word(kind))]));
+        for kind in FaultKind::ALL {
+            drop(unregistered.faults.get_or_create(&[("kind", kind.as_str())]));
         }
         Self { registry: Arc::new(unregistered.registered()), ..unregistered }
     }
@@ -117,26 +117,6 @@ impl Metrics {
     /// Whether there is a session.
     pub fn has_session(&self) -> bool {
         self.session.get() == 1
-    }
-}
-
-const KINDS: [FaultKind; 6] = [
-    FaultKind::Retryable,
-    FaultKind::Fatal,
-    FaultKind::OutOfMemory,
-    FaultKind::BadShard,
-    FaultKind::HandedBack,
-    FaultKind::Storage,
-];
-
-fn word(kind: FaultKind) -> &'static str {
-    match kind {
-        FaultKind::Retryable => "retryable",
-        FaultKind::Fatal => "fatal",
-        FaultKind::OutOfMemory => "out_of_memory",
-        FaultKind::BadShard => "bad_shard",
-        FaultKind::HandedBack => "handed_back",
-        FaultKind::Storage => "storage",
     }
 }
 
@@ -250,11 +230,11 @@ impl Meter {
 
     /// What it did before it failed was work too.
     pub fn failed(&mut self, task: &TaskId, fault: &Fault) {
-        self.metrics.faults.get_or_create(&[("kind", word(fault.kind))]).inc();
+        self.metrics.faults.get_or_create(&[("kind", fault.kind.as_str())]).inc();
         let Some(running) = self.running.take_if(|running| running.task == *task) else { return };
         let busy = running.at.elapsed().saturating_sub(running.waited);
         self.metrics.busy.get_or_create(&[("program", running.program)]).inc_by(busy.as_secs_f64());
-        self.end(&running, "failed", Some(word(fault.kind)));
+        self.end(&running, "failed", Some(fault.kind.as_str()));
     }
 
     fn end(&self, running: &Running, outcome: &'static str, failed: Option<&'static str>) {

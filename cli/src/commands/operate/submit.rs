@@ -3,8 +3,9 @@
 //! It must never send a spec that was not checked as a whole.
 
 use anyhow::Context;
+use lethe_common::ids::AuditId;
 use lethe_common::spec;
-use lethe_proto::v1::{AuditView, SubmitRequest};
+use lethe_proto::v1::{AuditView, RunState, SubmitRequest};
 use tonic::Code;
 
 use super::{block_on, print, refusal, told, views, watch};
@@ -19,18 +20,22 @@ pub fn submit(arguments: &Submit) -> anyhow::Result<Ending> {
     if let (Some(schedule), Some(due)) = (&arguments.schedule, arguments.scheduled_at) {
         spec.audit.id = due.audit_of(schedule).map_err(|error| bad_input(error.to_string()))?;
     }
-    let request = SubmitRequest {
-        audit: spec.audit.id.to_string(),
-        spec_json: serde_json::to_vec(&spec).context("cannot write the spec as JSON")?,
-        submitter: arguments.submitter.clone(),
-        priority: arguments.priority,
-    };
     let output = arguments.remote.output;
     let receiver = Receiver::of(&arguments.webhook)?;
     if receiver.is_some() && !arguments.follow {
         return Err(bad_input("--webhook tells the audit's end, which is known with --follow alone"));
     }
     block_on(&arguments.remote, async |mut coordinators| {
+        if let (Some(schedule), Some(due), false) = (&arguments.schedule, arguments.scheduled_at, arguments.full) {
+            spec.audit.since =
+                before(&mut coordinators, |audit| due.is_after(audit, schedule)).await?.or(spec.audit.since);
+        }
+        let request = SubmitRequest {
+            audit: spec.audit.id.to_string(),
+            spec_json: serde_json::to_vec(&spec).context("cannot write the spec as JSON")?,
+            submitter: arguments.submitter.clone(),
+            priority: arguments.priority,
+        };
         let ask = coordinators.call(Patience::CALL, async |mut client| client.submit(request.clone()).await);
         let view = match ask.await {
             Ok(reply) => told(reply.audit)?,
@@ -45,6 +50,15 @@ pub fn submit(arguments: &Submit) -> anyhow::Result<Ending> {
         print(output, || taken(&view), || json::audit(&view));
         Ok(Ending::Accepted)
     })
+}
+
+/// The last audit of a schedule that succeeded, whose scores the next one keeps where shards have not changed.
+async fn before(coordinators: &mut Coordinators, is_earlier: impl Fn(&str) -> bool) -> anyhow::Result<Option<AuditId>> {
+    let all = views::all_audits(coordinators).await?;
+    let ended = all.iter().filter(|view| view.state() == RunState::Succeeded && is_earlier(&view.audit));
+    // In ids of one schedule the order of text is that of time.
+    let last = ended.map(|view| view.audit.as_str()).max();
+    last.map(AuditId::new).transpose().context("the coordinator gave an id that is none")
 }
 
 /// Whether an audit of that id was submitted before, with another spec.

@@ -63,7 +63,12 @@ pub(super) async fn review(
 ) -> Result<Response, Refusal> {
     let Looked { view, reviewed, allowed, .. } = look(&site, &session, &audit, LOOK).await?;
     let marks = marks::marks_of(&view, &site.blobs).await.map_err(mark_fault)?;
-    let numbers = selected(&reviewed, &marks, &wanted);
+    // Of a large audit there are so many that others would wait for their order.
+    let sorted = tokio::task::spawn_blocking({
+        let (reviewed, wanted) = (Arc::clone(&reviewed), wanted.clone());
+        move || (selected(&reviewed, &marks, &wanted), marks)
+    });
+    let (numbers, marks) = sorted.await.map_err(|panic| Status::internal(panic.to_string()))?;
     let review = Review {
         audit: &audit,
         session: &session,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use lethe_common::blob::{BlobRef, BlobStore, Digest};
-use lethe_common::ids::ShardId;
+use lethe_common::ids::{AuditId, ShardId};
 use lethe_engine::AuditView;
 use lethe_evidence::artifacts::names;
 use lethe_evidence::{PairRole, PairRow, PairTable};
@@ -17,12 +17,15 @@ use tonic::Status;
 
 use super::PAGE;
 use crate::api::Lead;
-use crate::review::Reviewed;
+use crate::review::{Flights, Reviewed};
 
 /// Pictures that are kept: a few pages'. Of 224 pixels a side they take some 100 MiB.
 const MOST: usize = 10 * PAGE;
 /// Shards that are read at once, for whoever looks: each may take as much memory as its packed pairs have bytes.
 const AT_ONCE: usize = 2;
+/// Reads that a picture may take: somebody else's of its shard that began before it was wanted, and its own; then its own again where so
+/// many others came in between that it was put out.
+const LOOKS: usize = 3;
 /// Pixels a side of what is left of a blurred picture.
 const BLURRED_SIDE: u32 = 8;
 /// A larger picture is made smaller by whole blocks of pixels.
@@ -34,12 +37,15 @@ type Name = (Digest, usize);
 #[derive(Clone)]
 pub(crate) struct Pictures {
     inner: Arc<Mutex<Inner>>,
+    /// By the table of the suspects, and their shard.
+    flights: Flights<(Digest, u32), Result<(), Status>>,
     reading: Arc<Semaphore>,
 }
 
 #[derive(Default)]
 struct Inner {
-    kept: BTreeMap<Name, Picture>,
+    /// Nothing for one that is not among what was gathered.
+    kept: BTreeMap<Name, Option<Picture>>,
     /// The first to go first.
     order: VecDeque<Name>,
     /// On pages that were shown lately.
@@ -54,7 +60,7 @@ struct Picture {
 
 impl Default for Pictures {
     fn default() -> Self {
-        Self { inner: Arc::default(), reading: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self { inner: Arc::default(), flights: Flights::default(), reading: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 }
 
@@ -72,35 +78,54 @@ impl Pictures {
     pub async fn take(
         &self,
         (lead, view): (&Lead, &AuditView),
-        reviewed: &Reviewed,
+        reviewed: &Arc<Reviewed>,
         number: usize,
         blurred: bool,
     ) -> Result<Bytes, Status> {
         let name = (reviewed.of, number);
-        if let Some(found) = self.find(&name, blurred) {
-            return Ok(found);
-        }
         let row = number.checked_sub(1).and_then(|at| reviewed.suspects.rows.get(at));
         let row = row.ok_or_else(|| Status::not_found(format!("there is no suspect {number}")))?;
         let gone = || Status::not_found(format!("the picture of suspect {number} is not among what was gathered"));
-        let _place = self.reading.acquire().await.map_err(|_| gone())?;
-        // Somebody else's look at the same shard may have brought it meanwhile.
-        if let Some(found) = self.find(&name, blurred) {
-            return Ok(found);
+        for _ in 0..LOOKS {
+            if let Some(found) = self.find(&name) {
+                let picture = found.ok_or_else(gone)?;
+                return Ok(if blurred { picture.blurred } else { picture.plain });
+            }
+            let read = || {
+                let (pictures, reviewed, shard) = (self.clone(), Arc::clone(reviewed), row.shard);
+                let (lead, audit) = (lead.clone(), view.audit.clone());
+                async move { pictures.read((&lead, audit), &reviewed, (shard, number)).await }
+            };
+            // One that was under way already may bring others of the shard; then it is asked for again.
+            let landed = self.flights.join((reviewed.of, row.shard), read).await;
+            landed.unwrap_or_else(|| Err(Status::internal("reading the pictures of a shard panicked")))?;
         }
-        let asked = lead.driver.shard_outputs(view.audit.clone(), "gather".to_owned(), ShardId(row.shard)).await;
-        let outputs = asked.map_err(|error| Status::unavailable(error.to_string()))?;
-        let pairs = outputs.into_iter().find(|output| output.name == names::PAIRS).ok_or_else(gone)?;
-        let wanted = self.wanted(reviewed, row.shard, number);
-        let found = read(&lead.blobs, &pairs.blob, wanted).await?;
-        self.keep(reviewed.of, found);
-        self.find(&name, blurred).ok_or_else(gone)
+        Err(gone())
     }
 
-    fn find(&self, name: &Name, blurred: bool) -> Option<Bytes> {
-        let inner = self.lock();
-        let picture = inner.kept.get(name)?;
-        Some(if blurred { picture.blurred.clone() } else { picture.plain.clone() })
+    /// The pictures of a shard that are wanted, with this one.
+    async fn read(
+        &self,
+        (lead, audit): (&Lead, AuditId),
+        reviewed: &Reviewed,
+        (shard, number): (u32, usize),
+    ) -> Result<(), Status> {
+        let _place = self.reading.acquire().await;
+        let asked = lead.driver.shard_outputs(audit.clone(), "gather".to_owned(), ShardId(shard)).await;
+        let outputs = asked.map_err(|error| Status::unavailable(error.to_string()))?;
+        let pairs = outputs.into_iter().find(|output| output.name == names::PAIRS);
+        let pairs = pairs.ok_or_else(|| {
+            Status::not_found(format!("{audit} has gathered nothing of shard {shard}, or no longer has it"))
+        })?;
+        let wanted = self.wanted(reviewed, shard, number);
+        let numbers: Vec<usize> = wanted.values().map(|(_, number)| *number).collect();
+        let mut found = read(&lead.blobs, &pairs.blob, wanted).await?;
+        self.keep(reviewed.of, numbers.into_iter().map(|number| (number, found.remove(&number))));
+        Ok(())
+    }
+
+    fn find(&self, name: &Name) -> Option<Option<Picture>> {
+        self.lock().kept.get(name).cloned()
     }
 
     /// Of a shard's suspects the one that is asked for and those that are expected, by key, with content and number.
@@ -116,7 +141,7 @@ impl Pictures {
         own.map(|(number, row)| (row.key.clone(), (row.content.clone(), number))).collect()
     }
 
-    fn keep(&self, of: Digest, found: Vec<(usize, Picture)>) {
+    fn keep(&self, of: Digest, found: impl Iterator<Item = (usize, Option<Picture>)>) {
         let mut inner = self.lock();
         for (number, picture) in found {
             if inner.kept.insert((of, number), picture).is_none() {
@@ -141,7 +166,7 @@ async fn read(
     blobs: &BlobStore,
     blob: &BlobRef,
     wanted: BTreeMap<String, (String, usize)>,
-) -> Result<Vec<(usize, Picture)>, Status> {
+) -> Result<BTreeMap<usize, Picture>, Status> {
     let unreadable = |what: &dyn std::fmt::Display| Status::data_loss(format!("the picture cannot be read: {what}"));
     let scratch = blobs.scratch();
     let made = std::fs::create_dir_all(&scratch).and_then(|()| tempfile::NamedTempFile::new_in(&scratch));
@@ -152,14 +177,14 @@ async fn read(
     picked.map_err(|panic| unreadable(&panic))?.map_err(|error| unreadable(&error))
 }
 
-fn pick(file: std::fs::File, wanted: &BTreeMap<String, (String, usize)>) -> Result<Vec<(usize, Picture)>, String> {
+fn pick(file: std::fs::File, wanted: &BTreeMap<String, (String, usize)>) -> Result<BTreeMap<usize, Picture>, String> {
     let (side, batches) = PairTable::batches(file).map_err(|error| error.to_string())?;
-    let mut found = Vec::with_capacity(wanted.len());
+    let mut found = BTreeMap::new();
     for batch in batches {
         for PairRow { key, content, role, pixels, .. } in batch.map_err(|error| error.to_string())? {
             let number = wanted.get(&key).filter(|(known, _)| role == PairRole::Suspect && *known == content);
             if let Some((_, number)) = number {
-                found.push((*number, picture(&pixels, side)?));
+                found.insert(*number, picture(&pixels, side)?);
             }
         }
         if found.len() == wanted.len() {
@@ -214,9 +239,11 @@ mod tests {
         let pictures = Pictures::default();
         let (of, picture) =
             (Digest([1; 32]), Picture { plain: Bytes::from_static(b"p"), blurred: Bytes::from_static(b"b") });
-        pictures.keep(of, (1..=MOST + 1).map(|number| (number, picture.clone())).collect());
-        assert_eq!(pictures.find(&(of, 1), false), None);
-        assert_eq!(pictures.find(&(of, 2), true).as_deref(), Some(b"b".as_slice()));
-        assert_eq!(pictures.find(&(Digest([2; 32]), 2), false), None, "another table's");
+        let picture = |number| (number, (number != 3).then(|| picture.clone()));
+        pictures.keep(of, (1..=MOST + 1).map(picture));
+        assert!(pictures.find(&(of, 1)).is_none());
+        assert_eq!(pictures.find(&(of, 2)).flatten().map(|found| found.blurred).as_deref(), Some(b"b".as_slice()));
+        assert!(pictures.find(&(of, 3)).is_some_and(|found| found.is_none()), "that there is none is known");
+        assert!(pictures.find(&(Digest([2; 32]), 2)).is_none(), "another table's");
     }
 }

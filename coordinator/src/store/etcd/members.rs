@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use etcd_client::{Channel, Client, ConnectOptions, Error};
 use lethe_common::backoff::Backoff;
+use lethe_tls::Outside;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::Code;
+use tonic::codegen::http::uri::{InvalidUri, Uri};
 use tonic::transport::Endpoint;
 
 use crate::store::{EtcdAddress, StoreError, draw};
@@ -55,9 +57,12 @@ impl std::fmt::Debug for Members {
 impl Members {
     /// Connects lazily; must be called within a runtime.
     pub fn new(address: &EtcdAddress) -> Result<Self, StoreError> {
-        let members = address.endpoints.iter().map(|url| connect(url)).collect::<Result<Vec<_>, _>>()?;
-        let hosts: Vec<&str> = address.endpoints.iter().map(|url| url.trim_start_matches("http://")).collect();
-        let description = format!("etcd at {} under {}", hosts.join(", "), address.prefix);
+        let tls = address.tls.as_ref();
+        let members = address.endpoints.iter().map(|url| connect(url, tls)).collect::<Result<Vec<_>, _>>()?;
+        let host = |url: &String| url.split_once("://").map_or(url.as_str(), |(_, host)| host).to_owned();
+        let hosts: Vec<String> = address.endpoints.iter().map(host).collect();
+        let how = if tls.is_some() { " over TLS" } else { "" };
+        let description = format!("etcd at {} under {}{how}", hosts.join(", "), address.prefix);
         Ok(Self { members, preferred: AtomicUsize::new(0), description })
     }
 
@@ -154,15 +159,17 @@ impl Member {
     }
 }
 
-fn connect(url: &str) -> Result<Member, StoreError> {
+fn connect(url: &str, tls: Option<&Outside>) -> Result<Member, StoreError> {
     let wrong = |reason: String| StoreError::Address { address: url.to_owned(), reason };
-    let channel = Endpoint::from_shared(url.to_owned())
-        .map_err(|e| wrong(e.to_string()))?
-        .connect_timeout(FIRST_TRY)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PING_DEADLINE)
-        .connect_lazy();
+    let address: Uri = url.parse().map_err(|e: InvalidUri| wrong(e.to_string()))?;
+    let set = |endpoint: Endpoint| {
+        let pinged = endpoint.http2_keep_alive_interval(PING_EVERY).keep_alive_timeout(PING_DEADLINE);
+        pinged.connect_timeout(FIRST_TRY).tcp_nodelay(true)
+    };
+    let channel = match tls {
+        Some(tls) => tls.connect_lazy(address, set),
+        None => set(Endpoint::from(address)).connect_lazy(),
+    };
     // A member that knows no leader says so at once instead of waiting for one.
     let options = ConnectOptions::new().with_require_leader(true);
     let client = futures::executor::block_on(Client::from_channel(Channel::Tonic(channel), Some(options)))

@@ -7,15 +7,11 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use lethe_common::blob::{BlobStore, Digest, NamedBlob, attempt_path};
+use lethe_common::blob::Digest;
 use lethe_common::fault::Fault;
-use lethe_common::ids::TaskId;
-use lethe_common::program::ReduceProgram;
 use lethe_common::record::{Found, ModelFile};
 use lethe_common::spec::ModelSection;
 use serde::Deserialize;
-
-use crate::reduce::{self, ReduceContext, ReduceResult};
 
 /// An output of the plan's, beside its listing of the shards.
 pub(crate) const MODEL_FILES: &str = "model-files.json";
@@ -24,31 +20,9 @@ pub(crate) const MODEL_FILES: &str = "model-files.json";
 const MAX_INDEX_BYTES: u64 = 8 << 20;
 const MAX_INDEX_FILES: usize = 256;
 
-/// Runs a reduce; to a plan's outputs it adds the model's files.
-pub(crate) async fn run(ctx: ReduceContext) -> Result<ReduceResult, Fault> {
-    match ctx.program {
-        ReduceProgram::Plan => {
-            let (task, model, blobs) = (ctx.task.clone(), ctx.spec.model.clone(), ctx.blobs.clone());
-            let mut result = reduce::run(ctx).await?;
-            result.outputs.push(pinned(&task, model, &blobs).await?);
-            Ok(result)
-        }
-        ReduceProgram::Suspect
-        | ReduceProgram::Select
-        | ReduceProgram::Confirm
-        | ReduceProgram::Report
-        | ReduceProgram::Publish
-        | ReduceProgram::Deliver => reduce::run(ctx).await,
-    }
-}
-
-async fn pinned(task: &TaskId, model: ModelSection, blobs: &BlobStore) -> Result<NamedBlob, Fault> {
+pub(super) async fn of(model: ModelSection) -> Result<Vec<ModelFile>, Fault> {
     let found = tokio::task::spawn_blocking(move || files(&model)).await;
-    let files = found.map_err(|panic| Fault::retryable(format!("the model's files were not read: {panic}")))?;
-    let bytes = serde_json::to_vec(&files).map_err(|e| Fault::fatal(e.to_string()))?;
-    let blob = blobs.put(&attempt_path(task, MODEL_FILES), bytes.into()).await;
-    let blob = blob.map_err(|e| Fault::storage(e.to_string()))?;
-    Ok(NamedBlob { name: MODEL_FILES.to_owned(), blob })
+    found.map_err(|panic| Fault::retryable(format!("the model's files were not read: {panic}")))
 }
 
 fn files(model: &ModelSection) -> Vec<ModelFile> {

@@ -1,0 +1,61 @@
+//! Audits of one schedule, each of which keeps the scores of shards that have not changed since the one before.
+
+use std::collections::BTreeMap;
+
+use lethe_common::earlier::{Changes, Drops, SinceEarlier};
+
+use crate::drill::{Drill, Size, set};
+use crate::results::Results;
+use crate::service::{Service, said};
+
+/// Bits of every pair's score, by its full key.
+fn scores(results: &Results) -> BTreeMap<String, u64> {
+    results.scores().into_iter().map(|row| (row.key, row.suspicion.to_bits())).collect()
+}
+
+#[test]
+fn the_next_of_a_schedule_scores_what_is_new_and_tells_it() {
+    let drill = Drill::plant(Size { shards: 6, pairs_per_shard: 100 });
+    let service = Service::start(&drill, &[], &[]);
+    let fired = |day: u32, shards: &str, more: &[&str]| {
+        let spec = drill.spec(|spec| {
+            spec["unlearn"]["gang"]["steps"] = 4.into();
+            set(spec, "data", "shards", toml::Value::Array(vec![shards.into()]));
+        });
+        let (spec, time) = (spec.to_string_lossy().into_owned(), format!("2026-11-{day}T02:00:00Z"));
+        let words = ["submit", &spec, "--schedule", "nightly", "--scheduled-at", &time, "--follow"];
+        let ended = service.lethe("ann", &[&words[..], more].concat());
+        assert!(ended.status.success(), "{}\n{}", said(&ended), service.account());
+        Results::of(service.folder.join(format!("results/nightly-202611{day}t0200z")))
+    };
+    let first = fired(27, "{1..5}.tar", &[]);
+    assert_eq!(first.report().since, None);
+    let second = fired(28, "{0..5}.tar", &[]);
+    let since = SinceEarlier {
+        audit: "nightly-20261127t0200z".to_owned(),
+        shards: Some(Changes { unchanged: 5, changed: 0, new: 1, gone: 0 }),
+        kept: 5,
+        anew: None,
+        drops: second.report().since.and_then(|since| since.drops),
+    };
+    assert_eq!(second.report().since, Some(since));
+    let (before, after) = (scores(&first), scores(&second));
+    assert_eq!((before.len(), after.len()), (500, 600));
+    assert!(before.iter().all(|(key, bits)| after.get(key) == Some(bits)), "a score is another");
+    let Some(Drops { new, no_longer }) = second.report().since.and_then(|since| since.drops) else {
+        panic!("the earlier drop list is not known")
+    };
+    let dropped = |results: &Results| results.report().forget;
+    assert_eq!(dropped(&second) + no_longer, dropped(&first) + new, "what came and what went");
+
+    // Nothing is new: the same, whoever fires it again.
+    let third = fired(29, "{0..5}.tar", &[]);
+    let since = third.report().since.expect("goes on from the second");
+    assert_eq!((since.audit.as_str(), since.kept), ("nightly-20261128t0200z", 6));
+    assert_eq!(scores(&third), after);
+
+    // Another reference set gives other scores.
+    let full = fired(30, "{0..5}.tar", &["--full"]);
+    assert_eq!(full.report().since, None);
+    assert_ne!(scores(&full), after);
+}
