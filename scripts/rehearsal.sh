@@ -21,5 +21,8 @@ cp -a "$FASHION_MNIST" "$out/fashion-mnist"
 KUBE=$("$here/kube.sh")
 export KUBE
 # Names of network namespaces lie in a folder of this one's alone, and go with it.
+# Where a next version was built, an update is to it.
+next=()
+[ ! -e "$images/next" ] || next=("$(cat "$images/next")")
 exec unshare --net --mount sh -c 'mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns && exec "$@"' sh \
-    python3 "$here/rehearsal" "$out/tools" "$images" "$out/fashion-mnist" "$out"
+    python3 "$here/rehearsal" "$out/tools" "$images" "$out/fashion-mnist" "$out" "${next[@]}"

@@ -23,7 +23,9 @@ fn shown(page: &str) -> Vec<(String, String)> {
     while let Some(line) = lines.next() {
         let Some(words) = line.strip_prefix(PROMPT) else { continue };
         let mut text = String::new();
-        while let Some(line) = lines.next_if(|line| (line.is_empty() || line.starts_with("    ")) && !line.starts_with("    $ ")) {
+        while let Some(line) =
+            lines.next_if(|line| (line.is_empty() || line.starts_with("    ")) && !line.starts_with("    $ "))
+        {
             text += line.strip_prefix("    ").unwrap_or_default();
             text.push('\n');
         }
@@ -37,7 +39,10 @@ fn the_page_shows_what_the_command_prints() {
     let page = std::fs::read_to_string(root().join("docs/operations.md")).expect("is there");
     let shown = shown(&page);
     assert!(shown.len() >= 4, "docs/operations.md shows {} plans", shown.len());
-    assert!(shown.iter().any(|(words, _)| words == "--samples 2e9 --model ViT-L-14 --gpus 64"), "the first question is gone");
+    assert!(
+        shown.iter().any(|(words, _)| words == "--samples 2e9 --model ViT-L-14 --gpus 64"),
+        "the first question is gone"
+    );
     assert!(shown.iter().any(|(words, _)| words.contains("--measured")), "no measured run is shown");
     for (words, text) in shown {
         let output = plan(&words);
