@@ -55,6 +55,28 @@ fn the_page_shows_what_the_command_prints() {
     }
 }
 
+/// Rows such as `| ViT-L-14 | 48 | 252 |`, under the heads `400 M pairs` and `2 B pairs`.
+#[test]
+fn the_pages_gpus_are_the_fewest_that_the_command_finds() {
+    let page = std::fs::read_to_string(root().join("docs/operations.md")).expect("is there");
+    let head = "| within 24 h | 400 M pairs | 2 B pairs |";
+    let rows: Vec<Vec<&str>> = page
+        .lines()
+        .skip_while(|line| *line != head)
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    assert!(rows.len() >= 3, "docs/operations.md has no table {head}");
+    for row in rows {
+        for (samples, shown) in ["400e6", "2e9"].iter().zip(&row[1..]) {
+            let output = plan(&format!("--samples {samples} --model {} --within 24h --output json", row[0]));
+            let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("is JSON");
+            assert_eq!(told["gpus"].to_string(), *shown, "{row:?} with {samples} pairs");
+        }
+    }
+}
+
 #[test]
 fn what_cannot_be_planned_is_bad_input() {
     let cases = [

@@ -72,7 +72,7 @@ impl Inputs {
             hash: input(2e9, "assumed: one host reads and hashes files"),
             bus: input(360e9, "assumed: 80 % of NVLink's 450 GB/s"),
             commits: input(9_070.0, "measured: `lethe bench control-plane`, 2 cores (docs/scale.md)"),
-            digest: input(100e6 / 60.0, "assumed: 60 bytes of JSON a pair at 100 MB/s (docs/scale.md)"),
+            digest: input(1.7e6, "assumed: 60 bytes of JSON a pair at 100 MB/s (docs/scale.md)"),
             rows: input(1e6, "assumed: one thread writes scores.parquet (docs/scale.md)"),
             state: input(50.0, "measured: `lethe bench control-plane` (ARCHITECTURE.md)"),
             shards_lie: figures.shards,

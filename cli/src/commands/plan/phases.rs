@@ -57,21 +57,14 @@ impl Arithmetic<'_> {
             phase("plan", Who::Coordinator, vec![self.pinning()]),
             phase("reference", Who::Workers, self.reference()),
             phase("score", Who::Workers, self.score()),
-            phase(
-                "suspect",
-                Who::Coordinator,
-                vec![
-                    ("it reads every digest's words".into(), self.work.samples / self.inputs.digest.value),
-                    self.opened(1.0),
-                ],
-            ),
+            phase("suspect", Who::Coordinator, self.suspect()),
             phase("gather", Who::Workers, self.gather()),
             phase("overfit", Who::Gang, self.training(recipe.overfit, OVERFIT)),
             phase("stand-in", Who::Gang, self.training(recipe.stand_in, STAND_IN)),
             phase("rescore", Who::Workers, self.rescore()),
             phase("select", Who::Coordinator, vec![self.opened(2.0)]),
             phase("probe", Who::Workers, self.probe()),
-            phase("confirm", Who::Coordinator, vec![self.opened(2.0)]),
+            phase("confirm", Who::Coordinator, vec![self.opened(1.0)]),
             phase("localize", Who::Workers, self.localize()),
             phase("unlearn", Who::Gang, self.training(recipe.unlearn, UNLEARN)),
             phase("evaluate", Who::Workers, self.evaluate()),
@@ -80,11 +73,7 @@ impl Arithmetic<'_> {
                 Who::Coordinator,
                 vec![("it writes a row a pair".into(), self.work.samples / self.inputs.rows.value), self.opened(4.0)],
             ),
-            phase(
-                "deliver",
-                Who::Coordinator,
-                vec![("it copies the result".into(), 8.0 * self.shape.parameters() / self.inputs.read.value)],
-            ),
+            phase("deliver", Who::Coordinator, vec![("it copies the result".into(), self.copied())]),
         ]
     }
 
@@ -134,6 +123,13 @@ impl Arithmetic<'_> {
         found
     }
 
+    fn suspect(&self) -> Vec<Part> {
+        let words = self.work.samples / self.inputs.digest.value;
+        // Where the cap decides, the scores are read as well, so that the cut is exact.
+        let blobs = if self.work.is_capped() { 2.0 } else { 1.0 };
+        vec![("it reads every digest's words".into(), words), self.opened(blobs)]
+    }
+
     fn gather(&self) -> Vec<Part> {
         // A file is hashed before it is believed.
         let times = match self.inputs.shards_lie {
@@ -146,7 +142,7 @@ impl Arithmetic<'_> {
 
     fn training(&self, gang: Gang, [image, text]: [f64; 2]) -> Vec<Part> {
         if gang.steps == 0.0 {
-            return Vec::new();
+            return vec![("no steps: the checkpoint is handed on".into(), self.copied())];
         }
         let (work, inputs) = (self.work, self.inputs);
         let pixels = work.gathered() * self.shape.picture_bytes() / self.reading(work.gang);
@@ -157,6 +153,11 @@ impl Arithmetic<'_> {
             ("each rank reads what was gathered".into(), pixels + work.shards * inputs.open_blob.value),
             ("steps".into(), computed + gang.steps * sent / inputs.bus.value),
         ]
+    }
+
+    /// A checkpoint that is read and written.
+    fn copied(&self) -> f64 {
+        8.0 * self.shape.parameters() / self.inputs.read.value
     }
 
     fn rescore(&self) -> Vec<Part> {
@@ -216,7 +217,7 @@ impl Arithmetic<'_> {
 fn phase(name: &'static str, who: Who, parts: Vec<Part>) -> Phase {
     let seconds = parts.iter().map(|(_, seconds)| seconds).sum();
     let longest = parts.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
-    Phase { name, who, bound: longest.map_or_else(|| "no steps".to_owned(), |(what, _)| what), seconds }
+    Phase { name, who, bound: longest.map_or_else(String::new, |(what, _)| what), seconds }
 }
 
 /// Seconds of an audit, its phases one after the other.

@@ -76,12 +76,12 @@ fn given(inputs: &[[String; 3]]) -> String {
 pub fn json(planned: &Planned) -> Value {
     let Planned { work, shape, inputs, phases, needs, .. } = planned;
     let (held, busy) = planned.gpu_hours();
-    let phase = |phase: &Phase| json!({"name": phase.name, "gpus": planned.at_work(phase.who), "seconds": phase.seconds, "bound": phase.bound});
+    let phase = |phase: &Phase| json!({"name": phase.name, "gpus": planned.at_work(phase.who) as u64, "seconds": phase.seconds, "bound": phase.bound});
     json!({
-        "samples": work.samples,
-        "shards": work.shards,
+        "samples": work.samples as u64,
+        "shards": work.shards as u64,
         "model": shape.name,
-        "gpus": work.workers,
+        "gpus": work.workers as u64,
         "phases": phases.iter().map(phase).collect::<Vec<_>>(),
         "seconds": total(phases),
         "gpu_hours": {"held": held, "at_work": busy},

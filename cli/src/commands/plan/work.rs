@@ -69,6 +69,11 @@ impl Work {
         (self.recipe.share * self.samples).min(self.recipe.max_suspects)
     }
 
+    /// Whether the cap on suspects decides, and not their share.
+    pub fn is_capped(&self) -> bool {
+        self.recipe.share * self.samples > self.recipe.max_suspects
+    }
+
     /// Suspects and safe pairs.
     pub fn gathered(&self) -> f64 {
         self.suspects() + self.recipe.max_safe.min(self.samples)
