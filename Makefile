@@ -11,6 +11,7 @@ ATTACK ?= badnet
 SEED ?= 1
 OUT ?= out/demo
 PROFILE ?= release
+OVERLAY ?= cpu
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 
 # Every recipe that compiles begins with this; where LIBTORCH is set, nothing is fetched.
@@ -88,5 +89,5 @@ image: ## container images, without an engine, in out/images: PROFILE=debug take
 image-next: ## after make image: coordinator and worker of a next version, to which the rehearsal updates (builds the workspace again)
 	@$(USE_LIBTORCH); scripts/image_next.sh out/images $(PROFILE)
 
-rehearsal: ## as root: the Kubernetes installation on this machine by those images: nodes lost, updated under load; logs in out/rehearsal
-	@FASHION_MNIST=$$(scripts/fashion_mnist.sh); export FASHION_MNIST; scripts/rehearsal.sh out/images out/rehearsal
+rehearsal: ## as root: the Kubernetes installation on this machine by those images: nodes lost, updated under load: OVERLAY=cpu|bucket; logs in out/rehearsal
+	@FASHION_MNIST=$$(scripts/fashion_mnist.sh); export FASHION_MNIST; scripts/rehearsal.sh out/images out/rehearsal $(OVERLAY)

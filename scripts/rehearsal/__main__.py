@@ -1,6 +1,6 @@
 """Plays a Kubernetes installation on one machine: the overlay's own command lines, in the images that `make image` built.
 
-    python3 rehearsal TOOLS IMAGES FASHION_MNIST OUT [NEXT]
+    python3 rehearsal TOOLS IMAGES FASHION_MNIST OUT OVERLAY [NEXT]
 
 NEXT is the tag of the next version's images (`make image-next`); without it, the same images are given another name.
 
@@ -9,6 +9,7 @@ It must never count as seen what was not: each line it prints as `ok` was waited
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import certificates
 import shards
+from bucket import Bucket
 from cluster import Cluster
 from kubelet import Kubelet
 from manifests import Mount, Overlay, Pod
@@ -45,17 +47,20 @@ def until(what: str, holds, seconds: float = WAIT_S):
 
 
 class Rehearsal:
-    def __init__(self, tools: Path, images: Path, data: Path, out: Path):
-        self.out, self.data = out, data
-        rendered = subprocess.run([sys.executable, HERE.parent / "kube.py", "render", K8S / "overlays/cpu"],
+    def __init__(self, tools: Path, images: Path, data: Path, out: Path, overlay: str):
+        self.out, self.data, self.bucket = out, data, None
+        rendered = subprocess.run([sys.executable, HERE.parent / "kube.py", "render", K8S / "overlays" / overlay],
                                   check=True, stdout=subprocess.PIPE).stdout
         self.cluster = Cluster(tools, images, out)
         self.overlay = Overlay(json.loads(rendered), self.folder, self.cluster.place)
         certificates.make(self.overlay.of_kind("Certificate"), out / "secret")
+        settings = self.overlay.find("ConfigMap", "lethe-settings")["data"]
+        if blobs := settings.get("blobs"):
+            self.bucket = Bucket(Path(os.environ["MOTO_SERVER"]), self.cluster.outside, blobs.split("/")[2], out)
+            self.bucket.make(out / "secret/lethe-bucket")
         self.pods = {name: self.overlay.pods(name) for name in ("lethe-etcd", "lethe-coordinator", "lethe-worker")}
         self.name_pods()
         self.kubelet = Kubelet(self.cluster)
-        settings = self.overlay.find("ConfigMap", "lethe-settings")["data"]
         self.coordinators = settings["coordinators"]
         self.image = self.overlay.job("lethe-schedule", NIGHT, "").image
 
@@ -170,6 +175,13 @@ class Rehearsal:
         assert code == 0, code
         ok(f"{pod.name} drains and ends with 0 after {took_s:.1f} s, within its {pod.grace_s} s")
 
+    def no_folder(self) -> None:
+        """Blobs are in the bucket, and in no folder that pods share."""
+        objects = self.bucket.objects()
+        assert objects > 0, "the bucket is empty"
+        assert not (self.out / "claim/lethe-work").exists(), "somebody mounted the work folder"
+        ok(f"blobs lie in the bucket (its first page lists {objects}), and no pod mounts a work folder")
+
     def back_up_and_restore(self) -> None:
         """As docs/operations.md has it, after every member of etcd lost its claim."""
         before = self.told()
@@ -209,9 +221,9 @@ def delivered(audit: dict) -> dict:
 
 def main() -> None:
     tools, images, data, out = (Path(word).resolve() for word in sys.argv[1:5])
-    rehearsal = Rehearsal(tools, images, data, out)
-    rehearsal.is_next = len(sys.argv) > 5
-    tag = sys.argv[5] if rehearsal.is_next else rehearsal.cluster.another_name(rehearsal.pods[name][0].image for name in UPDATED)
+    rehearsal = Rehearsal(tools, images, data, out, sys.argv[5])
+    rehearsal.is_next = len(sys.argv) > 6
+    tag = sys.argv[6] if rehearsal.is_next else rehearsal.cluster.another_name(rehearsal.pods[name][0].image for name in UPDATED)
     try:
         rehearsal.plant()
         rehearsal.install()
@@ -220,10 +232,14 @@ def main() -> None:
         rehearsal.bring_back()
         Updates(rehearsal, UPDATED, until, delivered).run(tag)
         rehearsal.drain()
+        if rehearsal.bucket:
+            rehearsal.no_folder()
         rehearsal.back_up_and_restore()
     finally:
         rehearsal.kubelet.close()
         rehearsal.cluster.close()
+        if rehearsal.bucket:
+            rehearsal.bucket.close()
 
 
 if __name__ == "__main__":

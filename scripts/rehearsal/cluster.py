@@ -27,6 +27,7 @@ class Cluster:
         self.names, self.places_made = {}, 0
         (folder / "logs").mkdir(parents=True)
         self.hosts = folder / "hosts"
+        self.outside = f"{NETWORK}.1"  # what lies beyond the pods
         run("ip", "link", "set", "lo", "up")
         run("ip", "link", "add", "pods", "type", "bridge")
         run("ip", "address", "add", f"{NETWORK}.1/24", "dev", "pods")

@@ -4,6 +4,7 @@ It must never change what a manifest says but as an operator does: what cannot b
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass
@@ -68,7 +69,8 @@ class Overlay:
 
     def pod(self, spec: dict, name: str, owner: dict) -> Pod:
         container = spec["containers"][0]
-        variables = {each["name"]: self.value(each, name) for each in container.get("env", [])}
+        variables = {key: value for source in container.get("envFrom", []) for key, value in self.secret(source).items()}
+        variables |= {each["name"]: self.value(each, name) for each in container.get("env", [])}
         claims = {each["metadata"]["name"] for each in owner.get("volumeClaimTemplates", [])}
         volumes = {each["name"]: each for each in spec.get("volumes", [])}
         mounts = []
@@ -82,6 +84,12 @@ class Overlay:
         probes = {kind: container[kind] for kind in ("startupProbe", "livenessProbe", "readinessProbe") if kind in container}
         ports = {port["name"]: port["containerPort"] for port in container.get("ports", [])}
         return Pod(name, container["image"], argv, variables, mounts, spec["terminationGracePeriodSeconds"], probes, ports)
+
+    def secret(self, source: dict) -> dict:
+        """A Secret's keys as variables: its files, as whoever installs made them."""
+        files = list(Path(self.folders("secret", source["secretRef"]["name"])).iterdir())
+        assert files, f"nobody made the Secret {source['secretRef']['name']}"
+        return {file.name: file.read_text() for file in files}
 
     def mount(self, mount: dict, volume: dict) -> Mount:
         path, is_read_only = mount["mountPath"], mount.get("readOnly", False)

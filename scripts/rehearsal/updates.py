@@ -165,10 +165,12 @@ class Updates:
         os.kill(self.r.cluster.inner(name), signal.SIGSTOP)
         began = time.monotonic()
         self.until(f"{name} not to be ready", lambda: not kept.ready, READY_S)
-        unready_s = time.monotonic() - began
+        unready_s, done = time.monotonic() - began, self.progress()
+        self.until("audits to get on without it", lambda: self.progress() > done, READY_S)
+        assert kept.restarts == 0, f"{name} was back before audits got on without it"
         self.until(f"{name} to be started again", lambda: kept.restarts == 1 and kept.ready, READY_S)
         assert kept.killed_by == ["livenessProbe"], kept.killed_by
-        return f"{name} stood still: not ready after {unready_s:.0f} s, ended by liveness, ready again after {time.monotonic() - began:.0f} s"
+        return f"{name} stood still: not ready after {unready_s:.0f} s, audits got on without it, ended by liveness, ready again after {time.monotonic() - began:.0f} s"
 
     # ------------------------------------------------------------------ what there is to say
 
