@@ -31,11 +31,11 @@ pub struct Plan {
     /// Take this machine's speed from another finished audit of the same model first
     #[arg(long, value_name = "RESULT", requires = "measured")]
     pub calibrate: Option<PathBuf>,
-    #[command(flatten)]
-    pub figures: Figures,
     /// What to print
     #[arg(long, value_enum, default_value_t)]
     pub output: Format,
+    #[command(flatten)]
+    pub figures: Figures,
 }
 
 /// Figures of your own.
