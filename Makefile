@@ -5,12 +5,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test can-test pictures chaos fuzz build env lint deny sbom release reproduce reference reference-full gpu-check image rehearsal
+.PHONY: help demo test can-test pictures chaos fuzz build env lint deny sbom release reproduce reference reference-full gpu-check image image-next rehearsal
 
 ATTACK ?= badnet
 SEED ?= 1
 OUT ?= out/demo
 PROFILE ?= release
+OVERLAY ?= cpu
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 
 # Every recipe that compiles begins with this; where LIBTORCH is set, nothing is fetched.
@@ -85,5 +86,8 @@ image: ## container images, without an engine, in out/images: PROFILE=debug take
 	@$(USE_LIBTORCH); cargo build --workspace --bins --locked $(if $(filter release,$(PROFILE)),--release); \
 	scripts/image.sh out/images $(PROFILE)
 
-rehearsal: ## as root: the Kubernetes installation on this machine by those images, with nodes lost; logs in out/rehearsal
-	@FASHION_MNIST=$$(scripts/fashion_mnist.sh); export FASHION_MNIST; scripts/rehearsal.sh out/images out/rehearsal
+image-next: ## after make image: coordinator and worker of a next version, to which the rehearsal updates (builds the workspace again)
+	@$(USE_LIBTORCH); scripts/image_next.sh out/images $(PROFILE)
+
+rehearsal: ## as root: the Kubernetes installation on this machine by those images: nodes lost, updated under load: OVERLAY=cpu|bucket; logs in out/rehearsal
+	@FASHION_MNIST=$$(scripts/fashion_mnist.sh); export FASHION_MNIST; scripts/rehearsal.sh out/images out/rehearsal $(OVERLAY)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds the images of Containerfile from the binaries of this checkout, without an engine: image.sh FOLDER PROFILE
+# Builds the images of Containerfile from the binaries of this checkout, without an engine: image.sh FOLDER PROFILE [services]
 #
+# With `services`, coordinator and worker alone are built: what an update replaces.
 # FOLDER gets store/ (buildah's) and an archive of each image (OCI). PROFILE is release, or debug for what `make build` built.
 # It must never put into an image what is not listed here. Where LIBTORCH is one with CUDA, the worker's image is the CUDA one.
 set -euo pipefail
@@ -9,6 +10,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/debian.sh"
 
 out=$(realpath -m "$1")
+services_alone=${3:-}
 binaries=${CARGO_TARGET_DIR:-$here/../target}/$2
 context=$out/context
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$here/../Cargo.toml" | head -n 1)
@@ -50,7 +52,9 @@ lay_base() {
 
 lay_binaries() {
     mkdir -p "$context/bin"
-    for name in lethe lethe-coordinator lethe-worker; do
+    local names=(lethe-coordinator lethe-worker)
+    [ -n "$services_alone" ] || names+=(lethe)
+    for name in "${names[@]}"; do
         [ -x "$binaries/$name" ] || fail "there is no $binaries/$name; run 'make image', which builds it"
         strip --strip-debug -o "$context/bin/$name" "$binaries/$name"
     done
@@ -82,6 +86,8 @@ build() {
     say "building $name:$version"
     builder build --quiet --isolation chroot --pull-never --signature-policy "$out/policy.json" --layers --timestamp 0 \
         --build-arg "VERSION=$version" --target "$target" --tag "$name:$version" --file "$here/../Containerfile" "$context" >/dev/null
+    # What a rehearsal alone takes needs no archive, nor may it stand in a release's place.
+    [ -z "$services_alone" ] || return 0
     rm -f "$out/$name.tar"
     builder push --quiet --signature-policy "$out/policy.json" "$name:$version" "oci-archive:$out/$name.tar:$name:$version"
     printf '%s:%s\t%s MB\n' "$name" "$version" "$(($(stat -c %s "$out/$name.tar") / 1000000))"
@@ -96,10 +102,12 @@ main() {
     lay_base
     lay_binaries
     lay_libtorch
-    lay_etcd
     build coordinator lethe-coordinator
-    build etcd lethe-etcd
-    build cli lethe
+    if [ -z "$services_alone" ]; then
+        lay_etcd
+        build etcd lethe-etcd
+        build cli lethe
+    fi
     if [ -e "$LIBTORCH/lib/libtorch_cuda.so" ]; then
         mkdir -p "$context/nccl"
         cp "$("$here/nccl.sh")" "$context/nccl/liblethe_nccl.so"

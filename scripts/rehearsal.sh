@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Plays the Kubernetes installation on this machine with the images of `make image`: rehearsal.sh IMAGES OUT
+# Plays the Kubernetes installation on this machine with the images of `make image`: rehearsal.sh IMAGES OUT [OVERLAY]
 #
 # It needs root, for network namespaces; the machine's own network is never touched. Logs are in OUT/logs.
 set -euo pipefail
@@ -12,6 +12,7 @@ for tool in ip unshare setpriv openssl; do
 done
 images=$(realpath "$1")
 out=$(realpath -m "$2")
+overlay=${3:-cpu}
 [ -d "$images/store" ] || fail "$images holds no images; run 'make image'"
 rm -rf "$out"
 mkdir -p "$out"
@@ -21,5 +22,12 @@ cp -a "$FASHION_MNIST" "$out/fashion-mnist"
 KUBE=$("$here/kube.sh")
 export KUBE
 # Names of network namespaces lie in a folder of this one's alone, and go with it.
+if [ "$overlay" = bucket ]; then
+    MOTO_SERVER=$("$here/s3.sh")
+    export MOTO_SERVER
+fi
+# Where a next version was built, an update is to it.
+next=()
+[ ! -e "$images/next" ] || next=("$(cat "$images/next")")
 exec unshare --net --mount sh -c 'mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns && exec "$@"' sh \
-    python3 "$here/rehearsal" "$out/tools" "$images" "$out/fashion-mnist" "$out"
+    python3 "$here/rehearsal" "$out/tools" "$images" "$out/fashion-mnist" "$out" "$overlay" "${next[@]}"

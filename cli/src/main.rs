@@ -56,6 +56,7 @@ fn run(arguments: Arguments) -> anyhow::Result<exit::Ending> {
         Command::Open(open) => operate::open(&open),
         Command::Workers(workers) => operate::workers(&workers),
         Command::Bench(bench) => commands::bench::run(&bench),
+        Command::Plan(plan) => commands::plan::run(&plan),
         Command::Doctor(doctor) => commands::doctor::run(&doctor),
         Command::Completions(completions) => commands::help::completions(&completions),
         Command::Man(man) => commands::help::manual(&man),

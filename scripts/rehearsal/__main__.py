@@ -1,33 +1,39 @@
 """Plays a Kubernetes installation on one machine: the overlay's own command lines, in the images that `make image` built.
 
-    python3 rehearsal TOOLS IMAGES FASHION_MNIST OUT
+    python3 rehearsal TOOLS IMAGES FASHION_MNIST OUT OVERLAY [NEXT]
+
+NEXT is the tag of the next version's images (`make image-next`); without it, the same images are given another name.
 
 It must never count as seen what was not: each line it prints as `ok` was waited for, and what a real cluster alone can show
-(scheduling, policies, probes' timing, cert-manager, Kueue) is in docs/operations.md.
+(scheduling, policies, cert-manager, Kueue) is in docs/operations.md.
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import certificates
+import shards
+from bucket import Bucket
 from cluster import Cluster
+from kubelet import Kubelet
 from manifests import Mount, Overlay, Pod
+from updates import Updates, ok
 
 HERE = Path(__file__).resolve().parent
 K8S = HERE.parent.parent / "k8s"
 # 2026-11-29T02:00:00Z in minutes since 1970: the Job's name ends in it.
 NIGHT, DAY = 29931960, 24 * 60
 WAIT_S = 900
+# Pairs of a shard: an audit of 600 has twelve tasks a map.
+SHARD_PAIRS = 50
+# What an update replaces.
+UPDATED = ("lethe-coordinator", "lethe-worker")
 # What an audit delivers that knows neither its id nor the time.
 SAME = ("clean.safetensors", "scores.parquet", "exhibits.json", "drop-list.txt")
-
-
-def ok(what: str) -> None:
-    print(f"ok  {what}", flush=True)
 
 
 def until(what: str, holds, seconds: float = WAIT_S):
@@ -41,18 +47,25 @@ def until(what: str, holds, seconds: float = WAIT_S):
 
 
 class Rehearsal:
-    def __init__(self, tools: Path, images: Path, data: Path, out: Path):
-        self.out, self.data = out, data
-        rendered = subprocess.run([sys.executable, HERE.parent / "kube.py", "render", K8S / "overlays/cpu"],
+    def __init__(self, tools: Path, images: Path, data: Path, out: Path, overlay: str):
+        self.out, self.data, self.bucket = out, data, None
+        rendered = subprocess.run([sys.executable, HERE.parent / "kube.py", "render", K8S / "overlays" / overlay],
                                   check=True, stdout=subprocess.PIPE).stdout
         self.cluster = Cluster(tools, images, out)
         self.overlay = Overlay(json.loads(rendered), self.folder, self.cluster.place)
         certificates.make(self.overlay.of_kind("Certificate"), out / "secret")
-        self.pods = {name: self.overlay.pods(name) for name in ("lethe-etcd", "lethe-coordinator", "lethe-worker")}
-        self.cluster.name_pods({pod.name: name for name, pods in self.pods.items() for pod in pods})
         settings = self.overlay.find("ConfigMap", "lethe-settings")["data"]
+        if blobs := settings.get("blobs"):
+            self.bucket = Bucket(Path(os.environ["MOTO_SERVER"]), self.cluster.outside, blobs.split("/")[2], out)
+            self.bucket.make(out / "secret/lethe-bucket")
+        self.pods = {name: self.overlay.pods(name) for name in ("lethe-etcd", "lethe-coordinator", "lethe-worker")}
+        self.name_pods()
+        self.kubelet = Kubelet(self.cluster)
         self.coordinators = settings["coordinators"]
         self.image = self.overlay.job("lethe-schedule", NIGHT, "").image
+
+    def name_pods(self) -> None:
+        self.cluster.name_pods({pod.name: name for name, pods in self.pods.items() for pod in pods})
 
     def folder(self, kind: str, name: str) -> str:
         folder = self.out / kind / name
@@ -64,11 +77,12 @@ class Rehearsal:
     def client(self, name: str, *words) -> Pod:
         """A pod of the command's image, as a person starts one."""
         mounts = [Mount("/tls", self.folder("secret", "lethe-admin-tls"), True), Mount("/tmp", None)]
+        mounts.append(Mount("/data", self.folder("claim", "lethe-data"), True))
         reach = ["--coordinator", self.coordinators, "--tls", "/tls"]
         return Pod(name, self.image, ["lethe", *words, *reach], mounts=mounts)
 
-    def ask(self, *words):
-        process = self.cluster.start(self.client("person", *words, "--output", "json"), stdout=subprocess.PIPE)
+    def ask(self, *words, by: str = "person"):
+        process = self.cluster.start(self.client(by, *words, "--output", "json"), stdout=subprocess.PIPE)
         told, _ = process.communicate(timeout=120)
         return json.loads(told) if process.returncode == 0 else None
 
@@ -76,7 +90,12 @@ class Rehearsal:
         mounts = [Mount("/data", self.folder("claim", "lethe-data")), Mount("/fashion", str(self.data), True), Mount("/tmp", None)]
         words = ["lethe", "redteam", "plant", "--attack", "badnet", "--pairs", "600", "--epochs", "1", "--data", "/fashion", "--out", "/data/drill"]
         self.to_the_end(Pod("drill", self.image, words, mounts=mounts))
-        spec = (Path(self.folder("claim", "lethe-data")) / "drill/audit.toml").read_text()
+        drill = Path(self.folder("claim", "lethe-data")) / "drill"
+        count = shards.cut(drill / "shards", SHARD_PAIRS)
+        lines = (drill / "audit.toml").read_text().splitlines()
+        named = f'shards = ["/data/drill/shards/{{00000..{count - 1:05}}}.tar"]'
+        spec = "\n".join(named if line.startswith("shards = ") else line for line in lines) + "\n"
+        (drill / "audit.toml").write_text(spec)
         # What an operator does in his overlay: the schedule's spec.
         for settings in self.overlay.of_kind("ConfigMap"):
             if "audit.toml" in settings["data"]:
@@ -84,19 +103,18 @@ class Rehearsal:
         ok("the command's image plants a drill into the data volume")
 
     def install(self) -> None:
-        for pods in self.pods.values():
-            for pod in pods:
-                self.cluster.start(pod)
+        everybody = [pod for pods in self.pods.values() for pod in pods]
+        for pod in everybody:
+            self.kubelet.run(pod)
         workers = len(self.pods["lethe-worker"])
         until("every worker to register", lambda: len((self.ask("workers") or {"workers": []})["workers"]) == workers, 180)
         ok("etcd, coordinators and workers run by the manifests' command lines: not root, no right, root read-only")
-        for pod in self.pods["lethe-coordinator"] + self.pods["lethe-worker"]:
-            assert pod.probes, f"{pod.name} has no probes"
-            for kind, probe in pod.probes.items():
-                address = self.cluster.place(pod.name)
-                url = f"http://{address}:9464{probe['httpGet']['path']}"
-                until(f"{pod.name}'s {kind}", lambda url=url: answers(url), 60)
-        ok("every probe of coordinators and workers is answered")
+        assert all(pod.probes for pod in everybody), "a pod has no probes"
+        self.until_ready()
+        ok("every pod is ready by the manifest's own probes, asked as often as it says")
+
+    def until_ready(self) -> None:
+        until("every pod to be ready", lambda: self.kubelet.all_ready(pod for pods in self.pods.values() for pod in pods), 180)
 
     def audits(self) -> list:
         return self.ask("list", "--all")["audits"]
@@ -106,13 +124,13 @@ class Rehearsal:
         fired = [self.cluster.start(self.overlay.job("lethe-schedule", NIGHT, attempt)) for attempt in ("a", "b")]
         until("the audit to score", lambda: any(a["state"] == "running" for a in self.audits()))
         leader = self.ask("cluster")["leader"].split("//")[1].split(".")[0]
-        self.cluster.lose(leader)
+        self.kubelet.lose(leader)
         lost = self.pods["lethe-worker"][0]
-        self.cluster.lose(lost.name)
+        self.kubelet.lose(lost.name)
         ok(f"the nodes of {leader}, which led, and of {lost.name} are lost")
         # Elsewhere, at another address, as a StatefulSet's controller does.
         self.pods["lethe-worker"] = self.overlay.pods("lethe-worker")
-        self.cluster.start(self.pods["lethe-worker"][0])
+        self.kubelet.run(self.pods["lethe-worker"][0])
         codes = [process.wait(WAIT_S) for process in fired]
         assert codes == [0, 0], f"the Job's pods ended with {codes}"
         found = [audit["audit"] for audit in self.audits()]
@@ -143,11 +161,26 @@ class Rehearsal:
         assert undisturbed == disturbed, f"{undisturbed} is not {disturbed}"
         ok(f"the audit among losses delivers the same bits as the one without: {', '.join(SAME)}")
 
+    def bring_back(self) -> None:
+        """The coordinator whose node was lost, on another."""
+        self.pods["lethe-coordinator"] = self.overlay.pods("lethe-coordinator")
+        for pod in self.pods["lethe-coordinator"]:
+            if pod.name not in self.kubelet.kept:
+                self.kubelet.run(pod)
+        self.until_ready()
+
     def drain(self) -> None:
         pod = self.pods["lethe-worker"][1]
-        code, took_s = self.cluster.terminate(pod.name, pod.grace_s)
+        code, took_s = self.kubelet.stop(pod.name)
         assert code == 0, code
         ok(f"{pod.name} drains and ends with 0 after {took_s:.1f} s, within its {pod.grace_s} s")
+
+    def no_folder(self) -> None:
+        """Blobs are in the bucket, and in no folder that pods share."""
+        objects = self.bucket.objects()
+        assert objects > 0, "the bucket is empty"
+        assert not (self.out / "claim/lethe-work").exists(), "somebody mounted the work folder"
+        ok(f"blobs lie in the bucket (its first page lists {objects}), and no pod mounts a work folder")
 
     def back_up_and_restore(self) -> None:
         """As docs/operations.md has it, after every member of etcd lost its claim."""
@@ -156,8 +189,8 @@ class Rehearsal:
         save = ["etcdctl", "--endpoints", "http://lethe-etcd-0.lethe-etcd:2379", "snapshot", "save", "/backup/backup.db"]
         self.to_the_end(Pod("backup", members[0].image, save, mounts=[Mount("/backup", backup)]))
         for pod in [pod for pods in self.pods.values() for pod in pods]:
-            if self.cluster.running[pod.name].poll() is None:
-                self.cluster.terminate(pod.name, pod.grace_s)
+            if pod.name in self.kubelet.kept:
+                self.kubelet.stop(pod.name)
         wanted = ("--name=", "--data-dir=", "--initial-cluster=", "--initial-cluster-token=", "--initial-advertise-peer-urls=")
         for pod in members:
             for mount in pod.mounts:
@@ -168,7 +201,7 @@ class Rehearsal:
             restore = ["etcdctl", "snapshot", "restore", "/backup/backup.db", *words]
             self.to_the_end(Pod(f"restore-{pod.name}", pod.image, restore, mounts=[Mount("/backup", backup, True), *pod.mounts]))
         for pod in [pod for pods in self.pods.values() for pod in pods]:
-            self.cluster.start(pod)
+            self.kubelet.run(pod)
         until("a leader", lambda: self.ask("list", "--all"), 180)
         assert self.told() == before, "audits are others than before"
         ok("etcd is restored from a snapshot after all members lost their claims: every audit is as it was")
@@ -186,25 +219,27 @@ def delivered(audit: dict) -> dict:
     return {output["name"]: output["blake3"] for output in outputs if output["name"] in SAME}
 
 
-def answers(url: str) -> bool:
-    try:
-        return urllib.request.urlopen(url, timeout=3).status == 200
-    except OSError:
-        return False
-
-
 def main() -> None:
-    tools, images, data, out = (Path(word).resolve() for word in sys.argv[1:])
-    rehearsal = Rehearsal(tools, images, data, out)
+    tools, images, data, out = (Path(word).resolve() for word in sys.argv[1:5])
+    rehearsal = Rehearsal(tools, images, data, out, sys.argv[5])
+    rehearsal.is_next = len(sys.argv) > 6
+    tag = sys.argv[6] if rehearsal.is_next else rehearsal.cluster.another_name(rehearsal.pods[name][0].image for name in UPDATED)
     try:
         rehearsal.plant()
         rehearsal.install()
         rehearsal.fire_twice()
         rehearsal.miss_a_day()
+        rehearsal.bring_back()
+        Updates(rehearsal, UPDATED, until, delivered).run(tag)
         rehearsal.drain()
+        if rehearsal.bucket:
+            rehearsal.no_folder()
         rehearsal.back_up_and_restore()
     finally:
+        rehearsal.kubelet.close()
         rehearsal.cluster.close()
+        if rehearsal.bucket:
+            rehearsal.bucket.close()
 
 
 if __name__ == "__main__":

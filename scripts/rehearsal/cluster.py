@@ -27,6 +27,7 @@ class Cluster:
         self.names, self.places_made = {}, 0
         (folder / "logs").mkdir(parents=True)
         self.hosts = folder / "hosts"
+        self.outside = f"{NETWORK}.1"  # what lies beyond the pods
         run("ip", "link", "set", "lo", "up")
         run("ip", "link", "add", "pods", "type", "bridge")
         run("ip", "address", "add", f"{NETWORK}.1/24", "dev", "pods")
@@ -56,6 +57,12 @@ class Cluster:
                     folder.chmod(folder.stat().st_mode | 0o111)
             self.roots[name] = root, configuration, container
         return self.roots[name][:2]
+
+    def another_name(self, images) -> str:
+        """The same images under a tag of their own, for an update that has no next version."""
+        for image in images:
+            self.buildah("tag", image, f"{image.rsplit(':', 1)[0]}:again")
+        return "again"
 
     def place(self, name: str) -> str:
         """The address of a pod, whose namespace is made on the first call."""
@@ -127,6 +134,23 @@ class Cluster:
         began = time.monotonic()
         os.kill(self.inner(name), signal.SIGTERM)
         return self.running[name].wait(grace_s), time.monotonic() - began
+
+    def end(self, name: str, grace_s: float) -> tuple:
+        """As [`terminate`], and SIGKILL where the grace was not enough."""
+        began = time.monotonic()
+        try:
+            return self.terminate(name, grace_s)
+        except subprocess.TimeoutExpired:
+            self.running[name].kill()
+            return self.running[name].wait(), time.monotonic() - began
+        except (IndexError, FileNotFoundError, ProcessLookupError):
+            # It ended by itself before it was told.
+            return self.running[name].wait(grace_s), time.monotonic() - began
+
+    def move(self, name: str) -> None:
+        """A pod that is made anew has another address."""
+        run("ip", "link", "set", self.places.pop(name)[0], "nomaster")
+        self.name_pods(self.names)
 
     def lose(self, name: str) -> None:
         """A node that is gone: nobody says goodbye, and its address answers nothing any more."""

@@ -1,9 +1,10 @@
 """The pods of a rendered overlay, as a kubelet would start them.
 
-It must never change what a manifest says: what cannot be played here (limits, probes' timing, policies) is left out and told.
+It must never change what a manifest says but as an operator does: what cannot be played here (limits, policies) is left out and told.
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass
@@ -25,6 +26,7 @@ class Pod:
     mounts: list = field(default_factory=list)
     grace_s: int = 30
     probes: dict = field(default_factory=dict)
+    ports: dict = field(default_factory=dict)
 
 
 UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
@@ -44,6 +46,14 @@ class Overlay:
     def find(self, kind: str, name: str) -> dict:
         return next(d for d in self.of_kind(kind) if d["metadata"]["name"] == name)
 
+    def scale(self, name: str, replicas: int) -> None:
+        self.find("StatefulSet", name)["spec"]["replicas"] = replicas
+
+    def update(self, name: str, tag: str) -> None:
+        """Another tag of the image, as an overlay's `images` has it."""
+        container = self.find("StatefulSet", name)["spec"]["template"]["spec"]["containers"][0]
+        container["image"] = f"{container['image'].rsplit(':', 1)[0]}:{tag}"
+
     def pods(self, name: str) -> list:
         """Of a StatefulSet, one a replica."""
         owner = self.find("StatefulSet", name)
@@ -59,7 +69,8 @@ class Overlay:
 
     def pod(self, spec: dict, name: str, owner: dict) -> Pod:
         container = spec["containers"][0]
-        variables = {each["name"]: self.value(each, name) for each in container.get("env", [])}
+        variables = {key: value for source in container.get("envFrom", []) for key, value in self.secret(source).items()}
+        variables |= {each["name"]: self.value(each, name) for each in container.get("env", [])}
         claims = {each["metadata"]["name"] for each in owner.get("volumeClaimTemplates", [])}
         volumes = {each["name"]: each for each in spec.get("volumes", [])}
         mounts = []
@@ -70,8 +81,15 @@ class Overlay:
                 continue
             mounts.append(self.mount(mount, volumes[mount["name"]]))
         argv = [self.expanded(word, variables) for word in container["command"] + container["args"]]
-        probes = {kind: container[kind] for kind in ("livenessProbe", "readinessProbe") if kind in container}
-        return Pod(name, container["image"], argv, variables, mounts, spec["terminationGracePeriodSeconds"], probes)
+        probes = {kind: container[kind] for kind in ("startupProbe", "livenessProbe", "readinessProbe") if kind in container}
+        ports = {port["name"]: port["containerPort"] for port in container.get("ports", [])}
+        return Pod(name, container["image"], argv, variables, mounts, spec["terminationGracePeriodSeconds"], probes, ports)
+
+    def secret(self, source: dict) -> dict:
+        """A Secret's keys as variables: its files, as whoever installs made them."""
+        files = list(Path(self.folders("secret", source["secretRef"]["name"])).iterdir())
+        assert files, f"nobody made the Secret {source['secretRef']['name']}"
+        return {file.name: file.read_text() for file in files}
 
     def mount(self, mount: dict, volume: dict) -> Mount:
         path, is_read_only = mount["mountPath"], mount.get("readOnly", False)

@@ -8,6 +8,7 @@ mod due;
 mod help;
 mod operate;
 mod pki;
+mod plan;
 mod scrub;
 mod verify;
 mod webhook;
@@ -20,6 +21,7 @@ pub use due::Due;
 pub use help::{Completions, Manual, Shell};
 pub use operate::{Cluster, Fetch, List, Mark, OneAudit, Open, Remote, Rerun, Steer, Submit, Watch, Workers};
 pub use pki::{Init, Issue, Pki, PkiCommand, ShowCertificate};
+pub use plan::{Figures, Place, Plan};
 pub use scrub::Scrub;
 pub use verify::Verify;
 pub use webhook::Webhook;
@@ -93,6 +95,8 @@ pub enum Command {
     Workers(Workers),
     /// The coordinators: leader, term, store, and every wait in ascending order
     Cluster(Cluster),
+    /// How long an audit of a size would take, on how many GPUs, and what it needs: arithmetic alone
+    Plan(Box<Plan>),
     /// Look whether this machine and its coordinators have what an audit needs
     Doctor(Doctor),
     /// Certificates for coordinators, workers and people, by a small authority
@@ -131,6 +135,7 @@ impl Command {
             | Self::Workers(_)
             | Self::Cluster(_)
             | Self::Doctor(_)
+            | Self::Plan(_)
             | Self::Pki(_)
             | Self::Bench(_)
             | Self::Mark(_)

@@ -9,6 +9,7 @@ pub mod eval;
 pub mod help;
 pub mod operate;
 pub mod pki;
+pub mod plan;
 mod preflight;
 pub mod redteam;
 pub mod scrub;

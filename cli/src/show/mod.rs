@@ -7,7 +7,7 @@ mod audits;
 mod cluster;
 pub mod json;
 mod notes;
-mod table;
+pub mod table;
 #[cfg(test)]
 mod tests;
 mod when;

@@ -14,7 +14,7 @@ use documents::Documents;
 use serde_json::Value;
 
 /// What users apply.
-const OVERLAYS: [&str; 3] = ["cpu", "gpu", "ha"];
+const OVERLAYS: [&str; 4] = ["cpu", "gpu", "ha", "bucket"];
 
 /// The oldest minor version that is supported, and the newest that has schemas.
 const MINORS: [&str; 2] = ["1.35", "1.37"];
@@ -44,8 +44,13 @@ fn every_overlay_keeps_the_rules_that_schemas_do_not_see() {
 
 #[test]
 fn every_manifest_that_is_broken_on_purpose_is_refused() {
-    let whole = tools::render(broken::OVERLAY);
-    let table = broken::table();
+    refused(broken::OVERLAY, &broken::table());
+    refused(broken::OF_BUCKET, &broken::of_bucket());
+}
+
+fn refused(overlay: &str, table: &[Broken]) {
+    let whole = tools::render(overlay);
+    assert!(!table.is_empty(), "nothing is broken in {overlay}");
     let changed: Vec<Documents> = table.iter().map(|broken| broken.apply(&whole)).collect();
     // The schemas see one document at a time: the one that was changed, all of them in one question.
     let looked_at =

@@ -2,14 +2,16 @@
 
 mod table;
 
-pub use table::table;
+pub use table::{of_bucket, table};
 
 use serde_json::Value;
 
 use crate::documents::{self, Documents};
 
-/// The overlay that is broken: it has every component.
+/// The overlay that is broken: it has every component but the bucket's.
 pub const OVERLAY: &str = "ha";
+/// What has that one.
+pub const OF_BUCKET: &str = "bucket";
 
 pub struct Broken {
     pub what: &'static str,

@@ -91,6 +91,50 @@ fn commands() -> Vec<Broken> {
     ]
 }
 
+/// In the overlay whose blobs lie in a bucket.
+pub fn of_bucket() -> Vec<Broken> {
+    let work = json!({"name": "work", "persistentVolumeClaim": {"claimName": "lethe-work"}});
+    vec![
+        broken(
+            "a bucket without credentials",
+            WORKER,
+            Remove("/spec/template/spec/containers/0/envFrom"),
+            "no secret has its credentials",
+        ),
+        broken(
+            "credentials of a secret that nobody knows",
+            COORDINATOR,
+            Set("/spec/template/spec/containers/0/envFrom/0/secretRef/name", json!("lethe-buckets")),
+            "there is no Secret/lethe-buckets",
+        ),
+        broken(
+            "a folder beside the bucket",
+            WORKER,
+            Set("/spec/template/spec/volumes/-", work),
+            "it mounts the folder",
+        ),
+        broken("no way to the bucket", "NetworkPolicy/lethe-bucket", Drop, "no policy lets it out to port 443"),
+        broken(
+            "a way to the cloud's metadata",
+            "NetworkPolicy/lethe-bucket",
+            Remove("/spec/egress/0/to/0/ipBlock/except"),
+            "no policy lets it out to port 443",
+        ),
+        broken(
+            "a bucket of nobody's kind",
+            "ConfigMap/lethe-settings",
+            Set("/data/blobs", json!("ftp://lethe-blobs")),
+            "is no place of blobs",
+        ),
+        broken(
+            "blobs in a folder of one's own",
+            "ConfigMap/lethe-settings",
+            Set("/data/blobs", json!("file:///work/blobs")),
+            "no claim of coordinators",
+        ),
+    ]
+}
+
 fn references() -> Vec<Broken> {
     let volume = "/spec/template/spec/volumes";
     vec![
@@ -98,6 +142,12 @@ fn references() -> Vec<Broken> {
         broken("a key that is gone", "ConfigMap/lethe-settings", Remove("/data/roots"), "has no key \"roots\""),
         broken("a certificate that nobody makes", "Certificate/lethe-worker-tls", Drop, "no Secret/lethe-worker-tls"),
         broken("a claim that is gone", "PersistentVolumeClaim/lethe-work", Drop, "no PersistentVolumeClaim/lethe-work"),
+        broken(
+            "blobs in a folder that workers have elsewhere",
+            WORKER,
+            Set("/spec/template/spec/containers/0/volumeMounts/1/mountPath", json!("/blobs")),
+            "and no claim of workers",
+        ),
         broken("an account that is gone", "ServiceAccount/lethe-etcd", Drop, "no ServiceAccount/lethe-etcd"),
         broken("volumes that are gone", WORKER, Set(volume, json!([])), "there is no volume scratch"),
     ]

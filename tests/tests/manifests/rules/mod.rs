@@ -1,5 +1,6 @@
 //! What must hold of an overlay and no schema sees: a file a rule, each a function from the documents to what is wrong.
 
+mod blobs;
 mod certificates;
 mod commands;
 mod custom;
@@ -17,7 +18,7 @@ use crate::documents::Documents;
 
 type Rule = fn(&Documents) -> Vec<String>;
 
-const RULES: [Rule; 12] = [
+const RULES: [Rule; 13] = [
     enumerations::check,
     custom::check,
     labels::check,
@@ -29,6 +30,7 @@ const RULES: [Rule; 12] = [
     lifecycle::check,
     network::check,
     certificates::check,
+    blobs::check,
     commands::check,
 ];
 

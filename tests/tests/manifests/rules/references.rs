@@ -5,6 +5,9 @@ use serde_json::Value;
 use crate::documents::{Documents, list, text};
 use crate::pods::{Pod, pods};
 
+/// Secrets that whoever installs makes, since they hold what no manifest may.
+const MADE_BY_HAND: [&str; 1] = ["lethe-bucket"];
+
 pub fn check(documents: &Documents) -> Vec<String> {
     pods(documents).iter().flat_map(|pod| of_pod(documents, pod)).collect()
 }
@@ -21,6 +24,12 @@ fn of_pod(documents: &Documents, pod: &Pod<'_>) -> Vec<String> {
     for container in pod.containers() {
         for variable in list(container, "/env") {
             missing.extend(key(documents, variable));
+        }
+        for from in list(container, "/envFrom") {
+            let secret = text(from, "/secretRef/name");
+            if !MADE_BY_HAND.contains(&secret) && !documents.is_there("Secret", secret) {
+                missing.push(format!("Secret/{secret}"));
+            }
         }
         for mount in list(container, "/volumeMounts") {
             let name = text(mount, "/name");
