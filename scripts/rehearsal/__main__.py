@@ -186,14 +186,16 @@ class Rehearsal:
         """As docs/operations.md has it, after every member of etcd lost its claim."""
         before = self.told()
         backup, members = self.folder("claim", "backup"), self.pods["lethe-etcd"]
-        save = ["etcdctl", "--endpoints", "http://lethe-etcd-0.lethe-etcd:2379", "snapshot", "save", "/backup/backup.db"]
-        self.to_the_end(Pod("backup", members[0].image, save, mounts=[Mount("/backup", backup)]))
+        own = [mount for mount in members[0].mounts if mount.path == "/tls"]
+        files = ["--cacert=/tls/ca.crt", "--cert=/tls/tls.crt", "--key=/tls/tls.key"]
+        save = ["etcdctl", "--endpoints=https://lethe-etcd-0.lethe-etcd:2379", *files, "snapshot", "save", "/backup/backup.db"]
+        self.to_the_end(Pod("backup", members[0].image, save, mounts=[Mount("/backup", backup), *own]))
         for pod in [pod for pods in self.pods.values() for pod in pods]:
             if pod.name in self.kubelet.kept:
                 self.kubelet.stop(pod.name)
         wanted = ("--name=", "--data-dir=", "--initial-cluster=", "--initial-cluster-token=", "--initial-advertise-peer-urls=")
         for pod in members:
-            for mount in pod.mounts:
+            for mount in [mount for mount in pod.mounts if not mount.is_read_only]:
                 Path(mount.source).rename(f"{mount.source}-lost")
                 self.folder("claim", Path(mount.source).name)
             words = [word for word in pod.argv if word.startswith(wanted)]

@@ -313,6 +313,24 @@ fn security() -> Vec<Broken> {
             "nobody believes the wildcard",
         ),
         broken(
+            "an etcd for everybody with a certificate",
+            "Certificate/lethe-etcd-tls",
+            Set("/spec/issuerRef/name", json!("lethe-authority")),
+            "it would serve whoever has a certificate",
+        ),
+        broken(
+            "a member of another name",
+            "Certificate/lethe-etcd-tls",
+            Set("/spec/dnsNames", json!(["localhost"])),
+            "does not cover lethe-etcd-0.lethe-etcd",
+        ),
+        broken(
+            "a store in the clear",
+            "ConfigMap/lethe-settings",
+            Set("/data/store", json!("etcd://lethe-etcd-0.lethe-etcd:2379/lethe")),
+            "speaks in the clear to an etcd",
+        ),
+        broken(
             "a certificate for another host",
             "Certificate/lethe-coordinator-tls",
             Set("/spec/dnsNames", json!(["lethe.example"])),

@@ -6,6 +6,10 @@ use crate::documents::{self, Documents, list, text};
 use crate::pods::{Pod, command_line, pods};
 
 const ROLES: [&str; 5] = ["admin", "submitter", "viewer", "worker", "coordinator"];
+/// Whose certificates name parties of ours.
+const AUTHORITY: &str = "lethe-authority";
+/// What etcd serves, it serves whomever this has certified.
+const OF_ETCD: &str = "lethe-etcd-authority";
 
 pub fn check(documents: &Documents) -> Vec<String> {
     let leaves = documents.of_kind("Certificate").filter(|certificate| certificate.pointer("/spec/isCA").is_none());
@@ -23,6 +27,9 @@ pub fn check(documents: &Documents) -> Vec<String> {
 fn leaf(certificate: &Value) -> Vec<String> {
     let name = documents::name(certificate);
     let mut problems = Vec::new();
+    if text(certificate, "/spec/issuerRef/name") != AUTHORITY {
+        return wildcards(certificate).collect();
+    }
     let [uri] = list(certificate, "/spec/uris") else {
         return vec![format!("{name}: expected one URI, which says who it is")];
     };
@@ -36,11 +43,15 @@ fn leaf(certificate: &Value) -> Vec<String> {
     needed.extend((role == "coordinator").then_some("server auth"));
     let lacking = needed.into_iter().filter(|usage| !usages.iter().any(|found| found == usage));
     problems.extend(lacking.map(|usage| format!("{name}: it lacks the usage {usage}")));
-    // Browsers and webpki alike believe `*` only before two names or more.
+    problems.extend(wildcards(certificate));
+    problems
+}
+
+/// Browsers and webpki alike believe `*` only before two names or more.
+fn wildcards(certificate: &Value) -> impl Iterator<Item = String> {
     let dns = list(certificate, "/spec/dnsNames").iter().filter_map(Value::as_str);
     let short = dns.filter(|name| name.starts_with("*.") && name.split('.').count() < 3);
-    problems.extend(short.map(|dns| format!("{name}: nobody believes the wildcard {dns}")));
-    problems
+    short.map(|dns| format!("{}: nobody believes the wildcard {dns}", documents::name(certificate)))
 }
 
 /// The certificate that a pod mounts is of its component's role, and covers what the pod announces.
@@ -51,6 +62,14 @@ fn of_pod(documents: &Documents, pod: &Pod<'_>) -> Vec<String> {
         let mut all = documents.of_kind("Certificate");
         // A secret that is not there is told by rules::references.
         let Some(certificate) = all.find(|found| text(found, "/spec/secretName") == secret) else { continue };
+        let names: Vec<&str> = list(certificate, "/spec/dnsNames").iter().filter_map(Value::as_str).collect();
+        if text(certificate, "/spec/issuerRef/name") == OF_ETCD {
+            problems.extend(of_store(documents, pod, (certificate, &names)));
+            continue;
+        }
+        if text(pod.labels, "/app.kubernetes.io~1component") == "etcd" {
+            problems.push(format!("{}: it would serve whoever has a certificate of {AUTHORITY}", pod.owner));
+        }
         let uri = list(certificate, "/spec/uris").first().and_then(Value::as_str).unwrap_or_default();
         let role = match text(pod.labels, "/app.kubernetes.io~1component") {
             "client" => "submitter",
@@ -63,22 +82,41 @@ fn of_pod(documents: &Documents, pod: &Pod<'_>) -> Vec<String> {
         if role == "worker" && !pod.owner_name.starts_with(uri.rsplit('/').next().unwrap_or_default()) {
             problems.push(format!("{}: its certificate {uri} does not cover its ids", pod.owner));
         }
-        let names: Vec<&str> = list(certificate, "/spec/dnsNames").iter().filter_map(Value::as_str).collect();
-        for host in announced(documents, pod).into_iter().filter(|host| !covered(&names, host)) {
-            problems.push(format!("{}: its certificate does not cover {host}", pod.owner));
-        }
+        problems.extend(uncovered(documents, pod, &names, &["--advertise="]));
     }
     problems
 }
 
-fn announced(documents: &Documents, pod: &Pod<'_>) -> Vec<String> {
+/// A member's certificate covers what it announces and is dialled by; a coordinator's is shown to members alone.
+fn of_store(documents: &Documents, pod: &Pod<'_>, (certificate, names): (&Value, &[&str])) -> Vec<String> {
+    let usages = list(certificate, "/spec/usages");
+    let is_member = text(pod.labels, "/app.kubernetes.io~1component") == "etcd";
+    let needed: &[&str] = if is_member { &["server auth", "client auth"] } else { &["client auth"] };
+    let lacking = needed.iter().filter(|usage| !usages.iter().any(|found| found == *usage));
+    let mut problems: Vec<String> =
+        lacking.map(|usage| format!("{}: it lacks the usage {usage}", documents::name(certificate))).collect();
+    if is_member {
+        let flags = ["--advertise-client-urls=", "--initial-advertise-peer-urls="];
+        problems.extend(uncovered(documents, pod, names, &flags));
+    } else if words(documents, pod).any(|word| word.starts_with("--store=") && !word.starts_with("--store=etcds://")) {
+        problems.push(format!("{}: it speaks in the clear to an etcd that speaks TLS", pod.owner));
+    }
+    problems
+}
+
+fn words(documents: &Documents, pod: &Pod<'_>) -> impl Iterator<Item = String> {
     let lines = pod.containers().filter_map(|container| command_line(documents, pod, container).ok());
-    let words = lines.flat_map(|(_, words)| words);
-    let hosts = words.filter_map(|word| {
-        let address = word.strip_prefix("--advertise=https://")?;
+    lines.flat_map(|(_, words)| words)
+}
+
+/// The hosts that a pod announces by one of these flags, and its certificate lacks.
+fn uncovered(documents: &Documents, pod: &Pod<'_>, names: &[&str], flags: &[&str]) -> Vec<String> {
+    let hosts = words(documents, pod).filter_map(|word| {
+        let address = flags.iter().find_map(|flag| word.strip_prefix(flag))?.strip_prefix("https://")?;
         Some(address.split(':').next()?.to_owned())
     });
-    hosts.collect()
+    let lacking = hosts.filter(|host| !covered(names, host));
+    lacking.map(|host| format!("{}: its certificate does not cover {host}", pod.owner)).collect()
 }
 
 fn covered(names: &[&str], host: &str) -> bool {
