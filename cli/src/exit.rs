@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use lethe_common::spec::SpecError;
 use lethe_redteam::RedteamError;
+use tonic::Code;
 
 use crate::reach::CallError;
 use crate::webhook::Undelivered;
@@ -67,7 +68,27 @@ fn is_input(cause: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 fn is_passing(cause: &(dyn std::error::Error + 'static)) -> bool {
-    matches!(cause.downcast_ref(), Some(CallError::NoLeader(_))) || cause.is::<Undelivered>()
+    let passes = |code: Code| match code {
+        Code::ResourceExhausted | Code::Aborted | Code::Unavailable | Code::DeadlineExceeded => true,
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::FailedPrecondition
+        | Code::OutOfRange
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::DataLoss
+        | Code::Unauthenticated => false,
+    };
+    match cause.downcast_ref() {
+        Some(CallError::NoLeader(_)) => true,
+        Some(CallError::Refused(status)) => passes(status.code()),
+        None => cause.is::<Undelivered>(),
+    }
 }
 
 #[cfg(test)]
@@ -94,6 +115,7 @@ mod tests {
         assert_eq!(code(&Ok(Ending::Rejected)), 3);
         let call = |error: CallError| code(&Err(anyhow::Error::new(error).context("submitting")));
         assert_eq!(call(CallError::NoLeader("tried for 20 s".to_owned())), 4);
+        assert_eq!(call(CallError::Refused(tonic::Status::resource_exhausted("ann has too much under way"))), 4);
         assert_eq!(call(CallError::Refused(tonic::Status::not_found("there is no audit march"))), 1);
         assert_eq!(code(&Ok(Ending::Interrupted)), 130);
     }

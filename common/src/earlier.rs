@@ -21,6 +21,8 @@ pub struct Basis {
     pub reference_of: AuditId,
     /// All bytes of the shards that the reference set was drawn from.
     pub drawn_from_bytes: u64,
+    /// Bytes of the shards that came, went or changed since, one audit after the other.
+    pub turned_over_bytes: u64,
     /// Where the spec names an earlier audit.
     pub since: Option<Since>,
 }

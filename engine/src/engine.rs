@@ -301,11 +301,15 @@ impl Engine {
         found.unwrap_or_default()
     }
 
-    /// What a map phase, by its name, gave for every shard that it did not give up; nothing before it is done.
+    /// What a map phase, by its name, gave for every shard that it did not give up. Nothing before it is done, nor where another audit
+    /// planned it: a re-run computes by a spec of its own what it takes over a plan of.
     pub fn map_results(&self, audit: &AuditId, phase: &str) -> Option<Vec<(ShardId, Counts, Vec<NamedBlob>)>> {
         let ledger = &self.audits.get(audit)?.ledger;
         let index = ledger.audit.plan.phases.iter().position(|spec| spec.name == phase)?;
         let results = ledger.results.get(index).filter(|_| ledger.phases[index].is_done())?;
+        if ledger.results.first().is_none_or(|plan| plan.owner != results.owner) {
+            return None;
+        }
         let done = results.fates().filter_map(|(shard, _)| {
             let result = results.result(shard)?;
             Some((shard, result.counts, result.blobs(&results.owner, results.phase, shard)))

@@ -1,9 +1,11 @@
 //! What an earlier audit computed of a shard that has not changed, in place of computing it again.
 //!
-//! It must never make up anything: what is not there any more is computed after all.
+//! It must never make up anything: a score that is not there any more is computed after all, a part of the reference set is not.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use lethe_common::blob::{BlobError, Digest, NamedBlob};
 use lethe_common::earlier::{Basis, EARLIER, Taken};
 use lethe_common::fault::Fault;
 use lethe_common::ids::ShardId;
@@ -12,15 +14,21 @@ use lethe_data::Prefetch;
 use tracing::warn;
 
 use crate::programs;
-use crate::task::{Counts, TaskContext, TaskOutput};
+use crate::task::{Counts, TaskContext, TaskOutput, blob_fault};
 
-/// A phase's, by shard.
-type OfPhase = BTreeMap<ShardId, Taken>;
+/// What is taken over, by phase and shard.
+type Index = BTreeMap<(MapProgram, ShardId), Taken>;
+
+/// The last plan's, by the digest of its account: the thread that opens shards ahead asks too.
+static LAST: Mutex<Option<(Digest, Arc<Index>)>> = Mutex::new(None);
+
+/// A larger table passes through a file.
+const IN_MEMORY_BYTES: u64 = 16 << 20;
 
 /// Runs one map task, or takes over what there is of it.
 ///
 /// # Errors
-/// As the program's; or the plan's account of the earlier audit cannot be read.
+/// As the program's; or a part of the reference set is gone, or the store does not answer.
 pub fn run_map(program: MapProgram, ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     match taken_over(program, ctx)? {
         Some(output) => Ok(output),
@@ -28,32 +36,36 @@ pub fn run_map(program: MapProgram, ctx: &TaskContext<'_>) -> Result<TaskOutput,
     }
 }
 
-/// Opens the shard of a map task that is about to run; not where most shards will not be read.
+/// Opens the shard of a map task that is about to run, where it will be read.
 ///
 /// # Errors
 /// As the program's.
 pub fn open(program: MapProgram, ctx: &TaskContext<'_>) -> Result<Option<Prefetch>, Fault> {
-    match ctx.spec.audit.since {
-        Some(_) => Ok(None),
-        None => programs::open(program, ctx),
+    match index(program, ctx)?.is_some_and(|index| index.contains_key(&(program, ctx.task.shard))) {
+        true => Ok(None),
+        false => programs::open(program, ctx),
     }
 }
 
 fn taken_over(program: MapProgram, ctx: &TaskContext<'_>) -> Result<Option<TaskOutput>, Fault> {
-    if ctx.spec.audit.since.is_none() || !matches!(program, MapProgram::Reference | MapProgram::Score) {
-        return Ok(None);
-    }
-    let of_phase = ctx.kept.get("earlier", || of_phase(program, ctx))?;
-    let Some(taken) = of_phase.get(&ctx.task.shard) else { return Ok(None) };
+    let Some(index) = index(program, ctx)? else { return Ok(None) };
+    let Some(taken) = index.get(&(program, ctx.task.shard)) else { return Ok(None) };
     let mut outputs = Vec::with_capacity(taken.outputs.len());
     for output in &taken.outputs {
         ctx.stop_if_cancelled()?;
-        match ctx.blobs.get(&output.blob) {
-            Ok(bytes) => outputs.push(ctx.put(&output.name, bytes)?),
-            Err(error) => {
+        match copied(output, ctx) {
+            Ok(own) => outputs.push(own),
+            // Drawn again it would be of other pairs, and all scores that are kept rest on it.
+            Err(Uncopied::Gone(error)) if program == MapProgram::Reference => {
+                return Err(Fault::fatal(format!(
+                    "a part of the reference set is gone from the earlier audit: {error}; submit again with --full, or without audit.since"
+                )));
+            }
+            Err(Uncopied::Gone(error)) => {
                 warn!(task = %ctx.task, %error, "what an earlier audit computed is gone; it is computed again");
                 return Ok(None);
             }
+            Err(Uncopied::Fault(fault)) => return Err(fault),
         }
     }
     let counts = Counts { read: taken.read, scored: taken.scored, failed: taken.failed };
@@ -61,21 +73,60 @@ fn taken_over(program: MapProgram, ctx: &TaskContext<'_>) -> Result<Option<TaskO
     Ok(Some(TaskOutput { outputs, counts, waited_ms: 0 }))
 }
 
-fn of_phase(program: MapProgram, ctx: &TaskContext<'_>) -> Result<OfPhase, Fault> {
+enum Uncopied {
+    /// Nobody has it any more, or not as it was.
+    Gone(BlobError),
+    Fault(Fault),
+}
+
+fn copied(output: &NamedBlob, ctx: &TaskContext<'_>) -> Result<NamedBlob, Uncopied> {
+    let uncopied = |error: BlobError| match error.is_absent() || matches!(error, BlobError::Damaged { .. }) {
+        true => Uncopied::Gone(error),
+        false => Uncopied::Fault(blob_fault(error)),
+    };
+    if output.blob.size_bytes <= IN_MEMORY_BYTES {
+        let bytes = ctx.blobs.get(&output.blob).map_err(uncopied)?;
+        return ctx.put(&output.name, bytes).map_err(Uncopied::Fault);
+    }
+    let scratch = ctx.blobs.scratch();
+    let made = std::fs::create_dir_all(&scratch).and_then(|()| tempfile::NamedTempFile::new_in(&scratch));
+    let file = made.map_err(|e| Uncopied::Fault(Fault::storage(format!("scratch {}: {e}", scratch.display()))))?;
+    ctx.blobs.get_file(&output.blob, file.path()).map_err(uncopied)?;
+    ctx.blobs.put_file(&ctx.task, &output.name, file.path()).map_err(Uncopied::Fault)
+}
+
+/// What the plan of the task's audit lists; nothing where it goes on from no other, or the phase is none that does.
+fn index(program: MapProgram, ctx: &TaskContext<'_>) -> Result<Option<Arc<Index>>, Fault> {
+    let goes_on = ctx.spec.audit.since.is_some() && matches!(program, MapProgram::Reference | MapProgram::Score);
     let known = ctx.inputs_of("plan").flat_map(|input| &input.blobs).find(|blob| blob.name == EARLIER);
     // A plan of an older release has none.
-    let Some(known) = known else { return Ok(OfPhase::new()) };
+    let Some(known) = known.filter(|_| goes_on) else {
+        *last() = None; // later phases need the memory
+        return Ok(None);
+    };
+    if let Some((digest, index)) = &*last()
+        && *digest == known.blob.digest
+    {
+        return Ok(Some(Arc::clone(index)));
+    }
     let basis: Basis = serde_json::from_slice(&ctx.get(known)?)
         .map_err(|e| Fault::fatal(format!("{EARLIER} is not what this build reads: {e}")))?;
     let taken = basis.since.into_iter().flat_map(|since| since.taken);
-    Ok(taken.filter(|one| one.phase == program.as_str()).map(|one| (one.shard, one)).collect())
+    let named = taken.filter_map(|one| Some(((MapProgram::parse(&one.phase).ok()?, one.shard), one)));
+    let index = Arc::new(named.collect::<Index>());
+    *last() = Some((known.blob.digest, Arc::clone(&index)));
+    Ok(Some(index))
+}
+
+fn last() -> MutexGuard<'static, Option<(Digest, Arc<Index>)>> {
+    // Each step leaves it whole.
+    LAST.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use lethe_common::blob::{Digest, NamedBlob};
     use lethe_common::earlier::Since;
     use lethe_common::ids::{AuditId, TaskId};
 
@@ -87,9 +138,23 @@ mod tests {
     }
 
     fn basis(outputs: Vec<NamedBlob>) -> Basis {
-        let taken = Taken { shard: ShardId(0), phase: "score".to_owned(), read: 9, scored: 8, failed: 1, outputs };
-        let since = Since { audit: id("monday"), changes: None, anew: None, taken: vec![taken], drop_list: None };
-        Basis { scored_by: None, reference_of: id("monday"), drawn_from_bytes: 1, since: Some(since) }
+        let taken = |phase: &str| Taken {
+            shard: ShardId(0),
+            phase: phase.to_owned(),
+            read: 9,
+            scored: 8,
+            failed: 1,
+            outputs: outputs.clone(),
+        };
+        let taken = vec![taken("score"), taken("reference"), taken("gather")];
+        let since = Since { audit: id("monday"), changes: None, anew: None, taken, drop_list: None };
+        Basis {
+            scored_by: None,
+            reference_of: id("monday"),
+            drawn_from_bytes: 1,
+            turned_over_bytes: 0,
+            since: Some(since),
+        }
     }
 
     /// What a task of shard 0 takes over from an audit that has scored it, and whose blob this was done to since.
@@ -117,12 +182,15 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_kept_is_computed() {
-        assert_eq!(told(MapProgram::Reference, |_| ()).expect("reads"), None, "of another phase");
+    fn a_score_that_is_gone_is_computed_and_a_part_of_the_reference_set_is_not() {
         assert_eq!(told(MapProgram::Gather, |_| ()).expect("reads"), None, "of a phase that is never taken over");
-        let gone = told(MapProgram::Score, |path| std::fs::remove_file(path).expect("is ours"));
-        assert_eq!(gone.expect("reads"), None, "swept");
-        let damaged = told(MapProgram::Score, |path| std::fs::write(path, "tows").expect("is ours"));
-        assert_eq!(damaged.expect("reads"), None, "damaged");
+        let gone = |path: &Path| std::fs::remove_file(path).expect("is ours");
+        let damaged = |path: &Path| std::fs::write(path, "tows").expect("is ours");
+        for done in [gone as fn(&Path), damaged] {
+            assert_eq!(told(MapProgram::Score, done).expect("reads"), None);
+            let fault = told(MapProgram::Reference, done).expect_err("would be another");
+            assert!(fault.is_fatal() && fault.message.contains("--full"), "{fault}");
+        }
+        assert!(told(MapProgram::Reference, |_| ()).expect("reads").is_some());
     }
 }

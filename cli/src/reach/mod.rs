@@ -103,6 +103,11 @@ impl Coordinators {
         Ok(Self { given, leader: None, token, certificate, channels: BTreeMap::new(), jitter })
     }
 
+    /// As whom a coordinator knows us, where a certificate says so.
+    pub fn name(&self) -> Option<String> {
+        self.certificate.as_ref().map(|certificate| certificate.identity().name().to_owned())
+    }
+
     /// Asks the leader once, with all the tries it takes to find it. The question must be idempotent.
     ///
     /// # Errors

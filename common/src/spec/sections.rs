@@ -32,7 +32,7 @@ pub struct AuditSection {
     /// nor the next is written where it is absent, so that the stored spec stays as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<AuditId>,
-    /// The share by which the data may have grown or shrunk since the reference set was drawn; beyond it every shard is scored again.
+    /// The share of the data that may have come, gone or changed since the reference set was drawn; beyond it every shard is scored again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_growth: Option<f64>,
 }

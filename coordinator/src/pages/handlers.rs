@@ -24,7 +24,7 @@ use super::audit::Action;
 use super::layout::{Script, page, who};
 use super::sessions::Session;
 use crate::api::limits::{FILE_WEIGHT, Held};
-use crate::api::{Caller, Lead, fetch_result};
+use crate::api::{Lead, fetch_result};
 use crate::driver;
 
 /// Ours alone: no script but our two, nothing from elsewhere, in nobody's frame.
@@ -100,10 +100,8 @@ fn weight(path: &str) -> u32 {
 /// Keeps each visitor to the room that his calls have too. Strangers get next to nothing, and who has the token is trusted.
 pub(super) async fn in_its_room(State(site): Site, request: Request, next: Next) -> Response {
     let session = cookie(&site, request.headers()).and_then(|cookie| site.sessions.find(cookie));
-    let Some(Caller::Known(who)) = session.map(|session| session.visitor.caller) else {
-        return next.run(request).await;
-    };
-    match site.crowd.enter(&who, weight(request.uri().path())) {
+    let Some(session) = session else { return next.run(request).await };
+    match site.room(&session.visitor.caller, weight(request.uri().path())) {
         Ok(place) => next.run(request).await.map(|body| Body::new(Held::new(body, place))),
         Err(full) => Refusal::from(full).into_response(),
     }

@@ -19,12 +19,13 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use lethe_common::blob::BlobStore;
+use tonic::Status;
 
 pub use serve::serve;
 pub use sessions::{Sessions, Visitor};
 
-use crate::api::limits::Crowd;
-use crate::api::{Places, Seat};
+use crate::api::limits::{Crowd, Place};
+use crate::api::{Caller, Places, Seat};
 use crate::review::Shelf;
 
 /// A form of ours has a field or two; of marks that are saved at once, some hundreds.
@@ -55,6 +56,17 @@ impl Pages {
     ) -> Self {
         let (sessions, pictures) = (Sessions::default(), review::Pictures::default());
         Self { seat, blobs, sessions, places, url, crowd, shelf, pictures }
+    }
+
+    /// Who has the token is trusted, and has all the room.
+    ///
+    /// # Errors
+    /// RESOURCE_EXHAUSTED where a person has too much under way.
+    fn room(&self, who: &Caller, weight: u32) -> Result<Option<Place>, Status> {
+        match who {
+            Caller::Trusted => Ok(None),
+            Caller::Known(who) => self.crowd.enter(who, weight),
+        }
     }
 
     fn is_secure(&self) -> bool {
@@ -93,7 +105,7 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
-    use crate::api::{Caller, Standing};
+    use crate::api::Standing;
 
     /// The cookie of a viewer who is logged in.
     fn cookie_of(pages: &Pages, name: &str) -> String {

@@ -1,13 +1,14 @@
 //! Which shards keep the scores of an earlier audit, and under which numbers.
 //!
 //! It must never keep a score that rests on anything else: other code, another model, another reference set, other parts of the spec, or
-//! a shard of which a single byte is another.
+//! a shard of which a byte is another, as far as its pin tells.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use lethe_common::blob::{BlobStore, Digest};
 use lethe_common::earlier::{Basis, Changes, EARLIER, Since, Taken};
 use lethe_common::ids::AuditId;
+use lethe_common::pin::Pin;
 use lethe_common::program::MapProgram;
 use lethe_common::record::{Found, ModelFile};
 use lethe_common::spec::Spec;
@@ -60,8 +61,13 @@ pub(super) fn settle(
     before: Option<(AuditId, Result<Before, String>)>,
 ) -> Settled {
     let scored_by = scored_by(spec, model);
-    let own =
-        |since| Basis { scored_by, reference_of: spec.audit.id.clone(), drawn_from_bytes: shards.total_bytes, since };
+    let own = |since| Basis {
+        scored_by,
+        reference_of: spec.audit.id.clone(),
+        drawn_from_bytes: shards.total_bytes,
+        turned_over_bytes: 0,
+        since,
+    };
     let Some((audit, before)) = before else { return Settled { basis: own(None), rearranged: None } };
     let anew = |why: String, changes, drop_list| {
         let since = Since { audit: audit.clone(), changes, anew: Some(why), taken: Vec::new(), drop_list };
@@ -88,8 +94,9 @@ pub(super) fn settle(
     let taken: Vec<Taken> = taken.into_iter().filter(keep).collect();
     let total_bytes = rearranged.iter().map(|shard| shard.size_bytes).sum();
     let since = Since { audit, changes, anew: None, taken, drop_list };
+    let turned_over_bytes = basis.turned_over_bytes + compared.turned_over_bytes;
     Settled {
-        basis: Basis { since: Some(since), scored_by, ..basis },
+        basis: Basis { since: Some(since), scored_by, turned_over_bytes, ..basis },
         rearranged: Some((
             Shards { dataset: old.dataset, shards: rearranged, total_bytes },
             reference.into_iter().collect(),
@@ -113,6 +120,9 @@ fn why_anew(
     if reference.is_empty() {
         return Some("it has no reference set".to_owned());
     }
+    if compared.is_renamed {
+        return Some("the folder that all shards have in common is another, and so are their names".to_owned());
+    }
     // A number that is still among the numbers, of a shard that is still the same.
     let stays = |id: &u32| {
         let entry = old.shards.get(*id as usize).filter(|_| (*id as usize) < shards.shards.len());
@@ -122,13 +132,13 @@ fn why_anew(
         let name = old.shards.get(*lost as usize).map_or("a shard", |entry| entry.name());
         return Some(format!("{name}, from which the reference set was drawn, has changed or is gone"));
     }
-    let (now, then) = (shards.total_bytes as f64, basis.drawn_from_bytes.max(1) as f64);
-    let (growth, most) = ((now - then).abs() / then, spec.audit.max_growth());
-    (growth > most).then(|| {
+    let turned_over = basis.turned_over_bytes + compared.turned_over_bytes;
+    let (share, most) = (turned_over as f64 / basis.drawn_from_bytes.max(1) as f64, spec.audit.max_growth());
+    (share > most).then(|| {
         format!(
-            "the data are another {:.0} % than when {} drew the reference set; audit.max_growth is {:.0} %",
-            100.0 * growth,
+            "shards that came, went or changed since {} drew the reference set are {:.0} % of what it was drawn from; audit.max_growth is {:.0} %",
             basis.reference_of,
+            100.0 * share,
             100.0 * most
         )
     })
@@ -159,24 +169,37 @@ struct Compared {
     /// The path of each that is the same, with the number that it had.
     unchanged: BTreeMap<String, u32>,
     changes: Changes,
+    /// Bytes of shards that are new, changed or gone.
+    turned_over_bytes: u64,
+    /// Whether one of them is the same under another name.
+    is_renamed: bool,
 }
 
 impl Compared {
     fn of(old: &Shards, new: &Shards) -> Self {
         let before: BTreeMap<&str, &ShardEntry> = old.shards.iter().map(|shard| (shard.path.as_str(), shard)).collect();
         let (mut unchanged, mut changes) = (BTreeMap::new(), Changes::default());
+        let (mut turned_over_bytes, mut is_renamed, mut met_bytes) = (0, false, 0);
         for shard in &new.shards {
             match before.get(shard.path.as_str()) {
-                Some(known) if (&known.pin, known.size_bytes) == (&shard.pin, shard.size_bytes) => {
+                Some(known) if is_same(known, shard) => {
                     unchanged.insert(shard.path.clone(), known.id);
                     changes.unchanged += 1;
+                    is_renamed |= known.name != shard.name;
+                    met_bytes += known.size_bytes;
+                    continue;
                 }
-                Some(_) => changes.changed += 1,
+                Some(known) => {
+                    changes.changed += 1;
+                    met_bytes += known.size_bytes;
+                }
                 None => changes.new += 1,
             }
+            turned_over_bytes += shard.size_bytes;
         }
         changes.gone = old.shards.len() as u32 - changes.unchanged - changes.changed;
-        Self { unchanged, changes }
+        turned_over_bytes += old.total_bytes.saturating_sub(met_bytes);
+        Self { unchanged, changes, turned_over_bytes, is_renamed }
     }
 
     /// The shards with the numbers that they had, where those are numbers still; others take what is free, in order.
@@ -194,6 +217,15 @@ impl Compared {
         let filled = places.into_iter().filter_map(|place| place.or_else(|| others.next()));
         (0..).zip(filled).map(|(id, shard)| ShardEntry { id, ..shard }).collect()
     }
+}
+
+/// A time of change, to the second, is enough while an audit runs and not over weeks in which nobody reads the shard.
+fn is_same(known: &ShardEntry, shard: &ShardEntry) -> bool {
+    let is_told = match shard.pin {
+        Pin::Digest(_) | Pin::Etag(_) => true,
+        Pin::Modified(_) => false,
+    };
+    is_told && (&known.pin, known.size_bytes) == (&shard.pin, shard.size_bytes)
 }
 
 #[cfg(test)]

@@ -57,6 +57,7 @@ fn monday(reference: &[u32]) -> Before {
         scored_by: scored_by(&spec(None), &model(b"weights")),
         reference_of: id("monday"),
         drawn_from_bytes: old.total_bytes,
+        turned_over_bytes: 0,
         since: None,
     };
     Before { shards: old, basis, taken, drop_list: None }
@@ -90,8 +91,8 @@ fn new_shards_come_behind_whatever_their_names_and_the_others_keep_their_scores(
     assert_eq!(places(&settled), ("bcdefghia".to_owned(), (0..8).collect()));
     let (shards, sample) = settled.rearranged.as_ref().expect("scores are kept");
     assert_eq!((shards.dataset.as_str(), shards.total_bytes, sample.as_slice()), ("monday", 900, [0, 3].as_slice()));
-    let Basis { reference_of, drawn_from_bytes, since, .. } = settled.basis;
-    assert_eq!((reference_of, drawn_from_bytes), (id("monday"), 800));
+    let Basis { reference_of, drawn_from_bytes, turned_over_bytes, since, .. } = settled.basis;
+    assert_eq!((reference_of, drawn_from_bytes, turned_over_bytes), (id("monday"), 800, 100));
     let changes = since.expect("there is one").changes;
     assert_eq!(changes, Some(Changes { unchanged: 8, changed: 0, new: 1, gone: 0 }));
 }
@@ -100,12 +101,18 @@ fn new_shards_come_behind_whatever_their_names_and_the_others_keep_their_scores(
 fn one_that_changed_or_takes_the_place_of_one_that_is_gone_is_scored() {
     let mut held = MONDAY.to_vec();
     held[2] = ("d", "another d");
+    let settled = tuesday(&held, monday(&[0]));
+    assert_eq!(places(&settled), ("bcdefghi".to_owned(), vec![0, 1, 3, 4, 5, 6, 7]));
+    let changes = settled.basis.since.expect("there is one").changes;
+    assert_eq!(changes, Some(Changes { unchanged: 7, changed: 1, new: 0, gone: 0 }));
+    let mut held = MONDAY.to_vec();
     held.remove(4);
     held.push(("z", "z"));
     let settled = tuesday(&held, monday(&[0]));
-    assert_eq!(places(&settled), ("bcdezghi".to_owned(), vec![0, 1, 3, 5, 6, 7]));
-    let changes = settled.basis.since.expect("there is one").changes;
-    assert_eq!(changes, Some(Changes { unchanged: 6, changed: 1, new: 1, gone: 1 }));
+    assert_eq!(places(&settled), ("bcdezghi".to_owned(), vec![0, 1, 2, 3, 5, 6, 7]));
+    let Basis { turned_over_bytes, since, .. } = settled.basis;
+    let changes = since.expect("there is one").changes;
+    assert_eq!((changes, turned_over_bytes), (Some(Changes { unchanged: 7, changed: 0, new: 1, gone: 1 }), 200));
     // Where there are fewer, the last fill the gaps, and are scored there.
     let fewer: Vec<_> = MONDAY.into_iter().filter(|(name, _)| *name != "c").collect();
     assert_eq!(places(&tuesday(&fewer, monday(&[0]))), ("bidefgh".to_owned(), vec![0, 2, 3, 4, 5, 6]));
@@ -129,7 +136,28 @@ fn data_that_grew_too_much_get_a_reference_set_of_their_own() {
     assert_eq!(places(&tuesday(&held, monday(&[0]))).1.len(), 8, "by a quarter");
     held.push(("z", "z"));
     let grown = tuesday(&held, monday(&[0]));
-    assert!(why(&grown).contains("another 38 %") && why(&grown).contains("monday"), "{}", why(&grown));
+    assert!(why(&grown).contains("are 38 %") && why(&grown).contains("monday"), "{}", why(&grown));
+    // What came on one day and went on another counts too.
+    let mut restless = monday(&[0]);
+    restless.basis.turned_over_bytes = 200;
+    let held: Vec<_> = MONDAY.into_iter().chain([("x", "x")]).collect();
+    assert!(why(&tuesday(&held, restless)).contains("are 38 %"));
+}
+
+#[test]
+fn a_time_of_change_is_no_digest_and_another_name_is_another() {
+    let modified = |mut shards: Shards| {
+        shards.shards.iter_mut().for_each(|shard| shard.pin = Pin::Modified("Sun, 29 Nov 2026".to_owned()));
+        shards
+    };
+    let before = Before { shards: modified(shards("monday", &MONDAY)), ..monday(&[0]) };
+    let now = modified(shards("tuesday", &MONDAY));
+    let settled = settle(&spec(Some("monday")), now, &model(b"weights"), Some((id("monday"), Ok(before))));
+    assert!(why(&settled).starts_with("b, from which"), "{}", why(&settled));
+    let mut now = shards("tuesday", &MONDAY);
+    now.shards.iter_mut().for_each(|shard| shard.name = format!("november/{}", shard.name));
+    let settled = settle(&spec(Some("monday")), now, &model(b"weights"), Some((id("monday"), Ok(monday(&[0])))));
+    assert!(why(&settled).starts_with("the folder that all shards have in common"), "{}", why(&settled));
 }
 
 #[test]

@@ -2,6 +2,9 @@
 //!
 //! It must never drop anything of a cluster that no shortcut is behind: odd pairs always come first somewhere.
 
+use std::pin::pin;
+
+use futures::TryStreamExt;
 use lethe_common::fault::Fault;
 use lethe_common::spec::Spec;
 use lethe_evidence::artifacts::{
@@ -17,8 +20,9 @@ pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
     let shards: Shards = ctx.only_json(names::SHARDS).await?;
     let forget: ForgetSet = ctx.only_json(names::FORGET).await?;
     let mut probes = Probes::default();
-    for input in ctx.named(names::PROBES) {
-        probes = probes.plus(&ctx.json(names::PROBES, input).await?);
+    let mut all = pin!(ctx.each(names::PROBES, |input| ctx.json(names::PROBES, input)));
+    while let Some((_, shard)) = all.try_next().await? {
+        probes = probes.plus(&shard);
     }
     let said = Said::handed_on(ctx).await?;
     let confirmed = confirm(forget, &probes, (&shards, &ctx.spec), &said)?;

@@ -3,6 +3,9 @@
 //!
 //! It must never hold more key hashes than the cap allows suspects.
 
+use std::pin::pin;
+
+use futures::TryStreamExt;
 use lethe_common::fault::Fault;
 use lethe_evidence::artifacts::{Shards, names};
 use lethe_evidence::cut::{Cut, LeastHashes};
@@ -16,8 +19,8 @@ use super::io::{blocking, evidence_fault};
 pub(super) async fn settled(ctx: &ReduceContext, cut: Cut, wanted: u64) -> Result<Cut, Fault> {
     let shards: Shards = ctx.only_json(names::SHARDS).await?;
     let mut least = LeastHashes::new(wanted.saturating_sub(cut.above));
-    for input in ctx.named(names::SIGNALS) {
-        let scores = ctx.first_scores(input).await?;
+    let mut tables = pin!(ctx.each(names::SIGNALS, |input| ctx.first_scores(input)));
+    while let Some((input, scores)) = tables.try_next().await? {
         let entry = shards.shards.get(input.shard as usize);
         let entry = entry.ok_or_else(|| Fault::fatal(format!("the listing has no shard {}", input.shard)))?;
         let (seed, dataset, shard) = (ctx.spec.audit.seed, shards.dataset.clone(), entry.name().to_owned());

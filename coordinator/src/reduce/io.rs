@@ -6,6 +6,7 @@ use std::fs::File;
 use std::path::Path;
 
 use bytes::Bytes;
+use futures::{Stream, StreamExt, stream};
 use lethe_common::blob::{BlobError, BlobRef, NamedBlob, attempt_path};
 use lethe_common::fault::Fault;
 use lethe_evidence::artifacts::{columns, decode, encode};
@@ -14,6 +15,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::ReduceContext;
+
+/// Blobs that are on their way at once: of a bucket each takes its time, and a large data set has hundreds of thousands.
+const AHEAD: usize = 32;
 
 /// One input blob and whose it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +39,22 @@ impl ReduceContext {
             .collect();
         found.sort();
         found
+    }
+
+    /// What is read of every input of this name, in ascending order of shard, some ahead of whoever takes them.
+    pub(super) fn each<'a, T: 'a, F>(
+        &'a self,
+        name: &str,
+        read: impl Fn(Input<'a>) -> F + 'a,
+    ) -> impl Stream<Item = Result<(Input<'a>, T), Fault>> + 'a
+    where
+        F: Future<Output = Result<T, Fault>> + 'a,
+    {
+        let reads = stream::iter(self.named(name)).map(move |input| {
+            let read = read(input);
+            async move { Ok((input, read.await?)) }
+        });
+        reads.buffered(AHEAD)
     }
 
     /// The only input of this name.
@@ -143,6 +163,11 @@ pub(super) fn evidence_fault(error: EvidenceError) -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use futures::TryStreamExt;
+    use tokio::sync::Barrier;
+
     use super::super::fixture;
 
     #[tokio::test]
@@ -161,5 +186,23 @@ mod tests {
         std::fs::write(folder.path().join("blobs").join(path), "8").expect("damages");
         let fault = ctx.only_json::<u32>("a.json").await.expect_err("is noticed");
         assert!(fault.is_fatal() && fault.message.contains("damaged"), "{fault}");
+    }
+
+    #[tokio::test]
+    async fn blobs_come_in_the_order_of_shards_and_some_at_once() {
+        let blobs: Vec<(u32, &str, &str)> = [(2, "n.json", "2"), (0, "n.json", "0"), (1, "n.json", "1")].into();
+        let (ctx, _folder) = fixture::context("[]", &blobs).await;
+        // Nobody gets on before all are under way.
+        let all = Barrier::new(blobs.len());
+        let read = async |input| {
+            all.wait().await;
+            ctx.json::<u32>("n.json", input).await
+        };
+        let mut found = Vec::new();
+        let mut each = pin!(ctx.each("n.json", read));
+        while let Some((input, number)) = each.try_next().await.expect("reads") {
+            found.push((input.shard, number));
+        }
+        assert_eq!(found, [(0, 0), (1, 1), (2, 2)]);
     }
 }

@@ -5,8 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::pin::pin;
 use std::sync::Arc;
 
+use futures::TryStreamExt;
 use lethe_common::fault::Fault;
 use lethe_evidence::artifacts::{
     Confirmed, ForgetSet, Found, Histogram, ScoreRow, ScoresWriter, SuspectCut, caption_words, columns, names,
@@ -89,11 +91,10 @@ impl Ranking {
 
 async fn write_plain(ctx: &ReduceContext, bands: &Arc<Bands>, file: File) -> Result<(), Fault> {
     let mut writer = ScoresWriter::new(file, &[]).map_err(evidence_fault)?;
-    for input in ctx.named(names::SIGNALS) {
-        let batches = match bands.words.is_empty() {
-            true => ctx.first_scores(input).await?,
-            false => ctx.captioned_scores(input).await?,
-        };
+    let has_words = !bands.words.is_empty();
+    let read = async |input| if has_words { ctx.captioned_scores(input).await } else { ctx.first_scores(input).await };
+    let mut tables = pin!(ctx.each(names::SIGNALS, read));
+    while let Some((_, batches)) = tables.try_next().await? {
         let bands = bands.clone();
         let plain = move |row: KeyedScore| bands.place((row.shard, row.key), &row.caption, row.score, Vec::new());
         writer = blocking(move || write_shard(writer, batches, plain)).await?;
@@ -105,8 +106,9 @@ async fn write_plain(ctx: &ReduceContext, bands: &Arc<Bands>, file: File) -> Res
 async fn write_with_signals(ctx: &ReduceContext, bands: &Arc<Bands>, file: File) -> Result<(), Fault> {
     let mut file = Some(file);
     let mut begun = None;
-    for input in ctx.named(names::SIGNALS) {
-        let (batches, bands) = (ctx.first_signals(input).await?, bands.clone());
+    let mut tables = pin!(ctx.each(names::SIGNALS, |input| ctx.first_signals(input)));
+    while let Some((_, batches)) = tables.try_next().await? {
+        let bands = bands.clone();
         if let Some(file) = file.take() {
             begun = Some(with_signals(file, &batches.names)?);
         }

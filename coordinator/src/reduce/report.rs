@@ -2,12 +2,14 @@
 //!
 //! It must never write where the operator looks: that is `deliver`'s, once the store points at these.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lethe_common::blob::NamedBlob;
-use lethe_common::earlier::{Basis, Drops, EARLIER, SinceEarlier};
+use futures::TryStreamExt;
+use lethe_common::blob::{Digest, NamedBlob};
+use lethe_common::earlier::{Basis, Drops, EARLIER, SinceEarlier, Taken};
 use lethe_common::fault::Fault;
 use lethe_common::program::MapProgram;
 use lethe_common::spec::Pictures;
@@ -67,7 +69,9 @@ async fn since(ctx: &ReduceContext) -> Result<Option<SinceEarlier>, Fault> {
         Some(_) => Some(ctx.only_json(EARLIER).await?),
         None => None, // planned by an older release
     };
-    let Some(since) = basis.and_then(|basis| basis.since) else { return Ok(None) };
+    // A run again from scoring on goes on from nothing, whatever the plan that it took over says.
+    let since = basis.and_then(|basis| basis.since).filter(|_| ctx.spec.audit.since.is_some());
+    let Some(since) = since else { return Ok(None) };
     let drops = match &since.drop_list {
         // Swept, or damaged, it is none of this audit's results.
         Some(before) => match ctx.blobs.get(&before.blob).await {
@@ -76,7 +80,15 @@ async fn since(ctx: &ReduceContext) -> Result<Option<SinceEarlier>, Fault> {
         },
         None => None,
     };
-    let kept = since.taken.iter().filter(|one| one.phase == MapProgram::Score.as_str()).count() as u64;
+    // As they were committed: what was gone from the earlier audit was computed after all, and is the same only where it is.
+    let committed: BTreeMap<u32, Digest> =
+        ctx.named(names::SIGNALS).into_iter().map(|input| (input.shard, input.blob.digest)).collect();
+    let is_kept = |one: &&Taken| {
+        let signals = one.outputs.iter().find(|output| output.name == names::SIGNALS);
+        one.phase == MapProgram::Score.as_str()
+            && signals.is_some_and(|was| committed.get(&one.shard.0) == Some(&was.blob.digest))
+    };
+    let kept = since.taken.iter().filter(is_kept).count() as u64;
     let audit = since.audit.to_string();
     Ok(Some(SinceEarlier { audit, shards: since.changes, kept, anew: since.anew, drops }))
 }
@@ -89,8 +101,9 @@ fn drops(before: &str, now: &str) -> Drops {
 /// In order of shard, so that the sum of floats is the same every time.
 async fn sums(ctx: &ReduceContext) -> Result<Evaluation, Fault> {
     let mut sums = Evaluation::default();
-    for input in ctx.named(names::EVALUATION) {
-        sums = sums.plus(ctx.json(names::EVALUATION, input).await?);
+    let mut all = pin!(ctx.each(names::EVALUATION, |input| ctx.json(names::EVALUATION, input)));
+    while let Some((_, shard)) = all.try_next().await? {
+        sums = sums.plus(shard);
     }
     Ok(sums)
 }
@@ -98,8 +111,8 @@ async fn sums(ctx: &ReduceContext) -> Result<Evaluation, Fault> {
 /// The most suspicious of all shards, never more than the page shows plus one shard's.
 async fn exhibits(ctx: &ReduceContext) -> Result<Vec<Exhibit>, Fault> {
     let mut best: Vec<Exhibit> = Vec::new();
-    for input in ctx.named(names::EXHIBITS) {
-        let shard: Exhibits = ctx.json(names::EXHIBITS, input).await?;
+    let mut all = pin!(ctx.each(names::EXHIBITS, |input| ctx.json::<Exhibits>(names::EXHIBITS, input)));
+    while let Some((_, shard)) = all.try_next().await? {
         best.extend(shard.exhibits);
         best.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| (a.shard, &a.key).cmp(&(b.shard, &b.key))));
         best.truncate(ctx.spec.localize.exhibits as usize);
@@ -110,8 +123,9 @@ async fn exhibits(ctx: &ReduceContext) -> Result<Vec<Exhibit>, Fault> {
 /// Of each of the clusters.
 async fn in_common(ctx: &ReduceContext) -> Result<Vec<Option<Picture>>, Fault> {
     let mut looks = Looks::default();
-    for input in ctx.named(names::LOOKS) {
-        looks = looks.plus(&ctx.json(names::LOOKS, input).await?);
+    let mut all = pin!(ctx.each(names::LOOKS, |input| ctx.json(names::LOOKS, input)));
+    while let Some((_, shard)) = all.try_next().await? {
+        looks = looks.plus(&shard);
     }
     looks.clusters.iter().map(picture).collect()
 }

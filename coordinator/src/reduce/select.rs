@@ -7,7 +7,9 @@
 //! It must never hold more than the capped suspects, nor depend on the order of shards.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 
+use futures::TryStreamExt;
 use lethe_common::fault::Fault;
 use lethe_common::spec::Spec;
 use lethe_evidence::SignalTable;
@@ -38,8 +40,8 @@ pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
     let shards: Shards = ctx.only_json(names::SHARDS).await?;
     let cut: SuspectCut = ctx.only_json(names::CUT).await?;
     let (mut suspects, mut falls) = (SignalTable::default(), WordFalls::default());
-    for input in ctx.named(names::RESCORED) {
-        let table = ctx.signals(input).await?;
+    let mut tables = pin!(ctx.each(names::RESCORED, |input| ctx.signals(input)));
+    while let Some((input, table)) = tables.try_next().await? {
         if !suspects.names.is_empty() && suspects.names != table.names {
             let text = format!("{} of shard {} has other columns than the first", names::RESCORED, input.shard);
             return Err(Fault::fatal(text));
@@ -47,8 +49,9 @@ pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
         suspects.names = table.names;
         suspects.rows.extend(table.rows);
     }
-    for input in ctx.named(names::FALLS) {
-        falls.merge(&ctx.json(names::FALLS, input).await?);
+    let mut all = pin!(ctx.each(names::FALLS, |input| ctx.json(names::FALLS, input)));
+    while let Some((_, shard)) = all.try_next().await? {
+        falls.merge(&shard);
     }
     let ranked = ranked(suspects, &falls)?;
     let said = Said::of_audit(ctx).await?;

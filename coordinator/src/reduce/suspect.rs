@@ -3,6 +3,9 @@
 //! It must never see a sample: shards apply the cut to their own rows. What it holds are counts by value, of which there are
 //! at most 2^20 a signal, and a fixed number of words.
 
+use std::pin::pin;
+
+use futures::TryStreamExt;
 use lethe_common::fault::Fault;
 use lethe_common::spec::Spec;
 use lethe_evidence::artifacts::{SampleCounts, ShardDigest, SuspectCut, columns, names};
@@ -20,8 +23,8 @@ const MAX_WORDS: usize = 200_000;
 pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
     let mut all = ShardDigest::default();
     let mut tally = Tally::new(ctx.blobs.scratch());
-    for input in ctx.named(names::DIGEST) {
-        let mut shard: ShardDigest = ctx.json(names::DIGEST, input).await?;
+    let mut digests = pin!(ctx.each(names::DIGEST, |input| ctx.json::<ShardDigest>(names::DIGEST, input)));
+    while let Some((_, mut shard)) = digests.try_next().await? {
         let words = std::mem::take(&mut shard.words);
         tally = blocking(move || tally.add(&words)).await?;
         all.merge(&shard);

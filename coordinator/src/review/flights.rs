@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
+use tokio::sync::oneshot;
 
 type Flight<T> = Shared<BoxFuture<'static, Option<T>>>;
 
@@ -43,18 +44,23 @@ where
     where
         R: Future<Output = T> + Send + 'static,
     {
-        let mut flights = self.lock();
-        if let Some(flight) = flights.get(&name) {
-            return flight.clone();
+        let (landed, lands) = oneshot::channel();
+        let flight = async { lands.await.ok() }.boxed().shared();
+        {
+            let mut flights = self.lock();
+            if let Some(flight) = flights.get(&name) {
+                return flight.clone();
+            }
+            flights.insert(name.clone(), flight.clone());
         }
-        let (flying, landing) = (tokio::spawn(read()), Landing { flights: self.clone(), name: name.clone() });
-        let watched = tokio::spawn(async move {
-            let read = flying.await.ok();
+        let landing = Landing { flights: self.clone(), name };
+        let read = read();
+        tokio::spawn(async move {
+            // A read that panics takes what would have told its end with it.
+            let read = read.await;
             drop(landing);
-            read
+            landed.send(read).ok(); // everybody may have left
         });
-        let flight = async { watched.await.ok().flatten() }.boxed().shared();
-        flights.insert(name, flight.clone());
         flight
     }
 

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use lethe_common::blob::{BlobRef, BlobStore, Digest};
 use lethe_engine::AuditView;
@@ -12,10 +13,13 @@ use lethe_evidence::artifacts::{
 };
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::flights::Flights;
 use super::suspects::{Suspects, SuspectsError, output};
 
+/// Others wait for their turn meanwhile.
+const DEADLINE: Duration = Duration::from_secs(5 * 60);
 /// Audits that are kept: of a large one the suspects take a hundred MiB.
 const MOST: usize = 2;
 
@@ -165,7 +169,13 @@ impl Shelf {
         blobs: &BlobStore,
     ) -> Result<Arc<Reviewed>, Arc<SuspectsError>> {
         let _place = self.reading.acquire().await;
-        let read = Arc::new(Reviewed::read(view, blobs).await?);
+        // A read that landed while this one began.
+        if let Some(found) = self.find(&name) {
+            return Ok(found);
+        }
+        let read = timeout(DEADLINE, Reviewed::read(view, blobs)).await;
+        let late = |_| SuspectsError::Other(format!("the store took more than {} minutes", DEADLINE.as_secs() / 60));
+        let read = Arc::new(read.map_err(late)??);
         let mut kept = self.lock();
         kept.retain(|(known, _)| *known != name);
         kept.push((name, Arc::clone(&read)));

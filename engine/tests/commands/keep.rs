@@ -1,7 +1,9 @@
 //! After the end: run again from a phase, and forgotten in time.
 
-use lethe_common::ids::PhaseIndex;
-use lethe_engine::{AuditState, Change, Command, Event, InputSpec, Options, PhaseSpec, Plan, RerunError, Scope};
+use lethe_common::ids::{PhaseIndex, TaskId};
+use lethe_engine::{
+    AuditState, Change, Command, Event, InputSpec, Options, PhaseSpec, PhaseState, Plan, RerunError, Scope,
+};
 
 use crate::bench::{Bench, gang, leased, map, named, reduce, task};
 
@@ -48,6 +50,31 @@ fn a_rerun_begins_with_the_results_of_the_phases_before() {
 fn a_rerun_from_the_map_scores_again() {
     let mut bench = scored();
     assert_eq!(leased(&rerun(&mut bench, "b", 1)), [(0, 0)]);
+}
+
+/// Of how many shards another audit may take over what this one's phase gave.
+fn given(bench: &Bench, id: &str, phase: &str) -> Option<usize> {
+    bench.engine.map_results(&named(id), phase).map(|results| results.len())
+}
+
+#[test]
+fn what_a_map_gave_is_given_on_where_it_was_planned_so() {
+    let mut bench = scored();
+    assert_eq!(
+        (given(&bench, "a", "score"), given(&bench, "a", "plan"), given(&bench, "a", "none")),
+        (Some(2), None, None)
+    );
+    let results = bench.engine.map_results(&named("a"), "score").expect("is done");
+    assert_eq!(results[1].2[0].blob.path, "a/001/0000001/1.0/out");
+    rerun(&mut bench, "b", 2);
+    assert_eq!(given(&bench, "b", "score"), Some(2), "all of it is the first one's");
+    rerun(&mut bench, "c", 1);
+    assert_eq!(given(&bench, "c", "score"), None, "it is not done");
+    for shard in [0, 1] {
+        bench.commit(0, TaskId { audit: named("c"), ..task(1, shard, 0) });
+    }
+    assert!(matches!(bench.engine.phase_state(&named("c"), PhaseIndex(1)), Some(PhaseState::Done { .. })));
+    assert_eq!(given(&bench, "c", "score"), None, "its plan is another's, and may be by another spec");
 }
 
 #[test]

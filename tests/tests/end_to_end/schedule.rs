@@ -71,4 +71,11 @@ fn the_next_of_a_schedule_scores_what_is_new_and_tells_it() {
     let full = fired(30, "{0..5}.tar", &["--full"]);
     assert_eq!(full.report().since, None);
     assert!(scores(&service, 30) != after, "it was drawn from six shards");
+
+    // Who scores again has all of it computed, by whatever plan.
+    let again = service.lethe("ann", &["rerun", "nightly-20261128t0200z", "--from", "score", "--id", "again"]);
+    assert!(again.status.success(), "{}", said(&again));
+    let watched = service.lethe("ann", &["watch", "again"]);
+    assert!(watched.status.success(), "{}", said(&watched));
+    assert_eq!(Results::of(service.folder.join("results/again")).report().since, None);
 }

@@ -110,7 +110,7 @@ fn root_fault(error: SourceError) -> Fault {
 /// A store that is full or cannot be reached may come back, and no task is to blame; a single blob that is not there may
 /// come back too, but not for ever; one that is too large stays so. What damage means, only the reader
 /// knows.
-pub(super) fn blob_fault(error: BlobError) -> Fault {
+pub(crate) fn blob_fault(error: BlobError) -> Fault {
     match error {
         BlobError::Damaged { .. } => Fault::retryable(error.to_string()),
         BlobError::Open { .. } | BlobError::Access { .. } if error.is_absent() => Fault::retryable(error.to_string()),

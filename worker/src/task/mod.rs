@@ -12,6 +12,7 @@ mod rig;
 mod times;
 
 pub use blobs::Blobs;
+pub(crate) use blobs::blob_fault;
 pub use context::{TaskContext, TaskInput, TaskOutput};
 pub use files::writer_of;
 pub use gang::{Announce, Checkpoint, Connect, GangContext, GangMemory, Tell, Whereabouts};

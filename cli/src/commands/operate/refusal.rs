@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use crate::exit::bad_input;
 use crate::reach::{CallError, Coordinators, Patience, near};
 
-/// An error as it ends the command: with code 2 where other input would mend it, else 1.
+/// An error as it ends the command: with code 2 where other input would mend it, with 4 where time would, else 1.
 pub fn ended(error: CallError) -> anyhow::Error {
     match error {
         CallError::Refused(status) => refused(&status),
@@ -27,15 +27,12 @@ fn refused(status: &Status) -> anyhow::Error {
             bad_input(format!("{told}; set LETHE_TOKEN to the token that the coordinator was started with"))
         }
         Code::Unimplemented => anyhow!("the coordinator does not know this command; is it of an older release?"),
-        Code::Ok
-        | Code::Cancelled
-        | Code::Unknown
-        | Code::DeadlineExceeded
-        | Code::ResourceExhausted
-        | Code::Aborted
-        | Code::Internal
-        | Code::Unavailable
-        | Code::DataLoss => anyhow!("the coordinator answered {}: {told}", status.code()),
+        Code::ResourceExhausted | Code::Aborted | Code::Unavailable | Code::DeadlineExceeded => {
+            CallError::Refused(status.clone()).into()
+        }
+        Code::Ok | Code::Cancelled | Code::Unknown | Code::Internal | Code::DataLoss => {
+            anyhow!("the coordinator answered {}: {told}", status.code())
+        }
     }
 }
 

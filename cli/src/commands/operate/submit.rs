@@ -26,9 +26,14 @@ pub fn submit(arguments: &Submit) -> anyhow::Result<Ending> {
         return Err(bad_input("--webhook tells the audit's end, which is known with --follow alone"));
     }
     block_on(&arguments.remote, async |mut coordinators| {
-        if let (Some(schedule), Some(due), false) = (&arguments.schedule, arguments.scheduled_at, arguments.full) {
-            spec.audit.since =
-                before(&mut coordinators, |audit| due.is_after(audit, schedule)).await?.or(spec.audit.since);
+        match (&arguments.schedule, arguments.scheduled_at) {
+            _ if arguments.full => spec.audit.since = None,
+            (Some(schedule), Some(due)) => {
+                let own = coordinators.name().unwrap_or_else(|| arguments.submitter.clone());
+                let goes_before = |view: &&AuditView| view.submitter == own && due.is_after(&view.audit, schedule);
+                spec.audit.since = before(&mut coordinators, goes_before).await?.or(spec.audit.since);
+            }
+            (Some(_), None) | (None, _) => {}
         }
         let request = SubmitRequest {
             audit: spec.audit.id.to_string(),
@@ -53,9 +58,12 @@ pub fn submit(arguments: &Submit) -> anyhow::Result<Ending> {
 }
 
 /// The last audit of a schedule that succeeded, whose scores the next one keeps where shards have not changed.
-async fn before(coordinators: &mut Coordinators, is_earlier: impl Fn(&str) -> bool) -> anyhow::Result<Option<AuditId>> {
+async fn before(
+    coordinators: &mut Coordinators,
+    goes_before: impl Fn(&&AuditView) -> bool,
+) -> anyhow::Result<Option<AuditId>> {
     let all = views::all_audits(coordinators).await?;
-    let ended = all.iter().filter(|view| view.state() == RunState::Succeeded && is_earlier(&view.audit));
+    let ended = all.iter().filter(goes_before).filter(|view| view.state() == RunState::Succeeded);
     // In ids of one schedule the order of text is that of time.
     let last = ended.map(|view| view.audit.as_str()).max();
     last.map(AuditId::new).transpose().context("the coordinator gave an id that is none")
@@ -68,7 +76,7 @@ fn is_taken(error: &CallError) -> bool {
 
 /// The audit that a schedule's time has already: whoever came first decided its spec, and a time has one audit.
 async fn stands(coordinators: &mut Coordinators, request: &SubmitRequest) -> anyhow::Result<AuditView> {
-    eprintln!("{} was submitted before, with another spec; it stands", request.audit);
+    eprintln!("{} was submitted before, with another spec or from another audit on; it stands", request.audit);
     views::audit(coordinators, &request.audit).await
 }
 

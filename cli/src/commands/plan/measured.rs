@@ -53,6 +53,11 @@ impl Result {
         if spec.audit.plan != PlanName::Ubt || report.samples.read == 0 || report.shards == 0 {
             return Err(bad_input(format!("{} is of no audit that read anything", folder.display())));
         }
+        if report.since.as_ref().is_some_and(|since| since.kept > 0) {
+            let text =
+                format!("{} kept scores of an earlier audit; expected one that scored every shard", folder.display());
+            return Err(bad_input(text));
+        }
         let (config, path) = file("clean.json")?;
         let config = String::from_utf8_lossy(&config);
         ModelConfig::from_json(&config).map_err(|e| bad_input(format!("{}: {e}", path.display())))?;

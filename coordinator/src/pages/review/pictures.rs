@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use lethe_common::blob::{BlobRef, BlobStore, Digest};
@@ -13,16 +14,20 @@ use lethe_engine::AuditView;
 use lethe_evidence::artifacts::names;
 use lethe_evidence::{PairRole, PairRow, PairTable};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tonic::Status;
 
 use super::PAGE;
 use crate::api::Lead;
+use crate::api::limits::Place;
 use crate::review::{Flights, Reviewed};
 
 /// Pictures that are kept: a few pages'. Of 224 pixels a side they take some 100 MiB.
 const MOST: usize = 10 * PAGE;
 /// Shards that are read at once, for whoever looks: each may take as much memory as its packed pairs have bytes.
 const AT_ONCE: usize = 2;
+/// Others wait for their turn meanwhile.
+const DEADLINE: Duration = Duration::from_secs(5 * 60);
 /// Reads that a picture may take: somebody else's of its shard that began before it was wanted, and its own; then its own again where so
 /// many others came in between that it was put out.
 const LOOKS: usize = 3;
@@ -30,6 +35,9 @@ const LOOKS: usize = 3;
 const BLURRED_SIDE: u32 = 8;
 /// A larger picture is made smaller by whole blocks of pixels.
 const MOST_SIDE: u32 = 256;
+
+/// Gives the room that a read takes of whoever asks, where there is some left.
+pub(super) type Room<'r> = &'r (dyn Fn() -> Result<Option<Place>, Status> + Sync);
 
 /// A suspect's number in the table of this digest.
 type Name = (Digest, usize);
@@ -77,7 +85,7 @@ impl Pictures {
     /// NOT_FOUND where nobody packed the picture, or its shard is gone.
     pub async fn take(
         &self,
-        (lead, view): (&Lead, &AuditView),
+        (lead, view, room): (&Lead, &AuditView, Room<'_>),
         reviewed: &Arc<Reviewed>,
         number: usize,
         blurred: bool,
@@ -91,10 +99,16 @@ impl Pictures {
                 let picture = found.ok_or_else(gone)?;
                 return Ok(if blurred { picture.blurred } else { picture.plain });
             }
+            // Whoever leaves before his read has ended has the room for it all the same.
+            let place = room()?;
             let read = || {
                 let (pictures, reviewed, shard) = (self.clone(), Arc::clone(reviewed), row.shard);
                 let (lead, audit) = (lead.clone(), view.audit.clone());
-                async move { pictures.read((&lead, audit), &reviewed, (shard, number)).await }
+                async move {
+                    let read = pictures.read((&lead, audit), &reviewed, (shard, number)).await;
+                    drop(place);
+                    read
+                }
             };
             // One that was under way already may bring others of the shard; then it is asked for again.
             let landed = self.flights.join((reviewed.of, row.shard), read).await;
@@ -111,6 +125,10 @@ impl Pictures {
         (shard, number): (u32, usize),
     ) -> Result<(), Status> {
         let _place = self.reading.acquire().await;
+        // A read that landed while this one began.
+        if self.find(&(reviewed.of, number)).is_some() {
+            return Ok(());
+        }
         let asked = lead.driver.shard_outputs(audit.clone(), "gather".to_owned(), ShardId(shard)).await;
         let outputs = asked.map_err(|error| Status::unavailable(error.to_string()))?;
         let pairs = outputs.into_iter().find(|output| output.name == names::PAIRS);
@@ -119,7 +137,9 @@ impl Pictures {
         })?;
         let wanted = self.wanted(reviewed, shard, number);
         let numbers: Vec<usize> = wanted.values().map(|(_, number)| *number).collect();
-        let mut found = read(&lead.blobs, &pairs.blob, wanted).await?;
+        let late =
+            |_| Status::deadline_exceeded(format!("the store took more than {} minutes", DEADLINE.as_secs() / 60));
+        let mut found = timeout(DEADLINE, read(&lead.blobs, &pairs.blob, wanted)).await.map_err(late)??;
         self.keep(reviewed.of, numbers.into_iter().map(|number| (number, found.remove(&number))));
         Ok(())
     }

@@ -319,6 +319,18 @@ fn security() -> Vec<Broken> {
             "it would serve whoever has a certificate",
         ),
         broken(
+            "an etcd that asks nobody",
+            ETCD,
+            Set("/spec/template/spec/containers/0/args/10", json!("--client-cert-auth=false")),
+            "without --client-cert-auth it serves whoever comes",
+        ),
+        broken(
+            "members that ask nobody",
+            ETCD,
+            Set("/spec/template/spec/containers/0/args/14", json!("--peer-client-cert-auth=false")),
+            "without --peer-client-cert-auth it serves whoever comes",
+        ),
+        broken(
             "a member of another name",
             "Certificate/lethe-etcd-tls",
             Set("/spec/dnsNames", json!(["localhost"])),

@@ -21,6 +21,7 @@ pub fn check(documents: &Documents) -> Vec<String> {
         }
     }
     problems.extend(pods(documents).iter().flat_map(|pod| of_pod(documents, pod)));
+    problems.extend(pods(documents).iter().filter_map(|pod| store(documents, pod)));
     problems
 }
 
@@ -96,12 +97,20 @@ fn of_store(documents: &Documents, pod: &Pod<'_>, (certificate, names): (&Value,
     let mut problems: Vec<String> =
         lacking.map(|usage| format!("{}: it lacks the usage {usage}", documents::name(certificate))).collect();
     if is_member {
+        let asks = ["--client-cert-auth", "--peer-client-cert-auth"];
+        let silent = asks.into_iter().filter(|flag| !words(documents, pod).any(|word| word == *flag));
+        problems.extend(silent.map(|flag| format!("{}: without {flag} it serves whoever comes", pod.owner)));
         let flags = ["--advertise-client-urls=", "--initial-advertise-peer-urls="];
         problems.extend(uncovered(documents, pod, names, &flags));
-    } else if words(documents, pod).any(|word| word.starts_with("--store=") && !word.starts_with("--store=etcds://")) {
-        problems.push(format!("{}: it speaks in the clear to an etcd that speaks TLS", pod.owner));
     }
     problems
+}
+
+/// A coordinator speaks TLS to an etcd that is ours.
+fn store(documents: &Documents, pod: &Pod<'_>) -> Option<String> {
+    let is_ours = documents.is_there("StatefulSet", "lethe-etcd");
+    let in_the_clear = || words(documents, pod).any(|word| word.starts_with("--store=etcd://"));
+    (is_ours && in_the_clear()).then(|| format!("{}: it speaks in the clear to an etcd that speaks TLS", pod.owner))
 }
 
 fn words(documents: &Documents, pod: &Pod<'_>) -> impl Iterator<Item = String> {

@@ -17,6 +17,8 @@ use tonic::transport::Channel;
 const PACE: Duration = Duration::from_millis(10);
 /// What did not come by then counts as failed, and as so long a wait.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// Failed calls that are told one by one.
+const MOST_TOLD: usize = 5;
 /// One call in so many comes over a new connection, as a command's does.
 const CALLS_PER_CONNECTION: u64 = 20;
 
@@ -26,11 +28,14 @@ pub struct Waits {
     #[serde(skip)]
     ms: Vec<f64>,
     pub failed: u64,
+    /// Of the first that failed, each with which call it was.
+    pub why: Vec<String>,
 }
 
 impl Waits {
     pub fn plus(&self, other: &Self) -> Self {
-        Self { ms: [&self.ms[..], &other.ms[..]].concat(), failed: self.failed + other.failed }
+        let why = self.why.iter().chain(&other.why).take(MOST_TOLD).cloned().collect();
+        Self { ms: [&self.ms[..], &other.ms[..]].concat(), failed: self.failed + other.failed, why }
     }
 
     pub fn calls(&self) -> usize {
@@ -53,14 +58,20 @@ impl Waits {
         sorted.get(at.saturating_sub(1)).copied().unwrap_or(f64::NAN)
     }
 
-    fn add(&mut self, wait: Duration, well: bool) {
-        self.ms.push(1e3 * wait.as_secs_f64());
-        self.failed += u64::from(!well);
+    fn add(&mut self, wait: Duration, answer: Result<(), String>) {
+        let ms = 1e3 * wait.as_secs_f64();
+        self.ms.push(ms);
+        if let Err(why) = answer {
+            self.failed += 1;
+            if self.why.len() < MOST_TOLD {
+                self.why.push(format!("call {} of its window, after {ms:.0} ms: {why}", self.ms.len()));
+            }
+        }
     }
 
     #[cfg(test)]
     pub fn of(ms: impl IntoIterator<Item = f64>, failed: u64) -> Self {
-        Self { ms: ms.into_iter().collect(), failed }
+        Self { ms: ms.into_iter().collect(), failed, why: Vec::new() }
     }
 }
 
@@ -98,7 +109,14 @@ impl Honest {
             pace.tick().await;
             let begun = Instant::now();
             let answered = timeout(DEADLINE, self.ask()).await;
-            waits.add(begun.elapsed(), matches!(answered, Ok(Ok(()))));
+            waits.add(
+                begun.elapsed(),
+                match answered {
+                    Ok(Ok(())) => Ok(()),
+                    Ok(Err(status)) => Err(format!("{}: {}", status.code(), status.message())),
+                    Err(_elapsed) => Err(format!("no answer within {} s", DEADLINE.as_secs())),
+                },
+            );
         }
         waits
     }

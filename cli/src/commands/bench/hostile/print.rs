@@ -28,6 +28,7 @@ pub fn text(found: &Found) -> String {
         count(calls as u64),
         found.seconds
     );
+    waits.1.why.iter().for_each(|why| text += &format!("Failed: {why}\n"));
     text
 }
 
@@ -50,7 +51,7 @@ fn answers(row: &Row) -> String {
 }
 
 pub fn json(found: &Found) -> Value {
-    let waits = |waits: &Waits| json!({"calls": waits.calls(), "failed": waits.failed, "median_ms": waits.median_ms(), "p99_ms": waits.p99_ms()});
+    let waits = |waits: &Waits| json!({"calls": waits.calls(), "failed": waits.failed, "why": waits.why, "median_ms": waits.median_ms(), "p99_ms": waits.p99_ms()});
     let row = |row: &Row| {
         json!({
             "attack": row.attack,
