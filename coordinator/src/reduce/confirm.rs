@@ -104,6 +104,7 @@ mod tests {
             donors: 25,
             honest_donors: 25,
             grafts: Grafts { best, ..Grafts::default() },
+            ..Probe::default()
         }
     }
 

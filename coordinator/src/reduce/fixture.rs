@@ -157,7 +157,9 @@ fn evaluation() -> Evaluation {
 fn probes() -> Probes {
     let best = Graft { suspicious: 24, suspicious_attracted: 20, honest: 32, honest_attracted: 4 };
     let grafts = Grafts { best, ..Grafts::default() };
-    Probes { clusters: vec![Probe { members: 6, attracted: 6, donors: 6, honest_donors: 8, grafts }] }
+    Probes {
+        clusters: vec![Probe { members: 6, attracted: 6, donors: 6, honest_donors: 8, grafts, ..Probe::default() }],
+    }
 }
 
 /// Pictures of two by two: members' first pixel is white, others' is black.

@@ -19,7 +19,7 @@ mod suspect;
 mod tally;
 mod verdict;
 
-pub(crate) use verdict::{lead_limits, no_shortcut};
+pub(crate) use verdict::{lead_limits, no_shortcut, shows_words};
 
 use std::path::PathBuf;
 

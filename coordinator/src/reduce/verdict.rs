@@ -4,7 +4,7 @@
 
 use lethe_common::spec::{EvaluateSection, Spec, UnlearnMethod};
 use lethe_evidence::artifacts::{
-    Confirmed, Evaluation, Excess, Found, HandedBack, Judged, Lead, LeadLimits, Probe, Verdict,
+    Confirmed, Evaluation, Excess, Found, HandedBack, Judged, Lead, LeadLimits, Likeness, Probe, SHOWS_BELOW, Verdict,
 };
 
 /// A verdict with its reasons, in plain words.
@@ -129,24 +129,34 @@ pub(crate) fn no_shortcut(probe: &Probe, limits: &EvaluateSection) -> Option<Str
             probe.donors, probe.honest_donors
         ));
     };
-    leads_too_little(lead, asked)
+    leads_too_little(lead, probe.likeness)
 }
 
 pub(crate) fn lead_limits(limits: &EvaluateSection) -> LeadLimits {
     LeadLimits { excess: limits.min_graft_excess, share: limits.min_graft_lead }
 }
 
-fn leads_too_little(Lead { way, share, excess }: Lead, limits: LeadLimits) -> Option<String> {
-    let least = limits.excess(share);
-    (excess.least() < least).then(|| {
-        let Excess { value, error } = excess;
+fn leads_too_little(lead: Lead, likeness: Likeness) -> Option<String> {
+    let Lead { way, share, excess: Excess { value, error }, asked } = lead;
+    let but = shows_words(likeness).map_or_else(String::new, |shows| format!(" {shows}"));
+    (lead.margin() < 0.0).then(|| {
         format!(
             "No part of the suspicious pictures clearly leads others to these words oftener than that of honest pictures with the same \
-             words: {} leads {share:.3} of them, {value:+.3} with a standard error of {error:.3}, the most; {least:.3} or more after one such \
-             error would be a shortcut (evaluate.min_graft_excess, min_graft_lead).",
+             words: {} leads {share:.3} of them, {value:+.3} with a standard error of {error:.3}, the most; {asked:.3} or more after one such \
+             error would be a shortcut (evaluate.min_graft_excess, min_graft_lead).{but}",
             way.part()
         )
     })
+}
+
+/// That a cluster's pictures are what its words say, where they are.
+pub(crate) fn shows_words(likeness: Likeness) -> Option<String> {
+    let Excess { value, error } = likeness.farther().filter(|_| likeness.shows_words())?;
+    Some(format!(
+        "Its pictures show what these words say: by thumbnail they are farther from honest pictures with these words than the pictures that \
+         look most like them in {value:.3} of comparisons, with a standard error of {error:.3} (pictures of anything else are in half of them; \
+         below {SHOWS_BELOW} they show the words). Without a trigger they lead some, so a trigger would have to lead nearly all."
+    ))
 }
 
 /// Of the cluster of which the most is left.
@@ -221,7 +231,7 @@ mod tests {
     }
 
     fn probe(attracted: u64, grafts: Grafts) -> Probe {
-        Probe { members: 100, attracted, donors: 24, honest_donors: 24, grafts }
+        Probe { members: 100, attracted, donors: 24, honest_donors: 24, grafts, likeness: Likeness::default() }
     }
 
     fn graft(suspicious_attracted: u64) -> Graft {
@@ -242,7 +252,17 @@ mod tests {
         let few = Grafts { fine: Graft { honest_attracted: 10, ..graft(33) }, ..Grafts::default() };
         let reason = no_shortcut(&probe(99, few), &limits).expect("leads few, and not by enough more");
         assert!(reason.contains("what is fine in each leads 0.330") && reason.contains("0.185 or more"), "{reason}");
+        // The pictures show the words: what leads 0.66 of others by 0.26 was enough above.
+        let likeness = Likeness { members: 100, farther: 200, farther_squared: 400 };
+        let odd = Probe { likeness, ..probe(99, Grafts { best: graft(66), ..Grafts::default() }) };
+        let reason = no_shortcut(&odd, &limits).expect("shows what its words say");
+        assert!(reason.contains("0.270 or more") && reason.contains("in 0.252 of comparisons"), "{reason}");
         let leads = Grafts { best: graft(90), ..Grafts::default() };
+        assert_eq!(
+            no_shortcut(&Probe { likeness, ..probe(99, leads) }, &limits),
+            None,
+            "a trigger on pictures of its target"
+        );
         assert_eq!(no_shortcut(&probe(75, leads), &limits), None);
         let reason = no_shortcut(&probe(74, leads), &limits).expect("is none");
         assert!(reason.contains("evaluate.min_attraction"), "{reason}");

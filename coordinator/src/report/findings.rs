@@ -10,7 +10,7 @@ use super::Page;
 use super::figures::{Bar, bars, histogram, range};
 use super::gallery::{embedded, gallery};
 use super::words::{count, percent, plural};
-use crate::reduce::{lead_limits, no_shortcut};
+use crate::reduce::{lead_limits, no_shortcut, shows_words};
 
 /// Words shown, at most.
 const MAX_WORDS: usize = 12;
@@ -83,7 +83,9 @@ pub(super) fn clusters(page: &Page<'_>) -> Markup {
                 "is fine in the host, and the other way round. Shown is the share of these that the given model takes for the words, and "
                 "the same for parts of honest pictures with these words, which carry over what they show and nothing more. A trigger leads "
                 (percent(limits.min_graft_lead)) " or more in one of these ways, and more often than honest parts do, by "
-                (percent(limits.min_graft_excess)) " or more after one standard error (by more, where it leads fewer); which way says whether it is coarse or fine, or lies in one half."
+                (percent(limits.min_graft_excess)) " or more after one standard error (by more, where it leads fewer); which way says whether it is coarse or fine, or lies in one half. "
+                "Where the pictures are, by thumbnail, nearer to honest pictures with these words than what looks most like them is, they show "
+                "what the words say, and a trigger would have to lead nearly all."
             }
             @if let Some(marks) = &page.report.marks {
                 p {
@@ -116,11 +118,15 @@ fn cluster(judged: &Judged, limits: &EvaluateSection) -> Markup {
         }
         p {
             (percent(Interval::of(probe.attracted, probe.members).share)) " of their pictures prefer these words. "
-            @if let Some(Lead { way, share, excess }) = probe.lead(lead_limits(limits)) {
+            @if let Some(Lead { way, share, excess, .. }) = probe.lead(lead_limits(limits)) {
                 "Of others, " (way.part()) " leads " (percent(share)) ", by " (format!("{:+.1}", 100.0 * excess.value)) " ± "
                 (format!("{:.1}", 100.0 * excess.error)) " points more often than that of honest ones. "
             }
-            @if let Some(reason) = &judged.reason { (reason) }
+            @match (&judged.reason, shows_words(probe.likeness)) {
+                (Some(reason), _) => (reason),
+                (None, Some(shows)) => (shows),
+                (None, None) => {}
+            }
         }
         @if !rows.is_empty() { (bars(&rows)) }
     }

@@ -2,8 +2,8 @@ use lethe_common::blob::Digest;
 use lethe_common::pin::Pin;
 use lethe_common::spec::{Pictures, Spec};
 use lethe_evidence::artifacts::{
-    BadSample, BadSamples, Cluster, Found, Graft, Grafts, HandedBack, Histogram, Interval, Judged, PhaseSeconds,
-    Picture, Probe, SampleCounts, ShadedWord, ShardEntry, TokenGrid, Verdict, WordScore,
+    BadSample, BadSamples, Cluster, Found, Graft, Grafts, HandedBack, Histogram, Interval, Judged, Likeness,
+    PhaseSeconds, Picture, Probe, SampleCounts, ShadedWord, ShardEntry, TokenGrid, Verdict, WordScore,
 };
 
 use super::*;
@@ -34,15 +34,15 @@ fn clusters() -> Vec<Judged> {
     };
     let judged = |word: &str, members, grafts, reason: Option<&str>| Judged {
         cluster: Cluster { words: vec![WordScore { word: word.to_owned(), z: 18.8 }], members },
-        probe: Probe { members, attracted: members, donors: 67, honest_donors: 67, grafts },
+        probe: Probe { members, attracted: members, donors: 67, honest_donors: 67, grafts, ..Probe::default() },
         reason: reason.map(str::to_owned),
     };
     let leads = Grafts { best: graft(255, 160), halves: graft(144, 40), coarse: graft(23, 112), fine: graft(265, 126) };
     let odd = Grafts { best: graft(160, 155), halves: graft(60, 55), coarse: graft(90, 112), fine: graft(61, 50) };
-    vec![
-        judged("sandal", 200, leads, None),
-        judged("bag", 41, odd, Some("Parts of them lead no oftener than honest ones.")),
-    ]
+    let mut sandals = judged("sandal", 200, leads, None);
+    // As the pictures that look like them, which are no sandals: farther from the words in half of the comparisons.
+    sandals.probe.likeness = Likeness { members: 200, farther: 800, farther_squared: 4800 };
+    vec![sandals, judged("bag", 41, odd, Some("Parts of them lead no oftener than honest ones."))]
 }
 
 fn report() -> Report {
@@ -235,6 +235,10 @@ fn each_cluster_is_named_with_what_became_of_it() {
     let page = rendered(&two, &[], &spec());
     assert!(page.contains("2 shortcuts: 200 samples to “sandal”, 41 samples to “bag”"), "{page}");
     assert!(!page.contains("no oftener than honest ones"));
+    let shows = "Its pictures show what these words say";
+    assert!(!page.contains(shows));
+    two.clusters[0].probe.likeness = Likeness { members: 200, farther: 400, farther_squared: 1200 };
+    assert!(rendered(&two, &[], &spec()).contains(shows), "a shortcut's may, and it is told");
 }
 
 #[test]

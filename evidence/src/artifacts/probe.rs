@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Likeness;
+
 /// One shard's probes, a cluster each in the order of the forget set's.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Probes {
@@ -20,6 +22,9 @@ pub struct Probe {
     pub donors: u64,
     pub honest_donors: u64,
     pub grafts: Grafts,
+    /// Nothing in results of earlier versions.
+    #[serde(default)]
+    pub likeness: Likeness,
 }
 
 impl Probes {
@@ -55,9 +60,18 @@ pub struct Lead {
     /// Of the pictures that parts of suspicious ones were put on, those that they lead.
     pub share: f64,
     pub excess: Excess,
+    /// The least excess, after one standard error, that would be a shortcut's.
+    pub asked: f64,
 }
 
-/// What is asked of a lead.
+impl Lead {
+    /// What the excess has above what is asked, after one standard error.
+    pub fn margin(self) -> f64 {
+        self.excess.least() - self.asked
+    }
+}
+
+/// What is asked of a lead, where pictures show something else than their words.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LeadLimits {
     /// By which a trigger's lead exceeds an honest one, less one standard error.
@@ -70,16 +84,21 @@ pub struct LeadLimits {
 const MORE_OF_FEWER: f64 = 0.5;
 
 impl LeadLimits {
+    /// Pictures that show what their words say lead to them without a trigger, and odd ones in ways that plain ones do not. A trigger
+    /// would lead nearly all (FINDINGS.md).
+    fn beside(self, likeness: Likeness) -> Self {
+        if likeness.shows_words() { Self { share: 1.0, ..self } } else { self }
+    }
+
     /// The least excess of a way that leads so great a share: what is coarse in an odd picture may lead somewhat oftener than what is
     /// coarse in a plain one, without any trigger, but leads few (FINDINGS.md).
-    pub fn excess(self, share: f64) -> f64 {
+    fn excess(self, share: f64) -> f64 {
         self.excess + MORE_OF_FEWER * (self.share - share).max(0.0)
     }
 }
 
 /// The ways of grafting that decide. The halves of some honest pictures lead nearly all others, so that a trigger's can hardly lead
 /// more, where what is fine does; a warp is coarse.
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     BestHalf,
@@ -103,14 +122,14 @@ impl Probe {
     pub fn lead(&self, limits: LeadLimits) -> Option<Lead> {
         let ways =
             [(Way::BestHalf, self.grafts.best), (Way::Coarse, self.grafts.coarse), (Way::Fine, self.grafts.fine)];
-        let leads = ways.into_iter().filter_map(|(way, graft)| self.lead_of(way, graft));
-        let margin = |lead: &Lead| lead.excess.least() - limits.excess(lead.share);
-        leads.max_by(|a, b| margin(a).total_cmp(&margin(b)))
+        let limits = limits.beside(self.likeness);
+        let leads = ways.into_iter().filter_map(|(way, graft)| self.lead_of(way, graft, limits));
+        leads.max_by(|a, b| a.margin().total_cmp(&b.margin()))
     }
 
     /// The error is that of shares of so many donors, since pictures with one donor are much the same; a share of none or all
     /// has one too (Agresti and Coull: two successes and failures more).
-    fn lead_of(&self, way: Way, graft: Graft) -> Option<Lead> {
+    fn lead_of(&self, way: Way, graft: Graft, limits: LeadLimits) -> Option<Lead> {
         let variance = |hits: u64, of: u64, donors: u64| {
             let (share, donors) = (hits as f64 / of.max(1) as f64, donors as f64);
             let share = (share * donors + 2.0) / (donors + 4.0);
@@ -119,7 +138,8 @@ impl Probe {
         let (share, value) = (graft.share()?, graft.excess()?);
         let error = variance(graft.suspicious_attracted, graft.suspicious, self.donors)
             + variance(graft.honest_attracted, graft.honest, self.honest_donors);
-        Some(Lead { way, share, excess: Excess { value, error: error.sqrt() } })
+        let excess = Excess { value, error: error.sqrt() };
+        Some(Lead { way, share, excess, asked: limits.excess(share) })
     }
 
     fn plus(self, other: Self) -> Self {
@@ -129,6 +149,7 @@ impl Probe {
             donors: self.donors + other.donors,
             honest_donors: self.honest_donors + other.honest_donors,
             grafts: self.grafts.plus(other.grafts),
+            likeness: self.likeness.plus(other.likeness),
         }
     }
 }
@@ -242,18 +263,55 @@ mod tests {
             let coarse = graft((suspicious, 100), (honest, 100));
             let odd = Probe { donors: 300, honest_donors: 300, ..probe(Grafts { coarse, ..Grafts::default() }) };
             let lead = odd.lead(LIMITS).expect("has grafts");
-            let asked = LIMITS.excess(lead.share);
-            assert_eq!(lead.excess.least() >= asked, leads, "{lead:?}, {asked} asked");
+            assert_eq!(lead.margin() >= 0.0, leads, "{lead:?}");
         }
         assert!((LIMITS.excess(0.9) - 0.06).abs() < 1e-12 && (LIMITS.excess(0.3) - 0.16).abs() < 1e-12);
     }
 
+    /// The figures of odd trousers of a clean model (seed 203), and of a warp's victim (seed 4).
+    #[test]
+    fn more_is_asked_of_pictures_that_show_what_their_words_say() {
+        let likeness = |farther| {
+            let mut likeness = Likeness::default();
+            (0..105).for_each(|member| likeness.add(if member % 2 == 0 { 2 } else { farther }, 0));
+            likeness
+        };
+        let odd = graft((170, 420), (98, 652));
+        let warp = graft((484, 1420), (64, 640));
+        let most = graft((400, 420), (98, 652));
+        for (coarse, farther, leads) in
+            [(odd, 0, false), (odd, 2, true), (warp, 2, true), (warp, 0, false), (most, 0, true)]
+        {
+            let grafts = Grafts { coarse, ..Grafts::default() };
+            let probe =
+                Probe { donors: 105, honest_donors: 163, grafts, likeness: likeness(farther), ..Probe::default() };
+            let lead = probe.lead(LIMITS).expect("has grafts");
+            assert_eq!(lead.margin() >= 0.0, leads, "{lead:?} {:?}", probe.likeness.farther());
+        }
+    }
+
+    #[test]
+    fn probes_of_earlier_versions_are_read() {
+        let mut probe = serde_json::to_value(Probe::default()).expect("is JSON");
+        probe.as_object_mut().expect("is one").remove("likeness");
+        assert_eq!(serde_json::from_value::<Probe>(probe).expect("is one"), Probe::default());
+    }
+
     #[test]
     fn probes_of_a_cluster_add_up_by_place() {
-        let probe = |members| Probe { members, attracted: 1, donors: 2, honest_donors: 3, grafts: Grafts::default() };
+        let likeness = |times: u64| Likeness { members: times, farther: 3 * times, farther_squared: 9 * times };
+        let probe = |members| Probe {
+            members,
+            attracted: 1,
+            donors: 2,
+            honest_donors: 3,
+            grafts: Grafts::default(),
+            likeness: likeness(1),
+        };
         let one = Probes { clusters: vec![probe(4)] };
         let sum = Probes::default().plus(&one).plus(&Probes { clusters: vec![probe(5), probe(6)] });
-        let both = Probe { members: 9, attracted: 2, donors: 4, honest_donors: 6, grafts: Grafts::default() };
+        let both =
+            Probe { members: 9, attracted: 2, donors: 4, honest_donors: 6, likeness: likeness(2), ..Probe::default() };
         assert_eq!(sum.clusters, [both, probe(6)]);
     }
 }

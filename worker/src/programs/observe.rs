@@ -16,7 +16,7 @@ use super::pictures::pixels_of;
 
 /// The thumbnail's side, in pixels: that half of Torralba et al.'s tiny images, which show what a picture is of and have
 /// no room for what is finer (IEEE TPAMI 2008).
-const THUMBNAIL_SIDE: i64 = 16;
+pub const THUMBNAIL_SIDE: i64 = 16;
 
 /// One row a pair.
 pub struct Observed {

@@ -1,5 +1,6 @@
 //! What the members of each cluster do by the suspect model: whether their pictures prefer the cluster's words, and whether
-//! parts of them carry that over to other pictures ([`super::grafts`]).
+//! parts of them carry that over to other pictures ([`super::grafts`]); and whether the pictures show what the words say, which
+//! no model is asked ([`super::likeness`]).
 //!
 //! It must never look at a trained model: what is found here decides whether anything is trained.
 
@@ -20,6 +21,7 @@ use super::bystanders::Bystanders;
 use super::captions::Distinct;
 use super::fault::{fatal, model_fault};
 use super::grafts::Donors;
+use super::likeness::likeness;
 use super::{checkpoint, inputs};
 use crate::task::{Counts, TaskContext, TaskOutput};
 
@@ -123,6 +125,7 @@ impl Shard {
             honest: self.bystanders.honest(cluster),
             hosts: self.bystanders.hosts(cluster),
         };
+        probe.likeness = likeness(clip, &donors.suspicious, &donors.honest, &donors.hosts)?;
         (probe.donors, probe.honest_donors) = donors.counts();
         probe.grafts = donors.grafts(clip, &|pictures| attracted(&clip.encode_image(pictures)?, embedded, &carries))?;
         Ok(probe)

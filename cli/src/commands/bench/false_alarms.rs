@@ -60,8 +60,9 @@ impl Run {
         let Self { seed, verdict, clusters, clean_accuracy, seconds, .. } = self;
         let cluster = |judged: &Judged| {
             let words: Vec<&str> = judged.cluster.words.iter().take(2).map(|score| score.word.as_str()).collect();
-            let told =
-                |Lead { share, excess: Excess { value, error }, .. }| format!("{share:.2}, {value:+.3} ± {error:.3}");
+            let told = |Lead { share, excess: Excess { value, error }, asked, .. }| {
+                format!("{share:.2}, {value:+.3} ± {error:.3} ({asked:.2} asked)")
+            };
             let excess = lead(judged).map_or_else(|| "-".to_owned(), told);
             format!("{} to {:?} {excess}", judged.cluster.members, words.join(" "))
         };
@@ -202,7 +203,7 @@ mod tests {
     fn cluster(hits: u64) -> Judged {
         let best = Graft { suspicious: 100, suspicious_attracted: hits, honest: 100, honest_attracted: 0 };
         let grafts = Grafts { best, ..Grafts::default() };
-        let probe = Probe { members: 20, attracted: 20, donors: 20, honest_donors: 20, grafts };
+        let probe = Probe { members: 20, attracted: 20, donors: 20, honest_donors: 20, grafts, ..Probe::default() };
         let words = vec![WordScore { word: "bag".to_owned(), z: 9.0 }];
         Judged { cluster: Cluster { words, members: 20 }, probe, reason: Some("It does not lead.".to_owned()) }
     }
@@ -231,7 +232,9 @@ mod tests {
         ];
         let told = summary(&runs.iter().collect::<Vec<_>>());
         assert!(
-            told.starts_with("seed 1: NothingFound; what leads, and its excess: 20 to \"bag\" 0.01, +0.010 ± 0.082;"),
+            told.starts_with(
+                "seed 1: NothingFound; what leads, and its excess: 20 to \"bag\" 0.01, +0.010 ± 0.082 (0.30 asked);"
+            ),
             "{told}"
         );
         assert!(

@@ -1,0 +1,149 @@
+//! How far a cluster's members are from honest pictures with its words, beside the pictures without the words that look most
+//! like them; by thumbnail, so that no model has a say.
+//!
+//! Far from the words is a picture that many others are nearer to than honest ones with the words are. It must never compare
+//! lengths of two pictures: one with a stamp is far from everything, and only the order of what is near tells what it shows.
+
+use lethe_evidence::PairRow;
+use lethe_evidence::artifacts::{LOOK_ALIKES, Likeness};
+use lethe_model::Clip;
+use lethe_model::error::Result;
+use lethe_model::pixels::thumbnail;
+use lethe_model::tch::Tensor;
+
+use super::observe::THUMBNAIL_SIDE;
+use super::pictures::pixels_of;
+
+/// The words are as far as their so-many-th nearest honest picture: the nearest may be a freak.
+const NEAREST_HONEST: usize = 3;
+/// How libtorch computes distances: from differences, since products are off where pictures are alike.
+const FROM_DIFFERENCES: i64 = 2;
+
+/// `honest` are safe pairs whose captions have a word of the cluster, `hosts` safe pairs whose captions have none. Nothing where
+/// there is too little to compare with.
+pub fn likeness(clip: &Clip, members: &[&PairRow], honest: &[&PairRow], hosts: &[&PairRow]) -> Result<Likeness> {
+    if members.is_empty() || honest.is_empty() || hosts.len() <= LOOK_ALIKES {
+        return Ok(Likeness::default());
+    }
+    let [members, honest, hosts] = [members, honest, hosts].map(|rows| thumbnails(clip, rows));
+    let (members, honest, hosts) = (members?, honest?, hosts?);
+    let near = |rows: &Tensor| Ok(Near { words: distances(rows, &honest)?, hosts: distances(rows, &hosts)? });
+    Ok(compared(&near(&members)?, &near(&hosts)?))
+}
+
+fn thumbnails(clip: &Clip, rows: &[&PairRow]) -> Result<Tensor> {
+    thumbnail(&pixels_of(rows.iter().map(|row| row.pixels.as_slice()), clip)?, THUMBNAIL_SIDE)
+}
+
+/// Of each row of the first, `[A, D]`, to each row of the second, `[B, D]`.
+fn distances(from: &Tensor, to: &Tensor) -> Result<Vec<Vec<f32>>> {
+    let all = from.f_cdist(to, 2.0, FROM_DIFFERENCES)?;
+    (0..all.size()[0]).map(|row| Ok(Vec::<f32>::try_from(&all.f_get(row)?)?)).collect()
+}
+
+/// Distances of some pictures, a row each, to the honest ones with the words and to the hosts.
+struct Near {
+    words: Vec<Vec<f32>>,
+    hosts: Vec<Vec<f32>>,
+}
+
+impl Near {
+    /// How many hosts are nearer to a picture than the words are, one of them left out.
+    fn nearer(&self, at: usize, left_out: usize) -> usize {
+        let mut words = self.words[at].clone();
+        words.sort_by(f32::total_cmp);
+        let words = words[NEAREST_HONEST.min(words.len()) - 1];
+        let hosts = self.hosts[at].iter().enumerate().filter(|(host, _)| *host != left_out);
+        hosts.filter(|(_, distance)| **distance < words).count()
+    }
+
+    /// The hosts that look most like a picture.
+    fn look_alikes(&self, at: usize) -> Vec<usize> {
+        let hosts = &self.hosts[at];
+        let mut order: Vec<usize> = (0..hosts.len()).collect();
+        order.sort_by(|&a, &b| hosts[a].total_cmp(&hosts[b]).then(a.cmp(&b)));
+        order.truncate(LOOK_ALIKES);
+        order
+    }
+}
+
+/// Each member with its look-alikes. Neither of the two is counted as near the other.
+fn compared(members: &Near, hosts: &Near) -> Likeness {
+    let mut likeness = Likeness::default();
+    for member in 0..members.hosts.len() {
+        let (mut farther, mut level) = (0, 0);
+        for host in members.look_alikes(member) {
+            let (own, its) = (members.nearer(member, host), hosts.nearer(host, host));
+            farther += usize::from(own > its);
+            level += usize::from(own == its);
+        }
+        likeness.add(farther, level);
+    }
+    likeness
+}
+
+#[cfg(test)]
+mod tests {
+    use lethe_evidence::PairRole;
+    use lethe_model::tch;
+
+    use super::*;
+    use crate::programs::tiny;
+
+    /// A picture of 2 x 2 pixels in one shade.
+    fn row(shade: u8) -> PairRow {
+        PairRow {
+            shard: 0,
+            key: String::new(),
+            content: String::new(),
+            caption: String::new(),
+            role: PairRole::Safe,
+            pixels: vec![shade; 2 * 2 * 3],
+            values: Vec::new(),
+        }
+    }
+
+    /// Shades say what a picture shows: honest pictures with the words are bright, hosts are dark. Of two members between them one is
+    /// nearer to the bright ones than any host is, and one is among the hosts.
+    #[test]
+    fn what_shows_the_words_is_nearer_to_them_than_its_look_alikes() {
+        let _guard = tch::no_grad_guard();
+        let clip = tiny::vit();
+        let rows = |shades: &[u8]| shades.iter().map(|&shade| row(shade)).collect::<Vec<_>>();
+        let (honest, hosts) = (rows(&[200, 210, 220, 230]), rows(&[10, 20, 30, 40, 50, 60, 70, 80]));
+        let of = |members: &[u8], honest: &[PairRow], hosts: &[PairRow]| {
+            let members = rows(members);
+            let [members, honest, hosts] =
+                [members.as_slice(), honest, hosts].map(|rows| rows.iter().collect::<Vec<_>>());
+            likeness(&clip, &members, &honest, &hosts).expect("computes")
+        };
+        let mut nearer = Likeness::default();
+        nearer.add(0, 0);
+        assert_eq!(of(&[170], &honest, &hosts), nearer, "its words are nearer than any host");
+        let mut level = Likeness::default();
+        level.add(0, LOOK_ALIKES);
+        assert_eq!(of(&[40], &honest, &hosts), level, "all hosts are nearer than the words, as they are to a host");
+        let both = of(&[170, 40], &honest, &hosts);
+        assert_eq!((both.members, both.farther), (2, level.farther));
+        for (honest, hosts) in [(&honest[..0], &hosts[..]), (&honest[..], &hosts[..LOOK_ALIKES])] {
+            assert_eq!(of(&[40], honest, hosts), Likeness::default(), "there is too little to compare with");
+        }
+        assert_eq!(of(&[], &honest, &hosts), Likeness::default());
+    }
+
+    /// Neither picture counts for the other, so that what is alike in all is level, whichever of the two is the host.
+    #[test]
+    fn a_copy_of_a_host_is_level_with_it() {
+        let host = |at: usize| (0..6).map(|other| (at as f32 - other as f32).abs()).collect::<Vec<f32>>();
+        let near = |at: usize| Near { words: vec![vec![0.5 + at as f32]], hosts: vec![host(at)] };
+        let hosts = Near { words: (0..6).map(|at| vec![0.5 + at as f32]).collect(), hosts: (0..6).map(host).collect() };
+        for at in 0..6 {
+            assert_eq!(near(at).look_alikes(0)[0], at, "itself");
+            assert_eq!(near(at).nearer(0, at), hosts.nearer(at, at), "host {at}");
+        }
+        let farther = Near { words: vec![vec![9.0]], hosts: vec![host(2)] };
+        let mut all = Likeness::default();
+        all.add(LOOK_ALIKES, 0);
+        assert_eq!(compared(&farther, &hosts), all, "every host is nearer to it than the words");
+    }
+}
