@@ -33,6 +33,8 @@ const PROBED: f64 = 64.0 + 32.0 * 4.0 * 7.0;
 /// Clusters, and shards that are looked at for each, at most.
 const CLUSTERS: f64 = 8.0;
 const PROBED_SHARDS: f64 = 128.0;
+/// Blobs that a reduce has on their way at once (coordinator/src/reduce/io.rs).
+const BLOBS_AT_ONCE: f64 = 32.0;
 /// Objects that `plan` asks for at once.
 const ASKED_AT_ONCE: f64 = 32.0;
 /// Passes of image and text tower of a pair in a training's batch (docs/scale.md).
@@ -198,10 +200,10 @@ impl Arithmetic<'_> {
         }
     }
 
-    /// The coordinator reads so many blobs of each shard, one after the other.
+    /// The coordinator reads so many blobs of each shard.
     fn opened(&self, blobs: f64) -> Part {
-        let what = "it opens blobs of every shard, one after the other";
-        (what.into(), self.work.shards * blobs * self.inputs.open_blob.value)
+        let what = "it opens blobs of every shard, 32 at once";
+        (what.into(), self.work.shards * blobs * self.inputs.open_blob.value / BLOBS_AT_ONCE)
     }
 
     fn shard_bytes(&self) -> f64 {
