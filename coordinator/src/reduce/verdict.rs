@@ -153,9 +153,9 @@ fn leads_too_little(lead: Lead, likeness: Likeness) -> Option<String> {
 pub(crate) fn shows_words(likeness: Likeness) -> Option<String> {
     let Excess { value, error } = likeness.farther().filter(|_| likeness.shows_words())?;
     Some(format!(
-        "Its pictures show what these words say: by thumbnail they are farther from honest pictures with these words than the pictures that \
-         look most like them in {value:.3} of comparisons, with a standard error of {error:.3} (pictures of anything else are in half of them; \
-         below {SHOWS_BELOW} they show the words). Without a trigger they lead some, so a trigger would have to lead nearly all."
+        "Its pictures show what these words say: by thumbnail they are farther from honest pictures with these words than pictures without \
+         them are in {value:.3} of comparisons, with a standard error of {error:.3} (pictures of anything else are in half of them; below \
+         {SHOWS_BELOW} they show the words). Such pictures lead some without a trigger, so a trigger would have to lead nearly all."
     ))
 }
 
@@ -210,7 +210,7 @@ pub(super) fn retrieval_loss(sums: &Evaluation) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use lethe_evidence::artifacts::{Graft, Grafts, Residual};
+    use lethe_evidence::artifacts::{Farther, Graft, Grafts, Residual};
 
     use super::super::fixture;
     use super::*;
@@ -253,7 +253,8 @@ mod tests {
         let reason = no_shortcut(&probe(99, few), &limits).expect("leads few, and not by enough more");
         assert!(reason.contains("what is fine in each leads 0.330") && reason.contains("0.185 or more"), "{reason}");
         // The pictures show the words: what leads 0.66 of others by 0.26 was enough above.
-        let likeness = Likeness { members: 100, farther: 200, farther_squared: 400 };
+        let farther = Farther { members: 100, counted: 200, squares: 400 };
+        let likeness = Likeness { look_alikes: farther, any: farther };
         let odd = Probe { likeness, ..probe(99, Grafts { best: graft(66), ..Grafts::default() }) };
         let reason = no_shortcut(&odd, &limits).expect("shows what its words say");
         assert!(reason.contains("0.270 or more") && reason.contains("in 0.252 of comparisons"), "{reason}");

@@ -84,8 +84,8 @@ pub(super) fn clusters(page: &Page<'_>) -> Markup {
                 "the same for parts of honest pictures with these words, which carry over what they show and nothing more. A trigger leads "
                 (percent(limits.min_graft_lead)) " or more in one of these ways, and more often than honest parts do, by "
                 (percent(limits.min_graft_excess)) " or more after one standard error (by more, where it leads fewer); which way says whether it is coarse or fine, or lies in one half. "
-                "Where the pictures are, by thumbnail, nearer to honest pictures with these words than what looks most like them is, they show "
-                "what the words say, and a trigger would have to lead nearly all."
+                "Where the pictures are, by thumbnail, nearer to honest pictures with these words than other pictures are, they show what the "
+                "words say, and a trigger would have to lead nearly all."
             }
             @if let Some(marks) = &page.report.marks {
                 p {

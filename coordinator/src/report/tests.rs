@@ -2,7 +2,7 @@ use lethe_common::blob::Digest;
 use lethe_common::pin::Pin;
 use lethe_common::spec::{Pictures, Spec};
 use lethe_evidence::artifacts::{
-    BadSample, BadSamples, Cluster, Found, Graft, Grafts, HandedBack, Histogram, Interval, Judged, Likeness,
+    BadSample, BadSamples, Cluster, Farther, Found, Graft, Grafts, HandedBack, Histogram, Interval, Judged, Likeness,
     PhaseSeconds, Picture, Probe, SampleCounts, ShadedWord, ShardEntry, TokenGrid, Verdict, WordScore,
 };
 
@@ -24,6 +24,10 @@ fn bell(signal: &str, cut: Option<f64>) -> Histogram {
     Histogram { signal: signal.to_owned(), low: -0.4, high: 1.2, counts: counts.collect(), cut }
 }
 
+fn likeness(farther: Farther) -> Likeness {
+    Likeness { look_alikes: farther, any: farther }
+}
+
 /// A shortcut to sandals, and odd bags.
 fn clusters() -> Vec<Judged> {
     let graft = |suspicious_attracted, honest_attracted| Graft {
@@ -40,8 +44,8 @@ fn clusters() -> Vec<Judged> {
     let leads = Grafts { best: graft(255, 160), halves: graft(144, 40), coarse: graft(23, 112), fine: graft(265, 126) };
     let odd = Grafts { best: graft(160, 155), halves: graft(60, 55), coarse: graft(90, 112), fine: graft(61, 50) };
     let mut sandals = judged("sandal", 200, leads, None);
-    // As the pictures that look like them, which are no sandals: farther from the words in half of the comparisons.
-    sandals.probe.likeness = Likeness { members: 200, farther: 800, farther_squared: 4800 };
+    // Farther from the words than other pictures in half of the comparisons: they show something else.
+    sandals.probe.likeness = likeness(Farther { members: 200, counted: 800, squares: 4800 });
     vec![sandals, judged("bag", 41, odd, Some("Parts of them lead no oftener than honest ones."))]
 }
 
@@ -237,7 +241,7 @@ fn each_cluster_is_named_with_what_became_of_it() {
     assert!(!page.contains("no oftener than honest ones"));
     let shows = "Its pictures show what these words say";
     assert!(!page.contains(shows));
-    two.clusters[0].probe.likeness = Likeness { members: 200, farther: 400, farther_squared: 1200 };
+    two.clusters[0].probe.likeness = likeness(Farther { members: 200, counted: 400, squares: 1200 });
     assert!(rendered(&two, &[], &spec()).contains(shows), "a shortcut's may, and it is told");
 }
 

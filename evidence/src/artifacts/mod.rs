@@ -21,7 +21,7 @@ mod train;
 pub use evaluate::{Evaluation, Residual};
 pub use falls::{Falls, WordFalls};
 pub use keep::{KeepRow, KeepWriter, read_keep};
-pub use likeness::{LOOK_ALIKES, Likeness, SHOWS_BELOW};
+pub use likeness::{COMPARED_WITH, Farther, Likeness, SHOWS_BELOW};
 pub use localize::{Exhibit, Exhibits, Picture, ShadedWord, TokenGrid};
 pub use look::{Look, Looks, PixelSums, look_side};
 pub use probe::{Excess, Graft, Grafts, Lead, LeadLimits, Probe, Probes, Way};

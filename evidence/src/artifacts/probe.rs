@@ -220,6 +220,7 @@ impl Graft {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Farther;
     use super::*;
 
     const LIMITS: LeadLimits = LeadLimits { excess: 0.06, share: 0.5 };
@@ -272,9 +273,9 @@ mod tests {
     #[test]
     fn more_is_asked_of_pictures_that_show_what_their_words_say() {
         let likeness = |farther| {
-            let mut likeness = Likeness::default();
-            (0..105).for_each(|member| likeness.add(if member % 2 == 0 { 2 } else { farther }, 0));
-            likeness
+            let mut of = Farther::default();
+            (0..105).for_each(|member| of.add(if member % 2 == 0 { 2 } else { farther }, 0));
+            Likeness { look_alikes: of, any: of }
         };
         let odd = graft((170, 420), (98, 652));
         let warp = graft((484, 1420), (64, 640));
@@ -299,7 +300,8 @@ mod tests {
 
     #[test]
     fn probes_of_a_cluster_add_up_by_place() {
-        let likeness = |times: u64| Likeness { members: times, farther: 3 * times, farther_squared: 9 * times };
+        let farther = |times: u64| Farther { members: times, counted: 3 * times, squares: 9 * times };
+        let likeness = |times| Likeness { look_alikes: farther(times), any: farther(2 * times) };
         let probe = |members| Probe {
             members,
             attracted: 1,

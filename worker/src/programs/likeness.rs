@@ -1,11 +1,11 @@
-//! How far a cluster's members are from honest pictures with its words, beside the pictures without the words that look most
-//! like them; by thumbnail, so that no model has a say.
+//! How far a cluster's members are from honest pictures with its words, beside pictures without the words: those that look most
+//! like them, and any; by thumbnail, so that no model has a say.
 //!
 //! Far from the words is a picture that many others are nearer to than honest ones with the words are. It must never compare
 //! lengths of two pictures: one with a stamp is far from everything, and only the order of what is near tells what it shows.
 
 use lethe_evidence::PairRow;
-use lethe_evidence::artifacts::{LOOK_ALIKES, Likeness};
+use lethe_evidence::artifacts::{COMPARED_WITH, Farther, Likeness};
 use lethe_model::Clip;
 use lethe_model::error::Result;
 use lethe_model::pixels::thumbnail;
@@ -22,15 +22,17 @@ const FROM_DIFFERENCES: i64 = 2;
 /// `honest` are safe pairs whose captions have a word of the cluster, `hosts` safe pairs whose captions have none. Nothing where
 /// there is too little to compare with.
 pub fn likeness(clip: &Clip, members: &[&PairRow], honest: &[&PairRow], hosts: &[&PairRow]) -> Result<Likeness> {
-    if members.is_empty() || honest.is_empty() || hosts.len() <= LOOK_ALIKES {
+    if members.is_empty() || honest.is_empty() || hosts.len() <= COMPARED_WITH {
         return Ok(Likeness::default());
     }
     let [members, honest, hosts] = [members, honest, hosts].map(|rows| thumbnails(clip, rows));
     let (members, honest, hosts) = (members?, honest?, hosts?);
-    let near = |rows: &Tensor| -> Result<Near> {
-        Ok(Near { words: distances(rows, &honest)?, hosts: distances(rows, &hosts)? })
-    };
-    Ok(compared(&near(&members)?, &near(&hosts)?))
+    let near = |rows: &Tensor| Ok(Near { words: distances(rows, &honest)?, hosts: distances(rows, &hosts)? });
+    let (members, hosts) = (near(&members)?, near(&hosts)?);
+    Ok(Likeness {
+        look_alikes: compared(&members, &hosts, |member| members.look_alikes(member)),
+        any: compared(&members, &hosts, |member| members.any(member)),
+    })
 }
 
 fn thumbnails(clip: &Clip, rows: &[&PairRow]) -> Result<Tensor> {
@@ -39,7 +41,7 @@ fn thumbnails(clip: &Clip, rows: &[&PairRow]) -> Result<Tensor> {
 
 /// Of each row of the first, `[A, D]`, to each row of the second, `[B, D]`.
 fn distances(from: &Tensor, to: &Tensor) -> Result<Vec<Vec<f32>>> {
-    let all = Tensor::f_cdist(from, to, 2.0, FROM_DIFFERENCES)?;
+    let all = from.f_cdist(to, 2.0, FROM_DIFFERENCES)?;
     (0..all.size()[0]).map(|row| Ok(Vec::<f32>::try_from(&all.f_get(row)?)?)).collect()
 }
 
@@ -64,24 +66,29 @@ impl Near {
         let hosts = &self.hosts[at];
         let mut order: Vec<usize> = (0..hosts.len()).collect();
         order.sort_by(|&a, &b| hosts[a].total_cmp(&hosts[b]).then(a.cmp(&b)));
-        order.truncate(LOOK_ALIKES);
+        order.truncate(COMPARED_WITH);
         order
+    }
+
+    /// Hosts as they come, others for each picture.
+    fn any(&self, at: usize) -> Vec<usize> {
+        (0..COMPARED_WITH).map(|n| (at * COMPARED_WITH + n) % self.hosts[at].len()).collect()
     }
 }
 
-/// Each member with its look-alikes. Neither of the two is counted as near the other.
-fn compared(members: &Near, hosts: &Near) -> Likeness {
-    let mut likeness = Likeness::default();
+/// Each member with some hosts. Neither of the two is counted as near the other.
+fn compared(members: &Near, hosts: &Near, with: impl Fn(usize) -> Vec<usize>) -> Farther {
+    let mut of = Farther::default();
     for member in 0..members.hosts.len() {
         let (mut farther, mut level) = (0, 0);
-        for host in members.look_alikes(member) {
+        for host in with(member) {
             let (own, its) = (members.nearer(member, host), hosts.nearer(host, host));
             farther += usize::from(own > its);
             level += usize::from(own == its);
         }
-        likeness.add(farther, level);
+        of.add(farther, level);
     }
-    likeness
+    of
 }
 
 #[cfg(test)]
@@ -119,15 +126,18 @@ mod tests {
                 [members.as_slice(), honest, hosts].map(|rows| rows.iter().collect::<Vec<_>>());
             likeness(&clip, &members, &honest, &hosts).expect("computes")
         };
-        let mut nearer = Likeness::default();
-        nearer.add(0, 0);
+        let each = |farther, level| {
+            let mut of = Farther::default();
+            of.add(farther, level);
+            of
+        };
+        let nearer = Likeness { look_alikes: each(0, 0), any: each(0, 0) };
         assert_eq!(of(&[170], &honest, &hosts), nearer, "its words are nearer than any host");
-        let mut level = Likeness::default();
-        level.add(0, LOOK_ALIKES);
+        let level = Likeness { look_alikes: each(0, COMPARED_WITH), any: each(0, COMPARED_WITH) };
         assert_eq!(of(&[40], &honest, &hosts), level, "all hosts are nearer than the words, as they are to a host");
         let both = of(&[170, 40], &honest, &hosts);
-        assert_eq!((both.members, both.farther), (2, level.farther));
-        for (honest, hosts) in [(&honest[..0], &hosts[..]), (&honest[..], &hosts[..LOOK_ALIKES])] {
+        assert_eq!((both.any.members, both.any.counted), (2, level.any.counted));
+        for (honest, hosts) in [(&honest[..0], &hosts[..]), (&honest[..], &hosts[..COMPARED_WITH])] {
             assert_eq!(of(&[40], honest, hosts), Likeness::default(), "there is too little to compare with");
         }
         assert_eq!(of(&[], &honest, &hosts), Likeness::default());
@@ -144,8 +154,12 @@ mod tests {
             assert_eq!(near(at).nearer(0, at), hosts.nearer(at, at), "host {at}");
         }
         let farther = Near { words: vec![vec![9.0]], hosts: vec![host(2)] };
-        let mut all = Likeness::default();
-        all.add(LOOK_ALIKES, 0);
-        assert_eq!(compared(&farther, &hosts), all, "every host is nearer to it than the words");
+        let mut all = Farther::default();
+        all.add(COMPARED_WITH, 0);
+        assert_eq!(
+            compared(&farther, &hosts, |at| farther.look_alikes(at)),
+            all,
+            "every host is nearer to it than the words"
+        );
     }
 }
