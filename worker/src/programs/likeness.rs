@@ -27,7 +27,9 @@ pub fn likeness(clip: &Clip, members: &[&PairRow], honest: &[&PairRow], hosts: &
     }
     let [members, honest, hosts] = [members, honest, hosts].map(|rows| thumbnails(clip, rows));
     let (members, honest, hosts) = (members?, honest?, hosts?);
-    let near = |rows: &Tensor| Ok(Near { words: distances(rows, &honest)?, hosts: distances(rows, &hosts)? });
+    let near = |rows: &Tensor| -> Result<Near> {
+        Ok(Near { words: distances(rows, &honest)?, hosts: distances(rows, &hosts)? })
+    };
     let (members, hosts) = (near(&members)?, near(&hosts)?);
     Ok(Likeness {
         look_alikes: compared(&members, &hosts, |member| members.look_alikes(member)),
@@ -41,7 +43,7 @@ fn thumbnails(clip: &Clip, rows: &[&PairRow]) -> Result<Tensor> {
 
 /// Of each row of the first, `[A, D]`, to each row of the second, `[B, D]`.
 fn distances(from: &Tensor, to: &Tensor) -> Result<Vec<Vec<f32>>> {
-    let all = from.f_cdist(to, 2.0, FROM_DIFFERENCES)?;
+    let all = Tensor::f_cdist(from, to, 2.0, FROM_DIFFERENCES)?;
     (0..all.size()[0]).map(|row| Ok(Vec::<f32>::try_from(&all.f_get(row)?)?)).collect()
 }
 
