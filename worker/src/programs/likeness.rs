@@ -149,8 +149,9 @@ mod tests {
     #[test]
     fn a_copy_of_a_host_is_level_with_it() {
         let host = |at: usize| (0..6).map(|other| (at as f32 - other as f32).abs()).collect::<Vec<f32>>();
-        let near = |at: usize| Near { words: vec![vec![0.5 + at as f32]], hosts: vec![host(at)] };
-        let hosts = Near { words: (0..6).map(|at| vec![0.5 + at as f32]).collect(), hosts: (0..6).map(host).collect() };
+        let near = |at: usize| Near { words: vec![vec![1.0 + at as f32 / 5.0]], hosts: vec![host(at)] };
+        let hosts =
+            Near { words: (0..6).map(|at| vec![1.0 + at as f32 / 5.0]).collect(), hosts: (0..6).map(host).collect() };
         for at in 0..6 {
             assert_eq!(near(at).look_alikes(0)[0], at, "itself");
             assert_eq!(near(at).nearer(0, at), hosts.nearer(at, at), "host {at}");
