@@ -27,8 +27,7 @@ pub fn likeness(clip: &Clip, members: &[&PairRow], honest: &[&PairRow], hosts: &
     }
     let [members, honest, hosts] = [members, honest, hosts].map(|rows| thumbnails(clip, rows));
     let (members, honest, hosts) = (members?, honest?, hosts?);
-    let near = |rows: &Tensor| Ok(Near { words: distances(rows, &honest)?, hosts: distances(rows, &hosts)? });
-    let (members, hosts) = (near(&members)?, near(&hosts)?);
+    let (members, hosts) = (Near::of(&members, &honest, &hosts)?, Near::of(&hosts, &honest, &hosts)?);
     Ok(Likeness {
         look_alikes: compared(&members, &hosts, |member| members.look_alikes(member)),
         any: compared(&members, &hosts, |member| members.any(member)),
@@ -41,7 +40,7 @@ fn thumbnails(clip: &Clip, rows: &[&PairRow]) -> Result<Tensor> {
 
 /// Of each row of the first, `[A, D]`, to each row of the second, `[B, D]`.
 fn distances(from: &Tensor, to: &Tensor) -> Result<Vec<Vec<f32>>> {
-    let all = from.f_cdist(to, 2.0, FROM_DIFFERENCES)?;
+    let all = Tensor::f_cdist(from, to, 2.0, FROM_DIFFERENCES)?;
     (0..all.size()[0]).map(|row| Ok(Vec::<f32>::try_from(&all.f_get(row)?)?)).collect()
 }
 
@@ -52,6 +51,10 @@ struct Near {
 }
 
 impl Near {
+    fn of(pictures: &Tensor, honest: &Tensor, hosts: &Tensor) -> Result<Self> {
+        Ok(Self { words: distances(pictures, honest)?, hosts: distances(pictures, hosts)? })
+    }
+
     /// How many hosts are nearer to a picture than the words are, one of them left out.
     fn nearer(&self, at: usize, left_out: usize) -> usize {
         let mut words = self.words[at].clone();
