@@ -47,7 +47,7 @@ async fn an_etcd_over_tls_serves_whom_its_authority_knows_and_nobody_else() {
     std::fs::create_dir(&anonymous).expect("makes a folder");
     std::fs::copy(own.join("ca.crt"), anonymous.join("ca.crt")).expect("copies");
     for stranger in [other, anonymous] {
-        let error = opened(&cluster, &stranger).await.err().expect("is not served");
+        let error = opened(&cluster, &stranger).await.expect_err("is not served");
         assert!(matches!(error, StoreError::Deadline { .. }), "{}: {error}", stranger.display());
     }
     let plain = cluster.endpoints()[0].replace("https://", "etcd://").parse().expect("is an address");
