@@ -14,9 +14,9 @@ use lethe_common::program::{MapProgram, ReduceProgram};
 use lethe_common::spec::PlanName;
 use lethe_engine::AuditView;
 use lethe_evidence::artifacts::{Shards, encode, names};
+use serde::Serialize;
 
 pub(crate) use model_files::MODEL_FILES;
-use serde::Serialize;
 
 use crate::reduce::{self, ReduceContext, ReduceResult};
 use earlier::Settled;
