@@ -67,26 +67,11 @@ fn is_input(cause: &(dyn std::error::Error + 'static)) -> bool {
     cause.is::<BadInput>() || cause.is::<SpecError>() || cause.is::<RedteamError>()
 }
 
+/// What else passes is tried again before it is told, and ends as no leader.
 fn is_passing(cause: &(dyn std::error::Error + 'static)) -> bool {
-    let passes = |code: Code| match code {
-        Code::ResourceExhausted | Code::Aborted | Code::Unavailable | Code::DeadlineExceeded => true,
-        Code::Ok
-        | Code::Cancelled
-        | Code::Unknown
-        | Code::InvalidArgument
-        | Code::NotFound
-        | Code::AlreadyExists
-        | Code::PermissionDenied
-        | Code::FailedPrecondition
-        | Code::OutOfRange
-        | Code::Unimplemented
-        | Code::Internal
-        | Code::DataLoss
-        | Code::Unauthenticated => false,
-    };
     match cause.downcast_ref() {
         Some(CallError::NoLeader(_)) => true,
-        Some(CallError::Refused(status)) => passes(status.code()),
+        Some(CallError::Refused(status)) => status.code() == Code::ResourceExhausted,
         None => cause.is::<Undelivered>(),
     }
 }

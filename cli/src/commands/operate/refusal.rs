@@ -27,12 +27,15 @@ fn refused(status: &Status) -> anyhow::Error {
             bad_input(format!("{told}; set LETHE_TOKEN to the token that the coordinator was started with"))
         }
         Code::Unimplemented => anyhow!("the coordinator does not know this command; is it of an older release?"),
-        Code::ResourceExhausted | Code::Aborted | Code::Unavailable | Code::DeadlineExceeded => {
-            CallError::Refused(status.clone()).into()
-        }
-        Code::Ok | Code::Cancelled | Code::Unknown | Code::Internal | Code::DataLoss => {
-            anyhow!("the coordinator answered {}: {told}", status.code())
-        }
+        Code::ResourceExhausted => CallError::Refused(status.clone()).into(),
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::DeadlineExceeded
+        | Code::Aborted
+        | Code::Internal
+        | Code::Unavailable
+        | Code::DataLoss => anyhow!("the coordinator answered {}: {told}", status.code()),
     }
 }
 
