@@ -6,11 +6,12 @@
 use std::process::ExitCode;
 
 use lethe_common::spec::SpecError;
+use lethe_evidence::artifacts::Verdict;
 use lethe_redteam::RedteamError;
 use tonic::Code;
 
 use crate::reach::CallError;
-use crate::webhook::Undelivered;
+use crate::tell::Undelivered;
 
 /// How a command ended, where nothing failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,13 @@ pub enum Ending {
     Rejected,
     /// Stopped by Ctrl-C or SIGTERM.
     Interrupted,
+}
+
+impl Ending {
+    /// What an audit's verdict makes of the command that waited for it.
+    pub fn of(verdict: Verdict) -> Self {
+        if verdict.is_accepted() { Self::Accepted } else { Self::Rejected }
+    }
 }
 
 /// An argument or a file that cannot be used as given.

@@ -13,8 +13,8 @@ mod output;
 mod reach;
 mod session;
 mod show;
+mod tell;
 mod traced;
-mod webhook;
 
 use std::process::ExitCode;
 

@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod code;
+mod conclusion;
 pub mod driver;
 pub mod metrics;
 pub mod pages;

@@ -15,7 +15,7 @@ use crate::ledger::{Ledger, Stage};
 use crate::map::MapWork;
 use crate::map_ends::Commit;
 use crate::plan::PhaseKind;
-use crate::record::{AuditState, Control, Deed, GangCheckpoint, Marked, PhaseState, What};
+use crate::record::{AuditState, Conclusion, Control, Deed, GangCheckpoint, Marked, PhaseState, What};
 use crate::reduce::ReduceWork;
 use crate::setback::{Setback, Verdict};
 use crate::turn::Turn;
@@ -230,7 +230,7 @@ impl Audit {
         &mut self,
         tried: (PhaseIndex, Attempt),
         outputs: Vec<NamedBlob>,
-        outline: Option<Outline>,
+        (outline, conclusion): (Option<Outline>, Option<Conclusion>),
         turn: &mut Turn<'_>,
     ) {
         let (phase, attempt) = tried;
@@ -246,6 +246,9 @@ impl Audit {
                 return self.fail(phase, reason.to_owned(), turn);
             }
             Ok(Some(outline)) => self.ledger.set_outline(outline, &mut turn.outbox),
+        }
+        if let Some(conclusion) = conclusion {
+            self.ledger.conclude(phase, conclusion, &mut turn.outbox);
         }
         self.finish(phase, outputs, turn);
     }

@@ -118,8 +118,8 @@ impl Engine {
             }
             Event::GangCheckpointed { worker, task, checkpoint } => self.checkpoint(worker, task, checkpoint, turn),
             Event::TaskFailed { worker, task, fault } => self.fail_task(worker, task, Cause::Fault(fault), turn),
-            Event::ReduceDone { audit, phase, attempt, outputs, outline } => {
-                self.with(&audit, |a| a.reduce_done((phase, attempt), outputs, outline, turn));
+            Event::ReduceDone { audit, phase, attempt, outputs, outline, conclusion } => {
+                self.with(&audit, |a| a.reduce_done((phase, attempt), outputs, (outline, conclusion), turn));
             }
             Event::ReduceFailed { audit, phase, attempt, fault } => {
                 self.with(&audit, |a| a.reduce_failed(phase, attempt, &fault, turn));

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::places::GangPlace;
 use crate::plan::Plan;
-use crate::record::{Control, GangCheckpoint, Marked};
+use crate::record::{Conclusion, Control, GangCheckpoint, Marked};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -94,6 +94,7 @@ pub enum Event {
         attempt: Attempt,
         outputs: Vec<NamedBlob>,
         outline: Option<Outline>,
+        conclusion: Option<Conclusion>,
     },
     ReduceFailed {
         audit: AuditId,

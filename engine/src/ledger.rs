@@ -12,8 +12,8 @@ use crate::event::{Counts, Options, Outline};
 use crate::outbox::Outbox;
 use crate::plan::{PhaseSpec, Plan};
 use crate::record::{
-    AuditRecord, AuditState, Control, Deed, Fate, GangCheckpoint, MAX_DEEDS, MAX_NOTES, PhaseRecord, PhaseState,
-    Record, RecordKey, ShardResult, Tally, What,
+    AuditRecord, AuditState, Conclusion, Control, Deed, Fate, GangCheckpoint, MAX_DEEDS, MAX_NOTES, PhaseRecord,
+    PhaseState, Record, RecordKey, ShardResult, Tally, What,
 };
 use crate::results::Results;
 
@@ -185,6 +185,15 @@ impl Ledger {
         record.state = PhaseState::Done { at: now };
         record.outputs = outputs;
         record.checkpoint = None;
+    }
+
+    pub fn conclude(&mut self, phase: PhaseIndex, conclusion: Conclusion, outbox: &mut Outbox) {
+        self.phase_mut(phase, outbox).conclusion = Some(conclusion);
+    }
+
+    /// What the audit came to, once a phase has said it.
+    pub fn conclusion(&self) -> Option<&Conclusion> {
+        self.phases.iter().rev().find_map(|phase| phase.conclusion.as_ref())
     }
 
     pub fn fail_phase(&mut self, phase: PhaseIndex, now: Millis, reason: &str, outbox: &mut Outbox) {

@@ -44,8 +44,8 @@ pub use places::GangPlace;
 pub use plan::{InputSpec, PhaseKind, PhaseSpec, Plan, Scope};
 pub use plan_check::{MAX_PHASES, MAX_WORLD_SIZE, PlanError};
 pub use record::{
-    AuditRecord, AuditState, Change, Control, Deed, Fate, GangCheckpoint, MAX_DEEDS, MAX_NOTES, Marked, Output,
-    PhaseRecord, PhaseState, Record, RecordKey, SegmentRecord, ShardResult, StoredBlob, Tally, What,
+    AuditRecord, AuditState, Change, Conclusion, Control, Deed, Fate, GangCheckpoint, MAX_DEEDS, MAX_NOTES, Marked,
+    Output, PhaseRecord, PhaseState, Record, RecordKey, SegmentRecord, ShardResult, StoredBlob, Tally, What,
 };
 pub use restore::RestoreError;
 pub use view::{AuditView, PhaseView, QuarantineView, WorkerView};

@@ -136,12 +136,24 @@ pub struct PhaseRecord {
     /// What a person should know of it, at most [`MAX_NOTES`].
     #[serde(default)]
     pub notes: Vec<String>,
+    /// What it says of the whole audit, where it is the phase that does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conclusion: Option<Conclusion>,
     /// Gangs: what a new generation begins with where no worker holds anything newer. Forgotten at the phase's end.
     #[serde(default)]
     pub checkpoint: Option<GangCheckpoint>,
     /// Gangs: the furthest step that was ever kept. One that begins anew has not got on until it is beyond.
     #[serde(default)]
     pub furthest: u64,
+}
+
+/// What an audit came to: opaque here, kept so that it can be told without reading any blob.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conclusion {
+    /// In a word, for programs, such as "nothing-found".
+    pub verdict: String,
+    /// In a line, for people.
+    pub headline: String,
 }
 
 /// A gang's state after so many applied steps, in a blob that only its program reads.
@@ -274,6 +286,7 @@ impl PhaseRecord {
             tally: Tally::default(),
             halvings: BTreeMap::new(),
             notes: Vec::new(),
+            conclusion: None,
             checkpoint: None,
             furthest: 0,
         }

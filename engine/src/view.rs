@@ -11,7 +11,7 @@ use crate::gang_size::Presence;
 use crate::ledger::{Ledger, Stage};
 use crate::member::Member;
 use crate::plan::PhaseKind;
-use crate::record::{AuditState, Deed, Fate, PhaseState, Tally};
+use crate::record::{AuditState, Conclusion, Deed, Fate, PhaseState, Tally};
 use crate::workers::Workers;
 
 /// Quarantined shards that one view lists.
@@ -40,6 +40,8 @@ pub struct AuditView {
     /// Whether a person has to approve its result and nobody has; and whether that is what it waits for.
     pub unapproved: bool,
     pub awaits_approval: bool,
+    /// What it came to, once it is known; before it has ended where a person has to approve.
+    pub conclusion: Option<Conclusion>,
     pub deeds: Vec<Deed>,
     /// What people said of its suspects.
     pub marks: Option<BlobRef>,
@@ -186,6 +188,7 @@ fn audit_view(audit: &Audit, scene: &Scene<'_>, queue_position: Option<u32>) -> 
         quarantined: quarantined(ledger),
         unapproved: ledger.is_unapproved(),
         awaits_approval,
+        conclusion: ledger.conclusion().cloned(),
         deeds: record.deeds.clone(),
         marks: record.marks.clone(),
     }

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import certificates
 import shards
+from api import Api
 from bucket import Bucket
 from cluster import Cluster
 from kubelet import Kubelet
@@ -52,7 +53,8 @@ class Rehearsal:
         rendered = subprocess.run([sys.executable, HERE.parent / "kube.py", "render", K8S / "overlays" / overlay],
                                   check=True, stdout=subprocess.PIPE).stdout
         self.cluster = Cluster(tools, images, out)
-        self.overlay = Overlay(json.loads(rendered), self.folder, self.cluster.place)
+        self.api = Api(self.cluster.outside, out)
+        self.overlay = Overlay(json.loads(rendered), self.folder, self.cluster.place, self.api)
         certificates.make(self.overlay.of_kind("Certificate"), out / "secret")
         settings = self.overlay.find("ConfigMap", "lethe-settings")["data"]
         if blobs := settings.get("blobs"):
@@ -156,10 +158,19 @@ class Rehearsal:
         found = sorted(audit["audit"] for audit in self.audits())
         assert found == ["nightly-20261129t0200z", "nightly-20261201t0200z"], found
         ok("a schedule that was missed for a day is one catch-up")
+        self.told_as_events()
         undisturbed, disturbed = (delivered(audit) for audit in self.audits())
         assert set(undisturbed) == set(SAME), undisturbed
         assert undisturbed == disturbed, f"{undisturbed} is not {disturbed}"
         ok(f"the audit among losses delivers the same bits as the one without: {', '.join(SAME)}")
+
+    def told_as_events(self) -> None:
+        """Each audit's end once, though several pods told it, and what it says is what the audit came to."""
+        events = [(event["regarding"]["name"], event["note"]) for event in self.api.events.values()]
+        expected = [(f"lethe-schedule-{minute}", f"{audit['audit']} {audit['state']}: {audit['headline']}")
+                    for audit, minute in zip(sorted(self.audits(), key=lambda audit: audit["audit"]), (NIGHT, NIGHT + 2 * DAY))]
+        assert sorted(events) == expected and not self.api.refused, f"{events}, refused: {self.api.refused}"
+        ok(f"each audit's end is one Event of its Job, by a token that creates events alone: {events[0][1]!r}")
 
     def bring_back(self) -> None:
         """The coordinator whose node was lost, on another."""
@@ -240,6 +251,7 @@ def main() -> None:
     finally:
         rehearsal.kubelet.close()
         rehearsal.cluster.close()
+        rehearsal.api.close()
         if rehearsal.bucket:
             rehearsal.bucket.close()
 

@@ -3,6 +3,7 @@
 It must never change what a manifest says but as an operator does: what cannot be played here (limits, policies) is left out and told.
 """
 
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,8 +34,10 @@ UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 
 
 class Overlay:
-    def __init__(self, documents: list, folders, addresses):
+    def __init__(self, documents: list, folders, addresses, api):
         self.documents = documents
+        # What a kubelet gives pods of the cluster's API: variables, and the folder of an account.
+        self.account, self.of_cluster = api.account, api.variables()
         # addresses(pod) gives a pod's.
         self.addresses = addresses
         # Where volumes lie on this machine: folders(kind, name) gives the folder.
@@ -70,6 +73,7 @@ class Overlay:
     def pod(self, spec: dict, name: str, owner: dict) -> Pod:
         container = spec["containers"][0]
         variables = {key: value for source in container.get("envFrom", []) for key, value in self.secret(source).items()}
+        variables |= self.of_cluster
         variables |= {each["name"]: self.value(each, name) for each in container.get("env", [])}
         claims = {each["metadata"]["name"] for each in owner.get("volumeClaimTemplates", [])}
         volumes = {each["name"]: each for each in spec.get("volumes", [])}
@@ -100,6 +104,10 @@ class Overlay:
             return Mount(path, self.folders("secret", volume["secret"]["secretName"]), True)
         if "configMap" in volume:
             return Mount(path, self.folders("settings", volume["configMap"]["name"]), True)
+        if "projected" in volume:
+            kinds = {kind for source in volume["projected"]["sources"] for kind in source}
+            assert kinds == {"serviceAccountToken", "configMap", "downwardAPI"}, kinds
+            return Mount(path, self.account, True)
         claim = volume["persistentVolumeClaim"]
         return Mount(path, self.folders("claim", claim["claimName"]), is_read_only or claim.get("readOnly", False))
 
@@ -114,6 +122,8 @@ class Overlay:
                 return self.addresses(pod)
             case "metadata.name" | "metadata.labels['batch.kubernetes.io/job-name']":
                 return pod
+            case "metadata.labels['batch.kubernetes.io/controller-uid']":
+                return str(uuid.uuid5(uuid.NAMESPACE_URL, pod))
             case other:
                 raise ValueError(f"nobody knows the field {other}")
 

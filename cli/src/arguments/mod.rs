@@ -10,8 +10,8 @@ mod operate;
 mod pki;
 mod plan;
 mod scrub;
+mod tell;
 mod verify;
-mod webhook;
 
 pub use bench::{
     Bench, BenchCommand, Collective, ControlPlane, Defence, FalseAlarms, Hostile, Score, ScorePart, Swarm,
@@ -23,8 +23,8 @@ pub use operate::{Cluster, Fetch, List, Mark, OneAudit, Open, Remote, Rerun, Ste
 pub use pki::{Init, Issue, Pki, PkiCommand, ShowCertificate};
 pub use plan::{Figures, Place, Plan};
 pub use scrub::Scrub;
+pub use tell::{Job, Tell};
 pub use verify::Verify;
-pub use webhook::Webhook;
 
 use std::path::PathBuf;
 

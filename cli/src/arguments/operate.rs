@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use lethe_common::ids::AuditId;
 
-use super::{Due, Format, Webhook};
+use super::{Due, Format, Tell};
 
 /// How a coordinator is reached, and how its answer is printed.
 #[derive(Debug, Clone, Args)]
@@ -62,7 +62,7 @@ pub struct Submit {
     #[arg(long)]
     pub follow: bool,
     #[command(flatten)]
-    pub webhook: Webhook,
+    pub tell: Tell,
     #[command(flatten)]
     pub remote: Remote,
 }
@@ -147,13 +147,13 @@ pub struct OneAudit {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  lethe watch march\n\nCtrl-C stops watching; the audit goes on. With --output json \
-every view is one line.\nExit codes: 0 succeeded, 1 failed or cancelled, 2 bad input, 4 no coordinator was reached, 130 interrupted."
+every view is one line.\nExit codes: 0 succeeded, 1 failed or cancelled, 2 bad input, 3 succeeded with a result that its own acceptance test rejected, 4 no coordinator was reached, 130 interrupted."
 )]
 pub struct Watch {
     /// The audit's id
     pub audit: String,
     #[command(flatten)]
-    pub webhook: Webhook,
+    pub tell: Tell,
     #[command(flatten)]
     pub remote: Remote,
 }

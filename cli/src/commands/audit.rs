@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use lethe_common::spec::{self, GangSection, PlanName, Precision, Spec};
-use lethe_evidence::artifacts::{self, Report, Verdict};
+use lethe_evidence::artifacts::{self, Report};
 use lethe_proto::v1::AuditView;
 use serde_json::json;
 
@@ -125,10 +125,7 @@ fn conclude_audit(view: &AuditView, result: &Path, output: Format) -> anyhow::Re
             }))?
         ),
     }
-    Ok(match report.verdict {
-        Verdict::Removed | Verdict::NothingFound => Ending::Accepted,
-        Verdict::Rejected => Ending::Rejected,
-    })
+    Ok(Ending::of(report.verdict))
 }
 
 /// The machine-readable report of a finished audit.

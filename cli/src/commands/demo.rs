@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use lethe_common::spec::Spec;
-use lethe_evidence::artifacts::{self, Exhibits, Verdict, names, read_scores};
+use lethe_evidence::artifacts::{self, Exhibits, names, read_scores};
 use lethe_proto::v1::AuditView;
 use lethe_redteam::data_set::Part;
 use lethe_redteam::detection::{self, Detection};
@@ -148,10 +148,7 @@ fn conclude(story: &Story<'_>, Demo { out, output, .. }: &Demo) -> anyhow::Resul
         Format::Text => print!("\n{}\n{}", report.headline, story.table(out)),
         Format::Json => println!("{:#}", story.json()),
     }
-    Ok(match report.verdict {
-        Verdict::Removed | Verdict::NothingFound => Ending::Accepted,
-        Verdict::Rejected => Ending::Rejected,
-    })
+    Ok(Ending::of(report.verdict))
 }
 
 impl Story<'_> {

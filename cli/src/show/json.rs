@@ -16,6 +16,8 @@ pub fn audit(view: &AuditView) -> Value {
         "audit": view.audit,
         "state": state(view.state()),
         "reason": view.reason,
+        "verdict": view.conclusion.as_ref().map(|conclusion| &conclusion.verdict),
+        "headline": view.conclusion.as_ref().map(|conclusion| &conclusion.headline),
         "priority": view.priority,
         "submitter": view.submitter,
         "queue_position": known(view.queue_position.into()),

@@ -11,12 +11,13 @@ use crate::follow::phase::{elapsed, rate, spoken};
 /// Quarantined shards that are listed; the others are counted.
 const LISTED: usize = 5;
 
-/// Why an audit does not run, where it does not.
+/// What an audit came to, where that is known, and why it does not run, where it does not.
 pub fn of_audit(view: &AuditView) -> Option<String> {
+    let came_to = view.conclusion.as_ref().map(|conclusion| plain(&conclusion.headline));
     let place = (view.queue_position > 0).then(|| format!("{} in the queue", ordinal(view.queue_position)));
     let why = match view.state() {
-        RunState::Succeeded => return None,
-        RunState::Running if view.reason.is_empty() => return place,
+        RunState::Succeeded => return came_to,
+        RunState::Running if view.reason.is_empty() => return came_to.or(place),
         RunState::Failed if view.reason.is_empty() => failed_phase(view).unwrap_or_else(|| reason("")),
         RunState::Running
         | RunState::Pending
@@ -25,7 +26,7 @@ pub fn of_audit(view: &AuditView) -> Option<String> {
         | RunState::Cancelled
         | RunState::Unspecified => reason(&view.reason),
     };
-    Some(place.into_iter().chain([why]).collect::<Vec<_>>().join(": "))
+    Some(came_to.into_iter().chain(place).chain([why]).collect::<Vec<_>>().join(": "))
 }
 
 fn failed_phase(view: &AuditView) -> Option<String> {

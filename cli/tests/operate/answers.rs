@@ -3,7 +3,7 @@
 use lethe_proto::v1::{AuditView, RunState, WorkerView};
 
 use crate::fake::{Running, Script};
-use crate::run::{lethe, march};
+use crate::run::{concluded, lethe, march};
 
 fn knowing(audits: Vec<AuditView>) -> Running {
     Running::start(Script { audits, ..Script::default() })
@@ -17,6 +17,23 @@ fn empty_states_say_what_to_do() {
     let ended = knowing(vec![march(RunState::Succeeded)]);
     assert!(lethe(&[&ended.url()], &["list"]).well().contains("1 ended; see them with lethe list --all"));
     assert!(lethe(&[&ended.url()], &["list", "--all"]).well().contains("march"));
+}
+
+#[test]
+fn what_an_audit_came_to_is_told_wherever_it_is_shown() {
+    let view = || concluded("rejected", "Backdoor found, but not removed");
+    let coordinator = knowing(vec![view()]);
+    for call in [&["show", "march"][..], &["list", "--all"]] {
+        let told = lethe(&[&coordinator.url()], call).well();
+        assert!(told.contains("Backdoor found, but not removed"), "{told}");
+    }
+    assert_eq!(lethe(&[&coordinator.url()], &["show", "march", "--output", "json"]).json()["verdict"], "rejected");
+    for (verdict, code) in [("removed", 0), ("nothing-found", 0), ("rejected", 3), ("of-next-year", 3)] {
+        let stream = vec![Ok(concluded(verdict, "It came to this"))];
+        let coordinator = Running::start(Script { streams: [stream].into(), ..Script::default() });
+        let watched = lethe(&[&coordinator.url()], &["watch", "march"]);
+        assert_eq!((watched.code, watched.out.contains("It came to this")), (code, true), "{verdict}: {}", watched.err);
+    }
 }
 
 #[test]
@@ -211,7 +228,8 @@ fn json_keeps_its_field_names() {
     let audit = json(&["show", "march"]);
     assert_eq!(
         keys(&audit),
-        "audit awaits_approval ended_ms history phases priority quarantined queue_position reason rerun_of state submitted_ms submitter workers"
+        "audit awaits_approval ended_ms headline history phases priority quarantined queue_position reason rerun_of state \
+         submitted_ms submitter verdict workers"
     );
     assert_eq!(
         keys(&audit["phases"][0]),

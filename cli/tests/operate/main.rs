@@ -2,6 +2,8 @@
 
 mod answers;
 mod fake;
+mod kubernetes;
 mod leaders;
+mod receiver;
 mod run;
 mod webhook;

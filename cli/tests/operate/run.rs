@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use lethe_proto::v1::{AuditView, PhaseKind, PhaseView, RunState};
+use lethe_proto::v1::{AuditView, Conclusion, PhaseKind, PhaseView, RunState};
 
 pub struct Said {
     pub code: i32,
@@ -67,4 +67,10 @@ pub fn march(state: RunState) -> AuditView {
         submitter: "ann".to_owned(),
         ..AuditView::default()
     }
+}
+
+/// The same, ended with a verdict.
+pub fn concluded(verdict: &str, headline: &str) -> AuditView {
+    let conclusion = Conclusion { verdict: verdict.to_owned(), headline: headline.to_owned() };
+    AuditView { conclusion: Some(conclusion), ..march(RunState::Succeeded) }
 }

@@ -122,6 +122,7 @@ mod tests {
             quarantined: Vec::new(),
             unapproved,
             awaits_approval: unapproved,
+            conclusion: None,
             deeds: Vec::new(),
             marks: None,
         }

@@ -4,7 +4,7 @@
 
 use lethe_common::time::Millis;
 use lethe_engine::{
-    AuditState, AuditView, Control, Deed, Marked, PhaseState, PhaseView, QuarantineView, What, WorkerView,
+    AuditState, AuditView, Conclusion, Control, Deed, Marked, PhaseState, PhaseView, QuarantineView, What, WorkerView,
 };
 use lethe_proto::v1;
 
@@ -29,6 +29,7 @@ pub(super) fn audit_view(status: Status) -> v1::AuditView {
         rerun_of: view.rerun_of.map_or_else(String::new, String::from),
         quarantined: view.quarantined.into_iter().map(quarantined).collect(),
         awaits_approval: view.awaits_approval,
+        conclusion: view.conclusion.map(|Conclusion { verdict, headline }| v1::Conclusion { verdict, headline }),
         history: view.deeds.into_iter().map(deed).collect(),
     }
 }

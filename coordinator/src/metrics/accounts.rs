@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use lethe_common::ids::{AuditId, PhaseIndex};
 use lethe_common::time::Millis;
 use lethe_engine::{AuditRecord, AuditState, Change, Fate, PhaseRecord, PhaseState, Record, SegmentRecord, Tally};
+use lethe_evidence::artifacts::Verdict;
 use lethe_telemetry::Trace;
 use lethe_telemetry::spans::{Ended, Spans};
 
@@ -29,6 +30,8 @@ struct Known {
     /// Where the audit belongs, as its submitter said.
     trace: Option<Trace>,
     has_ended: bool,
+    /// So many phases a re-run took over: they were counted as another audit's.
+    inherited: usize,
     phases: BTreeMap<PhaseIndex, Seen>,
 }
 
@@ -122,6 +125,7 @@ impl Accounts {
     fn put_phase(&mut self, (audit, phase): (&AuditId, PhaseIndex), record: &PhaseRecord, source: Source) {
         let Some(known) = self.audits.get_mut(audit) else { return };
         let (name, trace) = (known.name(phase), known.trace);
+        let is_inherited = (phase.0 as usize) < known.inherited;
         let seen = known.phases.entry(phase).or_default();
         let end = match &record.state {
             PhaseState::Waiting | PhaseState::Running => None,
@@ -132,12 +136,14 @@ impl Accounts {
             seen,
             Seen { retries: record.retries, tally: record.tally, has_ended: end.is_some(), ..*seen },
         );
-        if source == Source::Store {
+        if source == Source::Store || is_inherited {
             return;
         }
         self.metrics.phase_went_on(&name, (&before, seen));
-        // A phase that a re-run took over was begun by another audit.
         let (Some((at, failed)), Some(started), false) = (end, record.started, before.has_ended) else { return };
+        if let Some(verdict) = record.conclusion.as_ref().and_then(|said| Verdict::parse(&said.verdict)) {
+            self.metrics.verdicts.get_or_create(&[("verdict", verdict.as_str())]).inc();
+        }
         self.metrics.phase.get_or_create(&[("phase", name.clone())]).observe(at.since_ms(started) as f64 / 1e3);
         if let Some(trace) = trace.filter(|_| self.spans.are_told()) {
             self.spans.tell(whole_phase(trace, (audit, phase, name), (started, at, failed)));
@@ -176,7 +182,7 @@ impl Known {
     fn new(record: &AuditRecord) -> Self {
         let names = record.plan.phases.iter().map(|phase| phase.name.clone()).collect();
         let trace = record.options.traceparent.as_deref().and_then(|text| text.parse().ok());
-        Self { names, trace, has_ended: false, phases: BTreeMap::new() }
+        Self { names, trace, has_ended: false, inherited: record.inherited.len(), phases: BTreeMap::new() }
     }
 
     fn name(&self, phase: PhaseIndex) -> String {
@@ -252,7 +258,7 @@ fn moment(at: Millis) -> SystemTime {
 #[cfg(test)]
 mod tests {
     use lethe_common::ids::{Attempt, ShardId, Term};
-    use lethe_engine::{Counts, Options, PhaseKind, PhaseSpec, Plan, ShardResult};
+    use lethe_engine::{Conclusion, Counts, Options, PhaseKind, PhaseSpec, Plan, ShardResult};
 
     use super::*;
 
@@ -329,6 +335,28 @@ mod tests {
                 "lethe_phase_seconds_count{phase=\"score\"} 1",
             ],
         );
+    }
+
+    #[test]
+    fn a_verdict_is_counted_where_it_was_reached() {
+        let of = |inherited: &[AuditId]| {
+            let Record::Audit(id, record) = submitted() else { unreachable!("is an audit's") };
+            Record::Audit(id, AuditRecord { inherited: inherited.to_vec(), ..record })
+        };
+        let Record::Phase(id, index, done) = phase(4, PhaseState::Done { at: Millis(3_000) }) else {
+            unreachable!("is a phase's")
+        };
+        let (verdict, headline) = ("rejected".to_owned(), "Backdoor found, but not removed".to_owned());
+        let said = Record::Phase(id, index, PhaseRecord { conclusion: Some(Conclusion { verdict, headline }), ..done });
+        for (inherited, counted) in [(vec![], 1), (vec![audit()], 0)] {
+            let (mut accounts, metrics) = accounts(&[]);
+            shows(&metrics, &["lethe_verdicts_total{verdict=\"rejected\"} 0"]);
+            take(&mut accounts, of(&inherited));
+            take(&mut accounts, said.clone());
+            let verdict = format!("lethe_verdicts_total{{verdict=\"rejected\"}} {counted}");
+            let retries = format!("lethe_task_retries_total{{phase=\"score\"}} {}", 4 * counted);
+            shows(&metrics, &[&verdict, &retries]);
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lethe_common::fault::FaultKind;
+use lethe_evidence::artifacts::Verdict;
 use lethe_telemetry::Process;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -57,6 +58,7 @@ pub struct Metrics {
     audits: Family<Word, Gauge>,
     audits_submitted: Counter,
     audits_ended: ByWord,
+    verdicts: ByWord,
     tasks_waiting: Family<Name, Gauge>,
     tasks_leased: Family<Name, Gauge>,
     workers: Family<Word, Gauge>,
@@ -97,6 +99,7 @@ impl Default for Metrics {
             audits: Family::default(),
             audits_submitted: Counter::default(),
             audits_ended: words("state", &["succeeded", "failed", "cancelled"]),
+            verdicts: words("verdict", &Verdict::ALL.map(Verdict::as_str)),
             tasks_waiting: Family::default(),
             tasks_leased: Family::default(),
             workers: Family::default(),
@@ -139,6 +142,7 @@ impl Metrics {
         own.register_with_unit("restore", help, Unit::Seconds, self.restore.clone());
         own.register("audits_submitted", "Audits that were taken, re-runs among them", self.audits_submitted.clone());
         own.register("audits_ended", "Audits that ended, by how", self.audits_ended.clone());
+        own.register("verdicts", "Reports written, by what they say", self.verdicts.clone());
         own.register("audits", "Audits that have not ended, by their state", self.audits.clone());
         let help = "Tasks of running phases that no worker holds and that are not done";
         own.register("tasks_waiting", help, self.tasks_waiting.clone());

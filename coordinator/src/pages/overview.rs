@@ -83,14 +83,16 @@ fn what_now(view: &AuditView) -> Markup {
     }
 }
 
+/// Why it does not run, after what it came to where that is known.
 pub(super) fn reason(view: &AuditView) -> String {
-    match &view.state {
+    let headline = view.conclusion.as_ref().map(|said| said.headline.clone());
+    let place = view.queue_position.map(|place| format!("{place}. in the queue"));
+    let why = match &view.state {
         AuditState::Failed { reason, .. } => reason.clone(),
-        AuditState::Running | AuditState::Succeeded { .. } | AuditState::Cancelled { .. } => {
-            let place = view.queue_position.map(|place| format!("{place}. in the queue")).unwrap_or_default();
-            [place, view.reason.clone()].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ")
-        }
-    }
+        AuditState::Running | AuditState::Succeeded { .. } | AuditState::Cancelled { .. } => view.reason.clone(),
+    };
+    let told = headline.into_iter().chain(place).chain([why]).filter(|text| !text.is_empty());
+    told.collect::<Vec<_>>().join(": ")
 }
 
 fn fleet_row(worker: &WorkerView, greeting: &Greeting, now: Millis) -> Markup {

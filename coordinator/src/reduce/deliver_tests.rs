@@ -190,6 +190,7 @@ fn view(ctx: &ReduceContext, planned: NamedBlob) -> AuditView {
         quarantined: Vec::new(),
         unapproved: false,
         awaits_approval: false,
+        conclusion: None,
         deeds: vec![
             deed(1, What::Submitted),
             deed(40, What::Controlled(Control::Approve)),

@@ -82,6 +82,7 @@ fn view() -> AuditView {
         quarantined: Vec::new(),
         unapproved: false,
         awaits_approval: false,
+        conclusion: None,
         deeds: Vec::new(),
         marks: None,
     }

@@ -14,12 +14,12 @@ use lethe_coordinator::plans;
 use lethe_coordinator::reduce::{self, ReduceContext};
 use lethe_coordinator::store::{Candidate, Fence, Outcome, Store, records};
 use lethe_engine::{
-    AuditRecord, AuditState, Change, Counts, Fate, Options, Outline, Output, PhaseKind, PhaseRecord, PhaseState,
-    Record, SegmentRecord, ShardResult, StoredBlob,
+    AuditRecord, AuditState, Change, Conclusion, Counts, Fate, Options, Outline, Output, PhaseKind, PhaseRecord,
+    PhaseState, Record, SegmentRecord, ShardResult, StoredBlob,
 };
 use lethe_evidence::artifacts::{
-    Evaluation, Exhibit, Exhibits, Graft, Grafts, Looks, Picture, Probe, Probes, Residual, SampleCounts, ShadedWord,
-    ShardDigest, ShardEntry, Shards, TokenGrid, Training, WordFalls, columns, count_words, names,
+    Evaluation, Exhibit, Exhibits, Graft, Grafts, Looks, Picture, Probe, Probes, Report, Residual, SampleCounts,
+    ShadedWord, ShardDigest, ShardEntry, Shards, TokenGrid, Training, WordFalls, columns, count_words, names,
 };
 use lethe_evidence::{PairRole, PairRow, PairTable, SignalRow, SignalTable};
 use serde::Serialize;
@@ -243,6 +243,8 @@ struct Making {
     size: Size,
     outputs: Vec<Output>,
     records: Vec<Record>,
+    /// What the report says, until its phase is recorded.
+    conclusion: Option<Conclusion>,
 }
 
 const ATTEMPT: Attempt = Attempt { term: Term(1), counter: 0 };
@@ -259,7 +261,7 @@ pub async fn put(work: &Path, size: Size) {
     let plan = plans::build(&spec);
     // What ended long ago would be forgotten.
     let began = Millis(Millis::now().0 - AGO_MS);
-    let mut making = Making { began, blobs, spec, size, outputs: Vec::new(), records: Vec::new() };
+    let mut making = Making { began, blobs, spec, size, outputs: Vec::new(), records: Vec::new(), conclusion: None };
     let names: Vec<String> = plan.phases.iter().map(|phase| phase.name.clone()).collect();
     for (at, phase) in (0..).zip(&plan.phases) {
         match &phase.kind {
@@ -338,13 +340,19 @@ impl Making {
         };
         let blobs = reduce::run(ctx).await.unwrap_or_else(|fault| panic!("{phase}: {fault}")).outputs;
         self.outputs.push(Output { phase: phase.to_owned(), shard: ShardId(0), blobs: blobs.clone() });
+        if let Some(report) = blobs.iter().find(|blob| blob.name == self::names::REPORT) {
+            let bytes = self.blobs.get(&report.blob).await.expect("reads");
+            let Report { verdict, headline, .. } = serde_json::from_slice(&bytes).expect("is a report");
+            self.conclusion = Some(Conclusion { verdict: verdict.as_str().to_owned(), headline });
+        }
         self.done(at, blobs);
     }
 
     fn done(&mut self, at: u32, outputs: Vec<NamedBlob>) {
         let began = Millis(self.began.0 + u64::from(at) * PHASE_MS);
         let state = PhaseState::Done { at: began.plus_ms(PHASE_MS) };
-        let record = PhaseRecord { state, started: Some(began), outputs, ..PhaseRecord::waiting() };
+        let conclusion = self.conclusion.take();
+        let record = PhaseRecord { state, started: Some(began), outputs, conclusion, ..PhaseRecord::waiting() };
         self.records.push(Record::Phase(audit(), PhaseIndex(at), record));
     }
 }

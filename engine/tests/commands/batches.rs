@@ -132,6 +132,7 @@ fn event(engine: &Engine, given: &BTreeMap<u32, TaskId>, (what, who, shard, audi
                 attempt: Attempt { term, counter: 0 },
                 outputs: vec![],
                 outline,
+                conclusion: None,
             }
         }
         _ => Event::Tick,

@@ -7,9 +7,9 @@ use lethe_common::fault::Fault;
 use lethe_common::ids::{Attempt, AuditId, Generation, PhaseIndex, ShardId, TaskId, Term, WorkerId};
 use lethe_common::time::Millis;
 use lethe_engine::{
-    AuditRecord, AuditState, AuditView, Change, Command, CommitOutcome, Control, Counts, Deed, Engine, Event, Fate,
-    GangCheckpoint, GangStart, Knobs, MapStart, Options, Outline, Output, PhaseKind, PhaseRecord, PhaseSpec,
-    PhaseState, Plan, Profile, Record, SegmentRecord, ShardResult, StoredBlob, Tally, What,
+    AuditRecord, AuditState, AuditView, Change, Command, CommitOutcome, Conclusion, Control, Counts, Deed, Engine,
+    Event, Fate, GangCheckpoint, GangStart, Knobs, MapStart, Options, Outline, Output, PhaseKind, PhaseRecord,
+    PhaseSpec, PhaseState, Plan, Profile, Record, SegmentRecord, ShardResult, StoredBlob, Tally, What,
 };
 
 pub struct Bench {
@@ -57,7 +57,7 @@ impl Bench {
     pub fn reduce_done_of(&mut self, id: &str, phase: u32, outline: Option<Outline>) -> Vec<Command> {
         let attempt = Attempt { term: self.engine.term(), counter: 0 };
         let (audit, phase) = (named(id), PhaseIndex(phase));
-        self.step(Event::ReduceDone { audit, phase, attempt, outputs: vec![], outline })
+        self.step(Event::ReduceDone { audit, phase, attempt, outputs: vec![], outline, conclusion: None })
     }
 
     /// Submits, and ends the first phase, a reduce, with an outline of so many shards.
@@ -67,8 +67,17 @@ impl Bench {
     }
 
     pub fn reduce_done(&mut self, phase: u32, counter: u64, outline: Option<Outline>) -> Vec<Command> {
-        let attempt = Attempt { term: self.engine.term(), counter };
-        self.step(Event::ReduceDone { audit: audit(), phase: PhaseIndex(phase), attempt, outputs: vec![], outline })
+        self.reduce_concludes((phase, counter), outline, None)
+    }
+
+    pub fn reduce_concludes(
+        &mut self,
+        (phase, counter): (u32, u64),
+        outline: Option<Outline>,
+        conclusion: Option<Conclusion>,
+    ) -> Vec<Command> {
+        let (phase, attempt) = (PhaseIndex(phase), Attempt { term: self.engine.term(), counter });
+        self.step(Event::ReduceDone { audit: audit(), phase, attempt, outputs: vec![], outline, conclusion })
     }
 
     pub fn reduce_failed(&mut self, phase: u32, counter: u64, fault: Fault) -> Vec<Command> {
@@ -229,6 +238,7 @@ pub fn waiting() -> PhaseRecord {
         tally: Tally::default(),
         halvings: Default::default(),
         notes: vec![],
+        conclusion: None,
         checkpoint: None,
         furthest: 0,
     }

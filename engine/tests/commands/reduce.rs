@@ -3,7 +3,7 @@
 use lethe_common::fault::Fault;
 use lethe_common::ids::{Attempt, Term};
 use lethe_common::time::Millis;
-use lethe_engine::{AuditState, Command, Outline, PhaseRecord, PhaseState};
+use lethe_engine::{AuditState, Command, Conclusion, Outline, PhaseRecord, PhaseState};
 
 use crate::bench::{
     Bench, audit_record, done, ended, map, persist, phase_record, reduce, running, start_reduce, waiting,
@@ -36,6 +36,21 @@ fn a_done_reduce_starts_the_next_phase_and_an_old_one_changes_nothing() {
         vec![persist(vec![phase_record(0, done()), phase_record(1, running())]), start_reduce(1, attempt(0), vec![])];
     assert_eq!(bench.reduce_done(0, 0, None), expected);
     assert_eq!(bench.reduce_done(0, 0, None), vec![]);
+}
+
+#[test]
+fn what_an_audit_came_to_is_kept_with_the_phase_that_says_it_and_told_from_then_on() {
+    let mut bench = Bench::new();
+    bench.submit(vec![reduce("report"), reduce("deliver")]);
+    let (verdict, headline) = ("nothing-found".to_owned(), "No backdoor found".to_owned());
+    let said = Some(Conclusion { verdict, headline });
+    assert_eq!(bench.view().conclusion, None);
+    let record = PhaseRecord { conclusion: said.clone(), ..done() };
+    let expected =
+        vec![persist(vec![phase_record(0, record), phase_record(1, running())]), start_reduce(1, attempt(0), vec![])];
+    assert_eq!(bench.reduce_concludes((0, 0), None, said.clone()), expected);
+    bench.reduce_done(1, 0, None);
+    assert_eq!(bench.view().conclusion, said);
 }
 
 #[test]

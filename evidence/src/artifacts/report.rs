@@ -101,12 +101,19 @@ pub struct Interval {
 }
 
 impl Verdict {
+    pub const ALL: [Self; 3] = [Self::Removed, Self::NothingFound, Self::Rejected];
+
     /// Whether the operator may go on without looking closer.
     pub fn is_accepted(self) -> bool {
         match self {
             Self::Removed | Self::NothingFound => true,
             Self::Rejected => false,
         }
+    }
+
+    /// As reports spell it; none where no build that we know of says so.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|verdict| verdict.as_str() == text)
     }
 
     pub fn as_str(self) -> &'static str {

@@ -11,7 +11,14 @@ use crate::jobs::{Job, KINDS, outputs};
 pub fn succeeded(job: &Job, phase: PhaseIndex, attempt: Attempt) -> Event {
     let task = TaskId { audit: job.id.clone(), phase, shard: ShardId(0), attempt };
     let outline: Option<Outline> = (phase == PhaseIndex(0)).then(|| job.outline.clone());
-    Event::ReduceDone { audit: job.id.clone(), phase, attempt, outputs: outputs(&task, KINDS[0]), outline }
+    Event::ReduceDone {
+        audit: job.id.clone(),
+        phase,
+        attempt,
+        outputs: outputs(&task, KINDS[0]),
+        outline,
+        conclusion: None,
+    }
 }
 
 pub fn failed(audit: AuditId, phase: PhaseIndex, attempt: Attempt) -> Event {

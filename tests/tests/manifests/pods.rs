@@ -32,6 +32,12 @@ impl Pod<'_> {
         ports.map(port).collect()
     }
 
+    /// Whether it is given a token of the cluster's API.
+    pub fn holds_token(&self) -> bool {
+        let mut sources = list(self.spec, "/volumes").iter().flat_map(|volume| list(volume, "/projected/sources"));
+        sources.any(|source| source.get("serviceAccountToken").is_some())
+    }
+
     /// The number of a port that is given by name or by number.
     pub fn port(&self, given: &Value) -> Option<u64> {
         match given {
@@ -98,6 +104,9 @@ fn value(documents: &Documents, pod: &Pod<'_>, variable: &Value) -> Result<Strin
         "metadata.name" => return Ok(format!("{}-0", pod.owner_name)),
         // The minutes since 1970 of the time that it was due.
         "metadata.labels['batch.kubernetes.io/job-name']" => return Ok(format!("{}-29931960", pod.owner_name)),
+        "metadata.labels['batch.kubernetes.io/controller-uid']" => {
+            return Ok("6f1c2a3e-0000-4000-8000-000000000001".to_owned());
+        }
         other => return Err(format!("{}: nobody knows the field {other}", pod.owner)),
     }
     let (map, key) =

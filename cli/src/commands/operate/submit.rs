@@ -13,7 +13,7 @@ use crate::arguments::Submit;
 use crate::exit::{Ending, bad_input};
 use crate::reach::{CallError, Coordinators, Patience};
 use crate::show::{self, Page, json};
-use crate::webhook::Receiver;
+use crate::tell::Receivers;
 
 pub fn submit(arguments: &Submit) -> anyhow::Result<Ending> {
     let mut spec = spec::load(&arguments.spec)?;
@@ -21,9 +21,11 @@ pub fn submit(arguments: &Submit) -> anyhow::Result<Ending> {
         spec.audit.id = due.audit_of(schedule).map_err(|error| bad_input(error.to_string()))?;
     }
     let output = arguments.remote.output;
-    let receiver = Receiver::of(&arguments.webhook)?;
-    if receiver.is_some() && !arguments.follow {
-        return Err(bad_input("--webhook tells the audit's end, which is known with --follow alone"));
+    let receivers = Receivers::of(&arguments.tell)?;
+    if !receivers.are_none() && !arguments.follow {
+        return Err(bad_input(
+            "--webhook and --kubernetes-event tell the audit's end, which is known with --follow alone",
+        ));
     }
     block_on(&arguments.remote, async |mut coordinators| {
         match (&arguments.schedule, arguments.scheduled_at) {
@@ -50,7 +52,7 @@ pub fn submit(arguments: &Submit) -> anyhow::Result<Ending> {
             Err(error) => return Err(refusal::ended(error)),
         };
         if arguments.follow {
-            return watch::follow(coordinators, &view.audit, output, receiver.as_ref()).await;
+            return watch::follow(coordinators, &view.audit, output, &receivers).await;
         }
         print(output, || taken(&view), || json::audit(&view));
         Ok(Ending::Accepted)

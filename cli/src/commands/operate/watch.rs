@@ -3,6 +3,7 @@
 //! It must never end because a coordinator did: only the audit's end, the user, or a minute without a leader ends it.
 
 use anyhow::bail;
+use lethe_evidence::artifacts::Verdict;
 use lethe_proto::v1::{AuditView, RunState};
 
 use super::{block_on, refusal};
@@ -12,21 +13,21 @@ use crate::follow::Display;
 use crate::interrupt::Interrupt;
 use crate::reach::{Coordinators, News, Views};
 use crate::show::{self, Page, json};
-use crate::webhook::Receiver;
+use crate::tell::Receivers;
 
 pub fn watch(arguments: &arguments::Watch) -> anyhow::Result<Ending> {
-    let receiver = Receiver::of(&arguments.webhook)?;
+    let receivers = Receivers::of(&arguments.tell)?;
     block_on(&arguments.remote, async |coordinators| {
-        follow(coordinators, &arguments.audit, arguments.remote.output, receiver.as_ref()).await
+        follow(coordinators, &arguments.audit, arguments.remote.output, &receivers).await
     })
 }
 
-/// Shows every view; in JSON each is a line on stdout. Its end is told to the receiver, however it ended.
+/// Shows every view; in JSON each is a line on stdout. Its end is told to the receivers, however it ended.
 pub async fn follow(
     coordinators: Coordinators,
     audit: &str,
     output: Format,
-    receiver: Option<&Receiver>,
+    receivers: &Receivers,
 ) -> anyhow::Result<Ending> {
     let mut interrupt = Interrupt::listen()?;
     let mut views = Views::new(coordinators, audit);
@@ -38,13 +39,11 @@ pub async fn follow(
     display.finish();
     match ended {
         Some(Ok(view)) => {
-            if let Some(receiver) = receiver {
-                tokio::select! {
-                    told = receiver.tell(&view) => told?,
-                    () = interrupt.received() => {
-                        eprintln!("{audit} has ended; the receiver was not told");
-                        return Ok(Ending::Interrupted);
-                    }
+            tokio::select! {
+                told = receivers.tell(&view) => told?,
+                () = interrupt.received() => {
+                    eprintln!("{audit} has ended; not every receiver was told");
+                    return Ok(Ending::Interrupted);
                 }
             }
             judge(&view, output)
@@ -78,6 +77,14 @@ async fn to_the_end(
     }
 }
 
+/// A training has no verdict; one that this build does not know is looked at before anybody goes on.
+fn of_verdict(view: &AuditView) -> Ending {
+    match &view.conclusion {
+        Some(conclusion) => Verdict::parse(&conclusion.verdict).map_or(Ending::Rejected, Ending::of),
+        None => Ending::Accepted,
+    }
+}
+
 fn judge(view: &AuditView, output: Format) -> anyhow::Result<Ending> {
     match output {
         Format::Text => print!("{}", show::audit(view, Page::of_stdout())),
@@ -85,7 +92,7 @@ fn judge(view: &AuditView, output: Format) -> anyhow::Result<Ending> {
         Format::Json => {}
     }
     match view.state() {
-        RunState::Succeeded => Ok(Ending::Accepted),
+        RunState::Succeeded => Ok(of_verdict(view)),
         RunState::Failed
         | RunState::Cancelled
         | RunState::Paused

@@ -292,7 +292,32 @@ fn security() -> Vec<Broken> {
             "a token for nothing",
             COORDINATOR,
             Set("/spec/template/spec/automountServiceAccountToken", json!(true)),
-            "it has a token of the cluster's API",
+            "it is given a token of the cluster's API unasked",
+        ),
+        broken(
+            "a right to read secrets",
+            "Role/lethe-events",
+            Set("/rules/-", json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]})),
+            "it allows more than to create events",
+        ),
+        broken(
+            "a token without a right",
+            "RoleBinding/lethe-events",
+            Drop,
+            "it holds a token of the cluster's API without any right",
+        ),
+        broken(
+            "rights for somebody else",
+            "RoleBinding/lethe-events",
+            Set("/subjects/0/name", json!("lethe-worker")),
+            "it gives rights to nobody who holds a token",
+        ),
+        broken("a binding to no role", "Role/lethe-events", Drop, "there is no Role/lethe-events"),
+        broken(
+            "a token that gets nowhere",
+            "NetworkPolicy/lethe-events",
+            Set("/spec/egress/0/ports", json!([{"protocol": "TCP", "port": 443}])),
+            "no policy lets it out to the cluster's API",
         ),
         broken(
             "a namespace that enforces nothing",

@@ -27,6 +27,9 @@ pub fn check(documents: &Documents) -> Vec<String> {
                 pod.owner
             ));
         }
+        if pod.holds_token() && ![443, 6443].iter().all(|port| gets_out(documents, pod, *port)) {
+            problems.push(format!("{}: no policy lets it out to the cluster's API", pod.owner));
+        }
         if !resolves(documents, pod) {
             problems.push(format!("{}: no policy lets it ask for names", pod.owner));
         }
@@ -121,6 +124,19 @@ fn meets_at_its_address(pod: &Pod<'_>) -> bool {
     variables.any(|variable| {
         text(variable, "/name") == "LETHE_GANG_HOST"
             && text(variable, "/valueFrom/fieldRef/fieldPath") == "status.podIP"
+    })
+}
+
+/// Whether it may dial addresses outside of the cluster's pods at a port.
+fn gets_out(documents: &Documents, pod: &Pod<'_>, port: u64) -> bool {
+    let mut policies = documents
+        .of_kind("NetworkPolicy")
+        .filter(|policy| selects(policy.pointer("/spec/podSelector").unwrap_or(&Value::Null), pod.labels));
+    policies.any(|policy| {
+        list(policy, "/spec/egress").iter().any(|rule| {
+            list(rule, "/to").iter().any(|peer| peer.get("ipBlock").is_some())
+                && list(rule, "/ports").iter().any(|open| covers(open, pod, port))
+        })
     })
 }
 

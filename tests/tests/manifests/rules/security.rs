@@ -1,16 +1,17 @@
-//! The restricted pod security standard, a root file system that nobody writes, and no key to the cluster's API.
+//! The restricted pod security standard, a root file system that nobody writes, and no key to the cluster's API but one that creates events.
 
 use serde_json::{Value, json};
 
-use crate::documents::{Documents, list, text};
+use crate::documents::{Documents, list, name, text};
 use crate::pods::{Pod, pods};
 
 /// Sources of volumes that the restricted standard takes.
-const VOLUMES: [&str; 7] =
-    ["configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "secret"];
+const VOLUMES: [&str; 8] =
+    ["configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"];
 
 pub fn check(documents: &Documents) -> Vec<String> {
     let mut problems: Vec<String> = pods(documents).iter().flat_map(of_pod).collect();
+    problems.extend(rights(documents));
     for namespace in documents.of_kind("Namespace") {
         let enforced = namespace.pointer("/metadata/labels/pod-security.kubernetes.io~1enforce");
         if enforced != Some(&json!("restricted")) {
@@ -18,6 +19,48 @@ pub fn check(documents: &Documents) -> Vec<String> {
         }
     }
     problems
+}
+
+/// Who holds a token may create events and nothing else; who holds none has no rights.
+fn rights(documents: &Documents) -> Vec<String> {
+    let mut problems = Vec::new();
+    for kind in ["ClusterRole", "ClusterRoleBinding"] {
+        problems
+            .extend(documents.of_kind(kind).map(|document| format!("{}: rights in the whole cluster", name(document))));
+    }
+    let to_create_events = json!([{"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]}]);
+    for role in documents.of_kind("Role") {
+        if role.pointer("/rules") != Some(&to_create_events) {
+            problems.push(format!("{}: it allows more than to create events", name(role)));
+        }
+    }
+    let mut holders: Vec<&str> = Vec::new();
+    let pods = pods(documents);
+    for pod in pods.iter().filter(|pod| pod.holds_token()) {
+        let account = text(pod.spec, "/serviceAccountName");
+        holders.push(account);
+        if !documents.of_kind("RoleBinding").any(|binding| is_for(binding, account)) {
+            problems.push(format!("{}: it holds a token of the cluster's API without any right", pod.owner));
+        }
+    }
+    for binding in documents.of_kind("RoleBinding") {
+        let role = text(binding, "/roleRef/name");
+        if text(binding, "/roleRef/kind") != "Role" || !documents.is_there("Role", role) {
+            problems.push(format!("{}: there is no Role/{role}", name(binding)));
+        }
+        if !holders.iter().any(|account| is_for(binding, account)) {
+            problems.push(format!("{}: it gives rights to nobody who holds a token", name(binding)));
+        }
+    }
+    problems
+}
+
+fn is_for(binding: &Value, account: &str) -> bool {
+    let subjects = list(binding, "/subjects");
+    !subjects.is_empty()
+        && subjects
+            .iter()
+            .all(|subject| text(subject, "/kind") == "ServiceAccount" && text(subject, "/name") == account)
 }
 
 fn of_pod(pod: &Pod<'_>) -> Vec<String> {
@@ -31,7 +74,7 @@ fn of_pod(pod: &Pod<'_>) -> Vec<String> {
         expect(pod.spec.get(host).is_none_or(|value| value == &json!(false)), &format!("{host} is not restricted"));
     }
     let token = pod.spec.pointer("/automountServiceAccountToken");
-    expect(token == Some(&json!(false)), "it has a token of the cluster's API, which nobody needs");
+    expect(token == Some(&json!(false)), "it is given a token of the cluster's API unasked");
     let of_pod = pod.spec.pointer("/securityContext").unwrap_or(&Value::Null);
     expect(of_pod.get("runAsNonRoot") == Some(&json!(true)), "runAsNonRoot is not true");
     expect(of_pod.get("runAsUser").and_then(Value::as_u64).is_some_and(|user| user > 0), "it names no user but root");
