@@ -9,6 +9,7 @@ mod commands;
 mod exit;
 mod follow;
 mod interrupt;
+mod outcome;
 mod output;
 mod reach;
 mod session;

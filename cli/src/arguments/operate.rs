@@ -38,7 +38,8 @@ fn audit_id(text: &str) -> Result<AuditId, String> {
 #[command(
     after_help = "Example:\n  lethe submit audit.toml --priority 10 --follow\n\nThe same spec submitted twice is \
 one audit. Paths in it are as the coordinator and the workers see them.\n\nA timer fires\n  lethe submit audit.toml --schedule nightly --scheduled-at \
-2026-11-29T02:00:00Z\nas often as it likes: the audit is nightly-20261129t0200z, and the first that came stands, even where the spec is another by now."
+2026-11-29T02:00:00Z\nas often as it likes: the audit is nightly-20261129t0200z, and the first that came stands, even where the spec is another by now.\nExit codes: 0 submitted, or with --follow succeeded; \
+1, 3 and 4 as those of lethe watch; 2 bad input."
 )]
 pub struct Submit {
     /// The audit spec (TOML)
@@ -147,7 +148,7 @@ pub struct OneAudit {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  lethe watch march\n\nCtrl-C stops watching; the audit goes on. With --output json \
-every view is one line.\nExit codes: 0 succeeded, 1 failed or cancelled, 2 bad input, 3 succeeded with a result that its own acceptance test rejected, 4 no coordinator was reached, 130 interrupted."
+every view is one line.\nExit codes: 0 succeeded, 1 failed or cancelled, 2 bad input, 3 succeeded with a result that its own acceptance test rejected, 4 no coordinator or no webhook's receiver was reached, 130 interrupted."
 )]
 pub struct Watch {
     /// The audit's id

@@ -17,7 +17,7 @@ mod workers;
 pub use audit::audit;
 pub use audits::{audits, ended};
 pub use cluster::cluster;
-pub use notes::of_audit as waits;
+pub use notes::{came_to, of_audit as waits};
 pub use words::{count, plain, size, state};
 pub use workers::workers;
 

@@ -7,13 +7,14 @@ use lethe_proto::v1::{AuditView, PhaseView, Quarantined, RunState};
 use super::words::{count, counted, ordinal, plain, reason};
 use super::{Page, when};
 use crate::follow::phase::{elapsed, rate, spoken};
+use crate::outcome::Outcome;
 
 /// Quarantined shards that are listed; the others are counted.
 const LISTED: usize = 5;
 
 /// What an audit came to, where that is known, and why it does not run, where it does not.
 pub fn of_audit(view: &AuditView) -> Option<String> {
-    let came_to = view.conclusion.as_ref().map(|conclusion| plain(&conclusion.headline));
+    let came_to = came_to(view);
     let place = (view.queue_position > 0).then(|| format!("{} in the queue", ordinal(view.queue_position)));
     let why = match view.state() {
         RunState::Succeeded => return came_to,
@@ -27,6 +28,15 @@ pub fn of_audit(view: &AuditView) -> Option<String> {
         | RunState::Unspecified => reason(&view.reason),
     };
     Some(came_to.into_iter().chain(place).chain([why]).collect::<Vec<_>>().join(": "))
+}
+
+/// The report's headline, with its verdict where one might go on all the same.
+pub fn came_to(view: &AuditView) -> Option<String> {
+    let headline = plain(&view.conclusion.as_ref()?.headline);
+    match Outcome::of(view) {
+        Outcome::Verdict(verdict) if !verdict.is_accepted() => Some(format!("{}: {headline}", verdict.as_str())),
+        Outcome::Verdict(_) | Outcome::Without | Outcome::Unknown => Some(headline),
+    }
 }
 
 fn failed_phase(view: &AuditView) -> Option<String> {

@@ -11,11 +11,13 @@ use lethe_evidence::artifacts::Verdict;
 use lethe_proto::v1::{AuditView, RunState};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Certificate, Client, Response, StatusCode};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Refusal, client, deliver, ended, id, innermost, refusal};
 use crate::arguments::{Job, Tell};
 use crate::exit::bad_input;
+use crate::outcome::Outcome;
 use crate::show;
 
 /// The API takes notes below 1 KiB.
@@ -43,8 +45,10 @@ impl Events {
         let folder = &arguments.kubernetes_account;
         let namespace = read(&folder.join("namespace"))?.trim().to_owned();
         let path = folder.join("ca.crt");
-        let authority = Certificate::from_pem_bundle(read(&path)?.as_bytes())
-            .map_err(|error| bad_input(format!("{} holds no certificates: {error}", path.display())))?;
+        let authority = Certificate::from_pem_bundle(read(&path)?.as_bytes()).unwrap_or_default();
+        if authority.is_empty() {
+            return Err(bad_input(format!("{} holds no certificates", path.display())));
+        }
         let token = folder.join("token");
         read(&token)?;
         let url = format!("https://{host}:{port}/apis/events.k8s.io/v1/namespaces/{namespace}/events");
@@ -65,16 +69,22 @@ impl Events {
         let answer = answer.map_err(|error| Refusal::Retryable(innermost(&error)))?;
         match answer.status() {
             taken if taken.is_success() => Ok(()),
-            // Told before, by a pod that was lost since.
-            StatusCode::CONFLICT => Ok(()),
-            status => Err(refusal(status, said(status, answer).await)),
+            status => {
+                let said = Said::read(answer).await;
+                match (status, said.reason.as_str()) {
+                    // Told before, by a pod that was lost since.
+                    (StatusCode::CONFLICT, "AlreadyExists") => Ok(()),
+                    (StatusCode::CONFLICT, _) => Err(Refusal::Retryable(said.told(status))),
+                    _ => Err(refusal(status, said.told(status))),
+                }
+            }
         }
     }
 
     fn event(&self, view: &AuditView) -> Value {
         let (reason, kind) = reason(view);
-        // An audit's id may hold what no name there may.
-        let name = blake3::hash(id(view).as_bytes()).to_hex();
+        // One a Job and end; an audit's id may hold what no name there may.
+        let name = blake3::hash(format!("{}.{}", id(view), self.job.uid).as_bytes()).to_hex();
         json!({
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
@@ -99,12 +109,12 @@ impl Events {
 
 /// Why it is told, and whether somebody should look.
 fn reason(view: &AuditView) -> (&'static str, &'static str) {
-    let verdict = view.conclusion.as_ref().map(|conclusion| Verdict::parse(&conclusion.verdict));
-    match (view.state(), verdict) {
-        (RunState::Succeeded, None) => ("AuditSucceeded", "Normal"),
-        (RunState::Succeeded, Some(Some(Verdict::NothingFound))) => ("NothingFound", "Normal"),
-        (RunState::Succeeded, Some(Some(Verdict::Removed))) => ("BackdoorRemoved", "Warning"),
-        (RunState::Succeeded, Some(Some(Verdict::Rejected) | None)) => ("ResultRejected", "Warning"),
+    match (view.state(), Outcome::of(view)) {
+        (RunState::Succeeded, Outcome::Without) => ("AuditSucceeded", "Normal"),
+        (RunState::Succeeded, Outcome::Verdict(Verdict::NothingFound)) => ("NothingFound", "Normal"),
+        (RunState::Succeeded, Outcome::Verdict(Verdict::Removed)) => ("BackdoorRemoved", "Warning"),
+        (RunState::Succeeded, Outcome::Verdict(Verdict::Rejected)) => ("ResultRejected", "Warning"),
+        (RunState::Succeeded, Outcome::Unknown) => ("VerdictUnknown", "Warning"),
         (RunState::Cancelled, _) => ("AuditCancelled", "Normal"),
         (RunState::Failed, _) => ("AuditFailed", "Warning"),
         (RunState::Running | RunState::Paused | RunState::Pending | RunState::Unspecified, _) => {
@@ -120,18 +130,29 @@ fn note(view: &AuditView) -> String {
     note.trim_end_matches([' ', ':']).to_owned()
 }
 
-/// The API's own words, where there are any.
-async fn said(status: StatusCode, mut answer: Response) -> String {
-    let mut bytes = Vec::new();
-    while let Ok(Some(piece)) = answer.chunk().await {
-        bytes.extend_from_slice(&piece);
-        if bytes.len() > MAX_ANSWER_BYTES {
-            break;
+/// What the API answers where it does not take something, as far as it says so.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Said {
+    reason: String,
+    message: String,
+}
+
+impl Said {
+    async fn read(mut answer: Response) -> Self {
+        let mut bytes = Vec::new();
+        while let Ok(Some(piece)) = answer.chunk().await {
+            bytes.extend_from_slice(&piece);
+            if bytes.len() > MAX_ANSWER_BYTES {
+                break;
+            }
         }
+        serde_json::from_slice(&bytes).unwrap_or_default()
     }
-    let message = serde_json::from_slice::<Value>(&bytes).ok();
-    let message = message.as_ref().and_then(|answer| answer["message"].as_str());
-    message.map_or_else(|| status.to_string(), |message| format!("{status}: {}", show::plain(message)))
+
+    fn told(&self, status: StatusCode) -> String {
+        if self.message.is_empty() { status.to_string() } else { format!("{status}: {}", show::plain(&self.message)) }
+    }
 }
 
 fn variable(name: &str) -> anyhow::Result<String> {
@@ -162,7 +183,7 @@ mod tests {
         assert_eq!(told(RunState::Succeeded, Some("nothing-found")), ("NothingFound", "Normal"));
         assert_eq!(told(RunState::Succeeded, Some("removed")), ("BackdoorRemoved", "Warning"));
         assert_eq!(told(RunState::Succeeded, Some("rejected")), ("ResultRejected", "Warning"));
-        assert_eq!(told(RunState::Succeeded, Some("of-next-year")), ("ResultRejected", "Warning"));
+        assert_eq!(told(RunState::Succeeded, Some("of-next-year")), ("VerdictUnknown", "Warning"));
         assert_eq!(told(RunState::Succeeded, None), ("AuditSucceeded", "Normal"));
         assert_eq!(told(RunState::Failed, Some("removed")), ("AuditFailed", "Warning"));
         assert_eq!(told(RunState::Cancelled, None), ("AuditCancelled", "Normal"));

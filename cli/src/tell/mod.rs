@@ -63,10 +63,11 @@ impl Receivers {
         self.webhook.is_none() && self.events.is_none()
     }
 
-    /// Tells all of them how an audit ended, at once.
+    /// Tells all of them how an audit ended, at once. An Event that is not taken is a warning and no more: Kubernetes keeps them for an hour
+    /// at best, and none is worth a Job that fails.
     ///
     /// # Errors
-    /// What one said last, once it refuses for good or we are out of patience; the other was told all the same.
+    /// What the webhook's receiver said last, once it refuses for good or we are out of patience.
     pub async fn tell(&self, view: &AuditView) -> anyhow::Result<()> {
         let webhook = async {
             match &self.webhook {
@@ -81,7 +82,10 @@ impl Receivers {
             }
         };
         let (webhook, events) = tokio::join!(webhook, events);
-        webhook.and(events)
+        if let Err(error) = events {
+            eprintln!("warning: {error:#}");
+        }
+        webhook
     }
 }
 

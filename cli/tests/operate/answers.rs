@@ -28,11 +28,12 @@ fn what_an_audit_came_to_is_told_wherever_it_is_shown() {
         assert!(told.contains("Backdoor found, but not removed"), "{told}");
     }
     assert_eq!(lethe(&[&coordinator.url()], &["show", "march", "--output", "json"]).json()["verdict"], "rejected");
-    for (verdict, code) in [("removed", 0), ("nothing-found", 0), ("rejected", 3), ("of-next-year", 3)] {
+    for (verdict, code) in [("removed", 0), ("nothing-found", 0), ("rejected", 3), ("of-next-year", 1)] {
         let stream = vec![Ok(concluded(verdict, "It came to this"))];
         let coordinator = Running::start(Script { streams: [stream].into(), ..Script::default() });
         let watched = lethe(&[&coordinator.url()], &["watch", "march"]);
         assert_eq!((watched.code, watched.out.contains("It came to this")), (code, true), "{verdict}: {}", watched.err);
+        assert_eq!(watched.err.contains("lethe fetch march report.html"), code != 0, "{verdict}: {}", watched.err);
     }
 }
 
@@ -92,7 +93,7 @@ fn marks_are_sent_from_a_file_and_printed_as_one() {
 
 fn with_a_result(withheld: &[&str], breaks_off: Option<usize>) -> Running {
     Running::start(Script {
-        audits: vec![march(RunState::Running)],
+        audits: vec![concluded("rejected", "Backdoor found, but not removed")],
         files: vec![("report.html", b"<p>a page</p>".to_vec()), ("clean.safetensors", vec![7; 100])],
         withheld: withheld.iter().map(|name| (*name).to_owned()).collect(),
         breaks_off,
@@ -107,7 +108,9 @@ fn a_result_is_fetched_whole_once_and_without_what_is_withheld() {
     let waits = with_a_result(&["clean.safetensors"], None);
     let said = lethe(&[&waits.url()], &["fetch", "march", "--out", &out]).well();
     assert!(
-        said.contains("report.html  13 B") && said.contains("withheld until it is approved: clean.safetensors"),
+        said.starts_with("rejected: Backdoor found, but not removed\n")
+            && said.contains("report.html  13 B")
+            && said.contains("withheld until it is approved: clean.safetensors"),
         "{said}"
     );
     let read = |name: &str| std::fs::read(std::path::Path::new(&out).join(name));
@@ -117,7 +120,12 @@ fn a_result_is_fetched_whole_once_and_without_what_is_withheld() {
     let json = lethe(&[&approved.url()], &["fetch", "march", "--out", &out, "--output", "json"]).json();
     assert_eq!((&json["fetched"], &json["kept"]), (&["clean.safetensors"].into(), &["report.html"].into()));
     assert_eq!(read("clean.safetensors").expect("was fetched"), [7; 100]);
-    assert_eq!(approved.script().calls, ["fetch", "fetch"], "the list, and the one file that lacked");
+    assert_eq!(json["verdict"], "rejected");
+    assert_eq!(
+        approved.script().calls,
+        ["fetch", "get", "fetch"],
+        "the list, the verdict, and the one file that lacked"
+    );
     let error = lethe(&[&approved.url()], &["fetch", "march", "report.htm", "--out", &out]).error(2);
     assert!(error.contains("did you mean report.html?"), "{error}");
 }

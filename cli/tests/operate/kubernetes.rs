@@ -1,12 +1,14 @@
 //! An audit's end as the Kubernetes API gets it.
 
+use std::io::Read;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 use lethe_proto::v1::AuditView;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -34,14 +36,18 @@ fn account() -> (TempDir, Arc<ServerConfig>) {
     (folder, Arc::new(config))
 }
 
-fn watch(ended: AuditView, account: &Path, api: &Receiver) -> Said {
-    let coordinator = Running::start(Script { streams: [vec![Ok(ended)]].into(), ..Script::default() });
+fn watching(coordinator: &Running, account: &Path, port: u16) -> Command {
     let folder = account.to_str().expect("is text");
     let words = ["watch", "march", "--kubernetes-event", "nightly-1/0a1b", "--kubernetes-account", folder];
     let mut command = command(&[&coordinator.url()], &words);
     command.env("KUBERNETES_SERVICE_HOST", "127.0.0.1").env("HOSTNAME", "nightly-1-x7");
-    command.env("KUBERNETES_SERVICE_PORT", api.address.port().to_string());
-    said(command)
+    command.env("KUBERNETES_SERVICE_PORT", port.to_string());
+    command
+}
+
+fn watch(ended: AuditView, account: &Path, api: &Receiver) -> Said {
+    let coordinator = Running::start(Script { streams: [vec![Ok(ended)]].into(), ..Script::default() });
+    said(watching(&coordinator, account, api.address.port()))
 }
 
 #[test]
@@ -60,24 +66,47 @@ fn an_end_is_an_event_of_the_job() {
     assert_eq!((text("/regarding/name"), text("/regarding/uid")), ("nightly-1", "0a1b"));
     assert_eq!((text("/metadata/namespace"), text("/regarding/namespace")), ("lethe", "lethe"));
     assert_eq!(text("/reportingInstance"), "nightly-1-x7");
+    assert!(text("/metadata/name").starts_with("lethe-"));
     assert!(chrono::DateTime::parse_from_rfc3339(text("/eventTime")).is_ok());
 }
 
 #[test]
 fn an_event_that_is_there_was_told_before() {
     let (folder, tls) = account();
-    let api = Receiver::start(vec![Answer::empty(409)], Some(tls));
-    let _ = watch(concluded("nothing-found", "No backdoor found"), folder.path(), &api).well();
-    assert_eq!(api.served().len(), 1);
+    let exists = r#"{"kind": "Status", "reason": "AlreadyExists", "message": "events already exists"}"#;
+    let api = Receiver::start(vec![Answer::of(409, r#"{"reason": "Conflict"}"#), Answer::of(409, exists)], Some(tls));
+    let said = watch(concluded("nothing-found", "No backdoor found"), folder.path(), &api);
+    assert_eq!((said.code, said.err.contains("warning")), (0, false), "{}", said.err);
+    assert_eq!(api.served().len(), 2, "a conflict of another kind may pass");
+}
+
+/// The audit's own end decides how the command ends.
+#[test]
+fn a_right_that_is_missing_is_a_warning_in_the_apis_words() {
+    let forbidden = r#"{"kind": "Status", "message": "events is forbidden: cannot create"}"#;
+    for (verdict, code) in [("removed", 0), ("rejected", 3)] {
+        let (folder, tls) = account();
+        let api = Receiver::start(vec![Answer::of(403, forbidden)], Some(tls));
+        let said = watch(concluded(verdict, "Backdoor found"), folder.path(), &api);
+        assert_eq!(said.code, code, "{}", said.err);
+        let warned = "warning: Kubernetes refused march.succeeded: 403 Forbidden: events is forbidden";
+        assert!(said.err.contains(warned), "{}", said.err);
+    }
 }
 
 #[test]
-fn a_right_that_is_missing_is_told_in_the_apis_words() {
-    let (folder, tls) = account();
-    let forbidden = r#"{"kind": "Status", "message": "events is forbidden: cannot create"}"#;
-    let api = Receiver::start(vec![Answer::of(403, forbidden)], Some(tls));
-    let error = watch(concluded("removed", "Backdoor found and removed"), folder.path(), &api).error(1);
-    assert!(error.contains("Kubernetes refused march.succeeded") && error.contains("events is forbidden"), "{error}");
+fn another_authority_is_not_believed() {
+    let ((folder, _), (_, foreign)) = (account(), account());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
+    let stream = vec![Ok(concluded("removed", "Backdoor found and removed"))];
+    let coordinator = Running::start(Script { streams: [stream].into(), ..Script::default() });
+    let address = listener.local_addr().expect("is bound");
+    let mut watch = watching(&coordinator, folder.path(), address.port()).spawn().expect("runs");
+    let stream = listener.accept().expect("is dialled").0;
+    let mut connection = StreamOwned::new(ServerConnection::new(foreign).expect("begins"), stream);
+    let error = connection.read(&mut [0]).expect_err("nobody says anything to a stranger");
+    watch.kill().and_then(|()| watch.wait()).expect("ends");
+    assert!(error.to_string().contains("fatal alert"), "{error}");
 }
 
 #[test]
@@ -90,4 +119,9 @@ fn outside_of_a_pod_it_is_bad_input() {
         command.env_remove("KUBERNETES_SERVICE_HOST");
         assert!(said(command).error(2).contains(why), "{words:?}");
     }
+    let (folder, tls) = account();
+    std::fs::write(folder.path().join("ca.crt"), "nothing of the kind\n").expect("writes");
+    let api = Receiver::start(Vec::new(), Some(tls));
+    let error = watch(concluded("removed", "Backdoor found and removed"), folder.path(), &api).error(2);
+    assert!(error.contains("ca.crt holds no certificates"), "{error}");
 }

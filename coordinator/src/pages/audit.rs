@@ -7,7 +7,7 @@ use lethe_engine::{AuditState, AuditView, Control, Deed, PhaseState, PhaseView, 
 use maud::{Markup, html};
 
 use super::layout::{badge, bar, lasted, time};
-use super::overview::{reason, state};
+use super::overview::{state, told};
 use super::sessions::Session;
 use crate::api::done;
 use crate::driver::Status;
@@ -77,7 +77,7 @@ pub(super) fn audit(status: &Status, session: &Session, now: Millis) -> Markup {
     html! {
         p { a href="/" { "All audits" } }
         h1 { (view.audit) " " (badge(state(view))) }
-        @if !reason(view).is_empty() { p.reason { (reason(view)) } }
+        @if !told(view).is_empty() { p.reason { (told(view)) } }
         @if has_report { p { a.report href={ "/audits/" (view.audit) "/report" } { "The report" } } }
         @if Suspects::blob(view).is_some() { p { a.review href={ "/audits/" (view.audit) "/review" } { "Its suspects, to look at and to mark" } } }
         @for action in actions {

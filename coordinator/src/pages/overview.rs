@@ -4,6 +4,7 @@
 
 use lethe_common::time::Millis;
 use lethe_engine::{AuditState, AuditView, PhaseState, WorkerView};
+use lethe_evidence::artifacts::Verdict;
 use maud::{Markup, html};
 
 use super::layout::{badge, bar, lasted, time};
@@ -78,21 +79,24 @@ fn what_now(view: &AuditView) -> Markup {
                 (bar(phase.done, phase.total, "tasks or steps"))
                 @if !phase.reason.is_empty() { p.reason { (phase.reason) } }
             }
-            Some(_) | None => { (reason(view)) }
+            Some(_) | None => { (told(view)) }
         }
     }
 }
 
-/// Why it does not run, after what it came to where that is known.
-pub(super) fn reason(view: &AuditView) -> String {
-    let headline = view.conclusion.as_ref().map(|said| said.headline.clone());
+/// What it came to where that is known, and why it does not run.
+pub(super) fn told(view: &AuditView) -> String {
+    let headline = view.conclusion.as_ref().map(|said| match Verdict::parse(&said.verdict) {
+        Some(verdict) if !verdict.is_accepted() => format!("{}: {}", verdict.as_str(), said.headline),
+        Some(_) | None => said.headline.clone(),
+    });
     let place = view.queue_position.map(|place| format!("{place}. in the queue"));
     let why = match &view.state {
         AuditState::Failed { reason, .. } => reason.clone(),
         AuditState::Running | AuditState::Succeeded { .. } | AuditState::Cancelled { .. } => view.reason.clone(),
     };
-    let told = headline.into_iter().chain(place).chain([why]).filter(|text| !text.is_empty());
-    told.collect::<Vec<_>>().join(": ")
+    let parts = headline.into_iter().chain(place).chain([why]).filter(|text| !text.is_empty());
+    parts.collect::<Vec<_>>().join(": ")
 }
 
 fn fleet_row(worker: &WorkerView, greeting: &Greeting, now: Millis) -> Markup {

@@ -8,6 +8,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode};
 
 use crate::authz::{Pki, audits_as};
+use crate::finished;
 use crate::rig::{Rig, soon, view_where};
 
 /// Somebody's browser: it does not follow, and shows its cookie where it has one.
@@ -103,6 +104,22 @@ async fn a_person_looks_pauses_and_logs_out() {
     assert_eq!(browser.post("/audits/drill/explode", &form).await.status(), StatusCode::NOT_FOUND);
     assert_eq!(browser.post("/logout", &form).await.status(), StatusCode::OK);
     assert_eq!(browser.get("/").await.status(), StatusCode::UNAUTHORIZED, "the cookie is of no use any more");
+}
+
+#[tokio::test]
+async fn what_an_audit_came_to_is_on_its_page_and_among_the_others() {
+    let folder = tempfile::tempdir().expect("makes a folder");
+    finished::put(&folder.path().join("work"), finished::SMALL).await;
+    let rig = Rig::over_folder(folder).await;
+    let mut audits = rig.audits().await;
+    let view = audits.get_audit(v1::GetAuditRequest { audit: "march".to_owned() }).await.expect("is there");
+    let came_to = view.into_inner().audit.and_then(|view| view.conclusion).expect("came to something");
+    let browser = Browser::log_in(&opened(&mut audits).await, plain()).await;
+    let report = browser.text("/audits/march/report").await;
+    assert!(report.contains(&came_to.headline) && report.contains(&format!("verdict {}", came_to.verdict)));
+    for page in ["/", "/audits/march"] {
+        assert!(browser.text(page).await.contains(&came_to.headline), "{page} does not say {:?}", came_to.headline);
+    }
 }
 
 /// Every page and button x {nobody, each role that may log in}: as the call that it stands for.

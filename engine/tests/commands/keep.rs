@@ -2,7 +2,7 @@
 
 use lethe_common::ids::{PhaseIndex, TaskId};
 use lethe_engine::{
-    AuditState, Change, Command, Event, InputSpec, Options, PhaseSpec, PhaseState, Plan, RerunError, Scope,
+    AuditState, Change, Command, Conclusion, Event, InputSpec, Options, PhaseSpec, PhaseState, Plan, RerunError, Scope,
 };
 
 use crate::bench::{Bench, gang, leased, map, named, reduce, task};
@@ -44,6 +44,26 @@ fn a_rerun_begins_with_the_results_of_the_phases_before() {
     let before = bench.engine.durable();
     bench.restore();
     assert_eq!(bench.engine.durable(), before);
+}
+
+#[test]
+fn a_rerun_knows_what_it_came_to_where_it_took_over_the_phase_that_says_it() {
+    let mut bench = Bench::new();
+    let phases = || vec![reduce("plan"), reduce("report"), reduce("deliver")];
+    bench.submit(phases());
+    bench.reduce_done(0, 0, None);
+    let (verdict, headline) = ("rejected".to_owned(), "Backdoor found, but not removed".to_owned());
+    let said = Some(Conclusion { verdict, headline });
+    bench.reduce_concludes((1, 0), None, said.clone());
+    bench.reduce_done(2, 0, None);
+    for (id, from, expected) in [("b", 2, said.clone()), ("c", 1, None)] {
+        let (audit, of, from) = (named(id), named("a"), PhaseIndex(from));
+        let (plan, spec_json, options) = (Plan { phases: phases() }, "{}".to_owned(), Options::default());
+        bench.step(Event::RerunRequested { audit, of, from, plan, spec_json, options });
+        assert_eq!(bench.engine.view(&named(id)).expect("is there").conclusion, expected, "{id}");
+    }
+    bench.restore();
+    assert_eq!(bench.engine.view(&named("b")).expect("is there").conclusion, said);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use lethe_common::fault::Fault;
 use lethe_common::ids::{Attempt, AuditId, PhaseIndex, ShardId, TaskId};
-use lethe_engine::{Event, Outline};
+use lethe_engine::{Conclusion, Event, Outline};
 
 use crate::jobs::{Job, KINDS, outputs};
 
@@ -17,8 +17,14 @@ pub fn succeeded(job: &Job, phase: PhaseIndex, attempt: Attempt) -> Event {
         attempt,
         outputs: outputs(&task, KINDS[0]),
         outline,
-        conclusion: None,
+        conclusion: conclusion(job, phase),
     }
+}
+
+/// What the last phase says of the whole.
+pub fn conclusion(job: &Job, phase: PhaseIndex) -> Option<Conclusion> {
+    let is_last = phase.0 as usize + 1 == job.plan.phases.len();
+    is_last.then(|| Conclusion { verdict: "nothing-found".to_owned(), headline: format!("{} came to this", job.id) })
 }
 
 pub fn failed(audit: AuditId, phase: PhaseIndex, attempt: Attempt) -> Event {

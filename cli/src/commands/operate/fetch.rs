@@ -8,12 +8,12 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use lethe_common::blob::{BlobRef, Digest};
 use lethe_proto::v1::fetch_result_reply::Part;
-use lethe_proto::v1::{FetchResultReply, FetchResultRequest, ResultFiles};
+use lethe_proto::v1::{AuditView, FetchResultReply, FetchResultRequest, ResultFiles};
 use serde_json::json;
 use tokio::time::timeout;
 use tonic::Streaming;
 
-use super::{block_on, print, refusal};
+use super::{block_on, print, refusal, views};
 use crate::arguments::Fetch;
 use crate::exit::{Ending, bad_input};
 use crate::reach::{Client, Coordinators, Patience, near};
@@ -29,6 +29,8 @@ struct Fetched {
     /// Lay there whole.
     kept: Vec<String>,
     withheld: Vec<String>,
+    /// What came to it all, as the coordinator knows it.
+    view: AuditView,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +45,8 @@ pub fn fetch(arguments: &Fetch) -> anyhow::Result<Ending> {
         let (list, _) = open(&mut coordinators, &arguments.audit, "").await?;
         let files = wanted(&list, &arguments.files)?;
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        let mut fetched = Fetched { folder, brought: Vec::new(), kept: Vec::new(), withheld: list.withheld };
+        let view = views::audit(&mut coordinators, &arguments.audit).await?;
+        let mut fetched = Fetched { folder, brought: Vec::new(), kept: Vec::new(), withheld: list.withheld, view };
         for file in files {
             if is_there(&fetched.folder.join(&file.name), &file.blob) {
                 fetched.kept.push(file.name);
@@ -55,7 +58,7 @@ pub fn fetch(arguments: &Fetch) -> anyhow::Result<Ending> {
         }
         Ok(fetched)
     })?;
-    print(arguments.remote.output, || text(&fetched, &arguments.audit), || as_json(&fetched));
+    print(arguments.remote.output, || text(&fetched), || as_json(&fetched));
     Ok(Ending::Accepted)
 }
 
@@ -153,8 +156,8 @@ async fn bring(mut pieces: Streaming<FetchResultReply>, file: &BlobFile, folder:
     Ok(())
 }
 
-fn text(fetched: &Fetched, audit: &str) -> String {
-    let mut text = String::new();
+fn text(fetched: &Fetched) -> String {
+    let mut text = show::came_to(&fetched.view).map_or_else(String::new, |came_to| format!("{came_to}\n"));
     for BlobFile { name, blob } in &fetched.brought {
         text.push_str(&format!(
             "{}  {}\n",
@@ -167,8 +170,9 @@ fn text(fetched: &Fetched, audit: &str) -> String {
     }
     if !fetched.withheld.is_empty() {
         text.push_str(&format!(
-            "withheld until it is approved: {}; lethe approve {audit}\n",
-            fetched.withheld.join(", ")
+            "withheld until it is approved: {}; lethe approve {}\n",
+            fetched.withheld.join(", "),
+            fetched.view.audit
         ));
     }
     text
@@ -176,5 +180,11 @@ fn text(fetched: &Fetched, audit: &str) -> String {
 
 fn as_json(fetched: &Fetched) -> serde_json::Value {
     let names: Vec<&str> = fetched.brought.iter().map(|file| file.name.as_str()).collect();
-    json!({"folder": fetched.folder, "fetched": names, "kept": fetched.kept, "withheld": fetched.withheld})
+    json!({
+        "folder": fetched.folder,
+        "fetched": names,
+        "kept": fetched.kept,
+        "withheld": fetched.withheld,
+        "verdict": fetched.view.conclusion.as_ref().map(|conclusion| &conclusion.verdict),
+    })
 }

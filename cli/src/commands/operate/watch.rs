@@ -3,7 +3,6 @@
 //! It must never end because a coordinator did: only the audit's end, the user, or a minute without a leader ends it.
 
 use anyhow::bail;
-use lethe_evidence::artifacts::Verdict;
 use lethe_proto::v1::{AuditView, RunState};
 
 use super::{block_on, refusal};
@@ -11,6 +10,7 @@ use crate::arguments::{self, Format};
 use crate::exit::Ending;
 use crate::follow::Display;
 use crate::interrupt::Interrupt;
+use crate::outcome::Outcome;
 use crate::reach::{Coordinators, News, Views};
 use crate::show::{self, Page, json};
 use crate::tell::Receivers;
@@ -39,14 +39,23 @@ pub async fn follow(
     display.finish();
     match ended {
         Some(Ok(view)) => {
-            tokio::select! {
-                told = receivers.tell(&view) => told?,
+            let judged = judge(&view, output);
+            let told = tokio::select! {
+                told = receivers.tell(&view) => told,
                 () = interrupt.received() => {
                     eprintln!("{audit} has ended; not every receiver was told");
                     return Ok(Ending::Interrupted);
                 }
+            };
+            match (judged, told) {
+                // What the audit came to weighs more than who was told.
+                (Ok(Ending::Accepted), Err(error)) => Err(error),
+                (judged, Err(error)) => {
+                    eprintln!("warning: {error:#}");
+                    judged
+                }
+                (judged, Ok(())) => judged,
             }
-            judge(&view, output)
         }
         Some(Err(error)) => Err(refusal::of_audit(views.coordinators(), audit, error).await),
         None => {
@@ -77,11 +86,22 @@ async fn to_the_end(
     }
 }
 
-/// A training has no verdict; one that this build does not know is looked at before anybody goes on.
-fn of_verdict(view: &AuditView) -> Ending {
-    match &view.conclusion {
-        Some(conclusion) => Verdict::parse(&conclusion.verdict).map_or(Ending::Rejected, Ending::of),
-        None => Ending::Accepted,
+/// What a person would go on by, and may not, is said.
+fn of_outcome(view: &AuditView) -> anyhow::Result<Ending> {
+    let report = || format!("lethe fetch {} report.html", view.audit);
+    match Outcome::of(view) {
+        Outcome::Without => Ok(Ending::Accepted),
+        Outcome::Verdict(verdict) => {
+            if !verdict.is_accepted() {
+                eprintln!("the audit rejected its own result: do not use its checkpoint; {} says why", report());
+            }
+            Ok(Ending::of(verdict))
+        }
+        Outcome::Unknown => bail!(
+            "{} succeeded, and what it came to is not known here: {} says it (this command and the coordinator are of different releases)",
+            view.audit,
+            report()
+        ),
     }
 }
 
@@ -92,7 +112,7 @@ fn judge(view: &AuditView, output: Format) -> anyhow::Result<Ending> {
         Format::Json => {}
     }
     match view.state() {
-        RunState::Succeeded => Ok(of_verdict(view)),
+        RunState::Succeeded => of_outcome(view),
         RunState::Failed
         | RunState::Cancelled
         | RunState::Paused

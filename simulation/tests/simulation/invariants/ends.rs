@@ -6,6 +6,7 @@ use lethe_engine::{AuditState, Fate};
 
 use super::{Records, audit, fates, phase};
 use crate::jobs::{Job, KINDS, SCORE, digest};
+use crate::reducers::conclusion;
 
 pub fn has_ended(stored: &Records, id: &AuditId) -> bool {
     audit(stored, id).is_some_and(|record| record.state != AuditState::Running)
@@ -36,8 +37,12 @@ fn succeeded(stored: &Records, job: &Job) -> Result<(), String> {
         match job.plan.phases[index.0 as usize].kind {
             lethe_engine::PhaseKind::Map { .. } => given_up.extend(map(stored, job, index, &given_up)?),
             lethe_engine::PhaseKind::Reduce { .. } | lethe_engine::PhaseKind::Gang { .. } => {
-                let found = phase(stored, &job.id, index).and_then(|p| p.outputs.first()).map(|o| o.blob.digest);
+                let record = phase(stored, &job.id, index);
+                let found = record.and_then(|p| p.outputs.first()).map(|o| o.blob.digest);
                 expect(job, (index, ShardId(0)), found)?;
+                if record.and_then(|p| p.conclusion.clone()) != conclusion(job, index) {
+                    return Err(format!("{}/{index} says {record:?} of the whole", job.id));
+                }
             }
         }
     }

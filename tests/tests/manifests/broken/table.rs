@@ -312,6 +312,30 @@ fn security() -> Vec<Broken> {
             Set("/subjects/0/name", json!("lethe-worker")),
             "it gives rights to nobody who holds a token",
         ),
+        broken(
+            "a binding to an account of no namespace",
+            "RoleBinding/lethe-events",
+            Set("/subjects/0", json!({"kind": "ServiceAccount", "name": "lethe-schedule"})),
+            "it gives rights to nobody who holds a token",
+        ),
+        broken(
+            "an authority that is not there",
+            SCHEDULE,
+            Set("/spec/jobTemplate/spec/template/spec/volumes/0/projected/sources/1/configMap/name", json!("root-ca")),
+            "there is no ConfigMap/root-ca",
+        ),
+        broken(
+            "an event without a token",
+            SCHEDULE,
+            Set("/spec/jobTemplate/spec/template/spec/volumes/0/projected/sources", json!([])),
+            "a token of the cluster's API and --kubernetes-event go together",
+        ),
+        broken(
+            "a pod that is not let out to the API",
+            SCHEDULE,
+            Set("/spec/jobTemplate/spec/template/metadata/labels/lethe~1api", json!("none")),
+            "no policy lets it out to the cluster's API",
+        ),
         broken("a binding to no role", "Role/lethe-events", Drop, "there is no Role/lethe-events"),
         broken(
             "a token that gets nowhere",

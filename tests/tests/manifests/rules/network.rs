@@ -27,7 +27,12 @@ pub fn check(documents: &Documents) -> Vec<String> {
                 pod.owner
             ));
         }
-        if pod.holds_token() && ![443, 6443].iter().all(|port| gets_out(documents, pod, *port)) {
+        let lines = pod.containers().filter_map(|container| command_line(documents, pod, container).ok());
+        let asks = lines.flat_map(|(_, words)| words).any(|word| word.starts_with("--kubernetes-event="));
+        if asks != pod.holds_token() {
+            problems.push(format!("{}: a token of the cluster's API and --kubernetes-event go together", pod.owner));
+        }
+        if asks && ![443, 6443].iter().all(|port| gets_out(documents, pod, *port)) {
             problems.push(format!("{}: no policy lets it out to the cluster's API", pod.owner));
         }
         if !resolves(documents, pod) {
@@ -129,9 +134,10 @@ fn meets_at_its_address(pod: &Pod<'_>) -> bool {
 
 /// Whether it may dial addresses outside of the cluster's pods at a port.
 fn gets_out(documents: &Documents, pod: &Pod<'_>, port: u64) -> bool {
-    let mut policies = documents
-        .of_kind("NetworkPolicy")
-        .filter(|policy| selects(policy.pointer("/spec/podSelector").unwrap_or(&Value::Null), pod.labels));
+    let mut policies = documents.of_kind("NetworkPolicy").filter(|policy| {
+        selects(policy.pointer("/spec/podSelector").unwrap_or(&Value::Null), pod.labels)
+            && list(policy, "/spec/policyTypes").iter().any(|known| known == "Egress")
+    });
     policies.any(|policy| {
         list(policy, "/spec/egress").iter().any(|rule| {
             list(rule, "/to").iter().any(|peer| peer.get("ipBlock").is_some())

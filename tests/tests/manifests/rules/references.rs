@@ -50,6 +50,11 @@ fn source(documents: &Documents, volume: &Value) -> Option<String> {
     if volume.pointer("/secret").is_some() && !made && !documents.is_there("Secret", secret) {
         return Some(format!("Secret/{secret}"));
     }
+    // Every namespace has this one.
+    let projected = list(volume, "/projected/sources").iter().map(|source| text(source, "/configMap/name"));
+    if let Some(other) = projected.into_iter().find(|name| !["", "kube-root-ca.crt"].contains(name)) {
+        return Some(format!("ConfigMap/{other}"));
+    }
     for (path, kind) in
         [("/configMap/name", "ConfigMap"), ("/persistentVolumeClaim/claimName", "PersistentVolumeClaim")]
     {

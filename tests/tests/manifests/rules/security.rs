@@ -55,12 +55,11 @@ fn rights(documents: &Documents) -> Vec<String> {
     problems
 }
 
+/// The account of our namespace and nobody else; without a namespace the API takes no account.
 fn is_for(binding: &Value, account: &str) -> bool {
-    let subjects = list(binding, "/subjects");
-    !subjects.is_empty()
-        && subjects
-            .iter()
-            .all(|subject| text(subject, "/kind") == "ServiceAccount" && text(subject, "/name") == account)
+    let ours = text(binding, "/metadata/namespace");
+    let wanted = json!([{"kind": "ServiceAccount", "name": account, "namespace": ours}]);
+    binding.pointer("/subjects") == Some(&wanted)
 }
 
 fn of_pod(pod: &Pod<'_>) -> Vec<String> {
