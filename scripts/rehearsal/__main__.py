@@ -172,6 +172,8 @@ class Rehearsal:
         expected = [(f"lethe-schedule-{minute}", f"{audit['audit']} {audit['state']}: {audit['headline']}")
                     for audit, minute in zip(sorted(self.audits(), key=lambda audit: audit["audit"]), (NIGHT, NIGHT + 2 * DAY))]
         assert sorted(events) == expected and not self.api.refused, f"{events}, refused: {self.api.refused}"
+        logs = {log.name: log.read_text() for log in (self.out / "logs").glob("lethe-schedule-*.log")}
+        assert len(logs) == 4 and not any("warning: " in log for log in logs.values()), logs
         ok(f"each audit's end is one Event of its Job, by a token that creates events alone: {events[0][1]!r}")
 
     def bring_back(self) -> None:

@@ -76,26 +76,27 @@ class Api:
 
     def take(self, path: str, token: str, body: bytes) -> tuple:
         if token != f"Bearer {TOKEN}":
-            return 401, "Unauthorized"
+            return 401, "Unauthorized", "Unauthorized"
         if path != PATH:
-            return 404, f"nobody serves {path}"
+            return 404, "NotFound", f"nobody serves {path}"
         event = json.loads(body)
         if problems := wrong(event) + by_schema(event):
-            return 422, f"Event is invalid: {problems}"
+            return 422, "Invalid", f"Event is invalid: {problems}"
         with self.lock:
             if event["metadata"]["name"] in self.events:
-                return 409, "events already exists"
+                return 409, "AlreadyExists", f"events {event['metadata']['name']!r} already exists"
             self.events[event["metadata"]["name"]] = event
-        return 201, ""
+        return 201, "", ""
 
     def handler(api) -> type:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                code, message = api.take(self.path, self.headers.get("Authorization", ""), body)
+                code, reason, message = api.take(self.path, self.headers.get("Authorization", ""), body)
                 if code >= 400 and code != 409:
                     api.refused.append(message)
-                answer = json.dumps({"kind": "Status", "apiVersion": "v1", "code": code, "message": message}).encode()
+                status = {"kind": "Status", "apiVersion": "v1", "code": code, "reason": reason, "message": message}
+                answer = json.dumps(status).encode()
                 self.send_response(code)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(answer)))
