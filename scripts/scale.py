@@ -34,11 +34,10 @@ SUSPECTS, SAFE, HELD_OUT = 200_000, 8_000, 0.1
 STEPS = {"stand-in": 40, "unlearn": 184}
 BATCH, LARGE = 64, 32_768
 READ_BYTES_S, OPEN_FILE_S, OPEN_OBJECT_S = 0.4 * G, 1 * MS, 20 * MS
-DECODED_S = 400  # pairs a second and decoding thread
+DECODED_S = 244  # pairs a second and decoding thread (docs/scoring.md)
 PCIE = 50 * G  # bytes/s, from pinned memory; queued on the stream that computes
 GETS_S = 5_500  # of an object store, a second and prefix
 PAIR_BYTES = 25 * K
-HASH_S = 2 * G  # the coordinator reads and hashes
 COPY_S = 5 * G  # one thread of a host copies
 NET_COORDINATOR = 1.25 * G
 LLAMA = 419 / 54 / 16_384  # interruptions a day and GPU
@@ -254,25 +253,25 @@ def given():
         ["latency of a hop, us: LL, LL128, Simple", "NVLink ring 0.6, 1.9, 3.4, tree 0.6, 1.25, 4; network ring 2.7, 4, 14, tree 5, 8.5, 14", "documented: NCCL 2.30, src/graph/tuning.cc"],
         ["a number read from a GPU; a small copy begun", f"{ITEM / US:.0f} us; {COPY / US:.0f} us", "assumed"],
         ["pinned memory to a GPU", f"{PCIE / G:.0f} GB/s", "assumed; queued on the stream that computes"],
-        ["a shard; a pair; decoded", f"{SHARD_PAIRS:,} pairs; {PAIR_BYTES / K:.0f} KB; {DECODED_S} a second and thread", "assumed; a worker has one thread (`DECODERS`)"],
+        ["a shard; a pair; decoded", f"{SHARD_PAIRS:,} pairs; {PAIR_BYTES / K:.0f} KB; {DECODED_S} a second and thread", "assumed; assumed; measured (docs/scoring.md): a worker has as many threads as torch leaves cores, at most 16"],
         ["stand-in, unlearn", f"{', '.join(map(str, STEPS.values()))} steps of {BATCH}; {SUSPECTS:,} suspects, {SAFE:,} safe pairs", "read: the spec's defaults"],
         ["waits at a heartbeat of 1 s", f"collective {GANG_TIMEOUT_S} s, rank without progress {GANG_LEASE_S} s, shrink 15 s", "read: engine/src/knobs.rs"],
         ["coordinator; one of four ranks lost", "9,070 leases and commits a second, 230 us of a processor for both, 164 MB, takeover 4.9 s; 1.27 s", "measured: `lethe bench control-plane --seconds 5 --repetitions 1`; `lethe bench collective --no-torchrun`"],
         ["a rank reads its inputs", f"{READ_BYTES_S / G:.1f} GB/s, {OPEN_FILE_S / MS:.0f} ms a blob; object store {OPEN_OBJECT_S / MS:.0f} ms, {GETS_S:,} GETs a second and prefix", "assumed; the GETs documented: Amazon S3's guide"],
         ["losses a day of 1,024 GPUs", f"{LLAMA * 1_024:.2f} to {OPT * 1_024:.1f}", "documented: Llama 3, 419 unexpected in 54 days on 16,384; OPT-175B, one in 7.5 h on 992 to 1,024"],
-        ["a host reads and hashes; copies; an NCCL group forms", f"{HASH_S / G:.0f} GB/s; {COPY_S / G:.0f} GB/s; 3 s to 64 ranks, 10 s beyond", "assumed"],
+        ["a host copies; an NCCL group forms", f"{COPY_S / G:.0f} GB/s; 3 s to 64 ranks, 10 s beyond", "assumed"],
     ]
     return table(["input", "value", "from"], rows)
 
 
 def scoring():
-    head = ["model", "parameters", "GFLOP: image, text", "GFLOP to score", "pairs a second and GPU, bf16 (f32)",
-            "400 M pairs, 1,024 GPUs", "2 B pairs", "decoding threads a GPU keeps busy"]
+    head = ["model", "parameters", "GFLOP: image, text", "GFLOP to score", "pairs a second and GPU, f32 (bf16)",
+            "400 M pairs, 1,024 GPUs, f32", "2 B pairs", "decoding threads a GPU keeps busy"]
     rows = []
     for m in MODELS:
-        rate = BF16 / m.score()
+        rate = F32 / m.score()
         rows.append([m.name, f"{m.parameters() / M:.1f} M", f"{m.image() / G:.1f}, {m.text() / G:.1f}",
-                     num(m.score() / G, 3), f"{num(rate)} ({num(F32 / m.score())})",
+                     num(m.score() / G, 3), f"{num(rate)} ({num(BF16 / m.score())})",
                      time(400 * M / rate / 1_024), time(2_000 * M / rate / 1_024), num(rate / DECODED_S)])
     return table(head, rows)
 
@@ -369,13 +368,11 @@ def choice():
 def wire_bytes(audit="march"):
     """One input of a gang's task, as protobuf: phase, shard, one named blob."""
     field = lambda length: 2 + length if length < 128 else 3 + length
-    found = []
-    for phase, name in (("gather", "pairs.parquet"), ("rescore", "rescored.parquet")):
-        path = len(f"{audit}/004/0012345/1.12345/{name}")
-        blob = field(path) + 1 + 3 + field(32)
-        named = field(len(name)) + field(blob)
-        found.append(field(field(len(phase)) + 1 + 3 + field(named)))
-    return sum(found)
+    phase, name = "gather", "pairs.parquet"
+    path = len(f"{audit}/004/0012345/1.12345/{name}")
+    blob = field(path) + 1 + 3 + field(32)
+    named = field(len(name)) + field(blob)
+    return field(field(len(phase)) + 1 + 3 + field(named))
 
 
 OUTPUT_BYTES = 56 + 32 + 96 + 32 + 64  # an Output with one blob and its four allocations, in the engine
@@ -385,18 +382,18 @@ def inputs():
     head = ["of the unlearn gang", "40,000 shards (400 M pairs)", "200,000 shards (2 B)"]
     shards = (40_000, 200_000)
     pairs = (SUSPECTS + SAFE) * SIDE * SIDE * 3
-    read = lambda s, each: pairs / READ_BYTES_S + 2 * s * each
+    read = lambda s, each: pairs / READ_BYTES_S + s * each
     rows = [
-        ["blobs a rank opens: 2 a shard", *(f"{2 * s:,}" for s in shards)],
+        ["blobs a rank opens: 1 a shard", *(f"{s:,}" for s in shards)],
         ["pixels a rank reads and holds: 208,000 of 150,528 bytes (all ranks, n = 1,024)", *[f"{size(pairs)} ({size(1_024 * pairs)})"] * 2],
         ["time at 0.4 GB/s and 1 ms a blob (20 ms: an object store)",
          *(f"{time(read(s, OPEN_FILE_S))} ({time(read(s, OPEN_OBJECT_S))})" for s in shards)],
         [f"task message; {64 * 2**20 / wire_bytes():,.0f} shards reach its limit of 64 MiB, {64 * 2**20 / wire_bytes('x' * 64):,.0f} with the longest id",
          *(size(s * wire_bytes()) for s in shards)],
         ["the coordinator's copies of it, 280 bytes a blob by its types, n = 8; 64; 1,024",
-         *("; ".join(size(n * 2 * s * OUTPUT_BYTES) for n in (8, 64, 1_024)) for s in shards)],
+         *("; ".join(size(n * s * OUTPUT_BYTES) for n in (8, 64, 1_024)) for s in shards)],
         ["all ranks' GETs at 5,500 a second, n = 8 (1,024)",
-         *(f"{time(8 * 2 * s / GETS_S)} ({time(1_024 * 2 * s / GETS_S)})" for s in shards)],
+         *(f"{time(8 * s / GETS_S)} ({time(1_024 * s / GETS_S)})" for s in shards)],
     ]
     return table(head, rows)
 
@@ -423,7 +420,7 @@ def rendezvous():
 def losses():
     head = ["ranks", "losses a day, Llama 3's rate", "at OPT-175B's", "a loss with a floor costs", "with a replacement", "lost a day, worst",
             "a loss within 10 minutes, worst"]
-    reading = (SUSPECTS + SAFE) * SIDE * SIDE * 3 / READ_BYTES_S + 2 * 40_000 * OPEN_FILE_S
+    reading = (SUSPECTS + SAFE) * SIDE * SIDE * 3 / READ_BYTES_S + 40_000 * OPEN_FILE_S
     rows = []
     for n in SIZES:
         group = meeting(n) * UNARY / 16 + (3 if n <= 64 else 10) + 1
@@ -437,34 +434,7 @@ def percent_small(x):
     return f"{num(100 * x)} %"
 
 
-def timeline():
-    m, gpus = MODELS[1], 1_024
-    rate = BF16 / m.score()
-    load = 4 * m.parameters() / G  # seconds at 1 GB/s
-    steps = sum(STEPS.values()) * Step(m, 8, BATCH).then()
-    pixels = (SUSPECTS + SAFE) * SIDE * SIDE * 3 / READ_BYTES_S
-    shards = lambda n: n / SHARD_PAIRS
-    phases = [
-        ("plan", "one host reads and hashes every byte, 2 GB/s", "0", lambda n: n * PAIR_BYTES / HASH_S),
-        ("score", f"{num(DECODED_S)} pairs a second and decoding thread; the GPU would take {num(rate)}", f"{gpus:,}",
-         lambda n: n / gpus / min(rate, DECODED_S)),
-        ("suspect", "one thread reads 0.6 MB of JSON a shard, 100 MB/s", "0", lambda n: shards(n) * 0.6e6 / 100e6),
-        ("gather", "every shard is read twice, 100 GB/s in all", f"{gpus:,}", lambda n: 2 * n * PAIR_BYTES / 100e9),
-        ("two trainings of 8 ranks", "each reads 208,000 pairs, 0.4 GB/s and 1 ms a blob", "8",
-         lambda n: steps + 2 * pixels + 3 * shards(n) * OPEN_FILE_S),
-        ("rescore, probe, localize, evaluate", "six checkpoints loaded a shard, 1 GB/s", f"{gpus:,}",
-         lambda n: 6 * load * shards(n) / gpus),
-        ("report", "one thread writes a row a pair, 1 M rows a second", "0", lambda n: n / 1e6),
-    ]
-    counts = (400 * M, 2_000 * M)
-    rows = [[name, bound, gpus_used, *(time(f(n)) for n in counts)] for name, bound, gpus_used, f in phases]
-    rows.append(["all", "", "", *(time(sum(f(n) for *_, f in phases)) for n in counts)])
-    rows.append(["GPU work in it: scoring's operations", "", f"{gpus:,}",
-                 *(f"{time(n / gpus / rate)}, {percent(n / gpus / rate / sum(f(n) for *_, f in phases))}" for n in counts)])
-    return table(["ViT-L/14, 1,024 GPUs", "bound by", "GPUs at work", "400 M pairs", "2 B pairs"], rows)
-
-
-TABLES = [given, scoring, timeline, traffic, times, memory, scaling, choice, inputs, rendezvous, losses]
+TABLES = [given, scoring, traffic, times, memory, scaling, choice, inputs, rendezvous, losses]
 
 
 def filled(page):
