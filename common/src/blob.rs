@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Attempt, AuditId, PhaseIndex, ShardId, TaskId, Term};
 
-/// The largest blob that is read into memory, in bytes.
-pub const MAX_BLOB_BYTES: u64 = 8 << 30;
+/// The largest blob that is written from memory or read into it, in bytes: the state of a training of 5 G parameters.
+pub const MAX_BLOB_BYTES: u64 = 64 << 30;
 
 /// A BLAKE3 digest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -156,6 +156,9 @@ impl BlobStore {
             return Err(BlobError::TooLarge { path: path.to_owned(), size_bytes });
         }
         let blob = BlobRef { path: path.to_owned(), size_bytes, digest: Digest::of(&bytes) };
+        if bytes.len() > files::PART_BYTES {
+            return self.put_in_parts(path, bytes).await.map(|()| blob);
+        }
         let at = object_store::path::Path::from(path);
         match self.inner.put(&at, PutPayload::from_bytes(bytes)).await {
             Ok(_) => Ok(blob),

@@ -1,6 +1,6 @@
 //! Blobs to and from files on disk, a piece at a time, and the check that one is still whole.
 //!
-//! It must never hold more of a blob in memory than one piece.
+//! It must never hold more of a blob that lies in a file in memory than one part.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -12,30 +12,53 @@ use object_store::{MultipartUpload, ObjectStoreExt, PutPayload};
 
 use super::{BlobError, BlobRef, BlobStore, Digest};
 
-/// What is in memory at once, and the size of an upload's parts, which object stores want equal and of 5 MiB or more.
+/// What is in memory at once of a blob that is read.
 const PIECE_BYTES: usize = 8 << 20;
+/// An upload's parts, which object stores want equal and of 5 MiB or more. They take 10,000 of them: 312 GiB.
+pub(super) const PART_BYTES: usize = 32 << 20;
 
 impl BlobStore {
     /// Writes a file's bytes under a path nobody else writes, as durably as [`put`](Self::put), and whole or not at
     /// all.
     pub async fn put_file(&self, path: &str, file: &Path) -> Result<BlobRef, BlobError> {
-        let written = self.upload(path, file).await;
-        if written.is_err() {
-            self.remove_half_written(path).await;
-        }
-        written
+        let mut upload = self.begin(path).await?;
+        let sent = send_file(upload.as_mut(), path, file).await;
+        self.end(upload, path, sent).await
     }
 
-    async fn upload(&self, path: &str, file: &Path) -> Result<BlobRef, BlobError> {
-        let access = |source| BlobError::Access { path: path.to_owned(), source };
-        let mut upload = self.inner.put_multipart(&object_store::path::Path::from(path)).await.map_err(access)?;
-        match send(upload.as_mut(), path, file).await {
-            Ok(blob) => upload.complete().await.map(|_| blob).map_err(access),
+    /// The same of bytes in memory: object stores take 5 GiB at once at most.
+    pub(super) async fn put_in_parts(&self, path: &str, bytes: Bytes) -> Result<(), BlobError> {
+        let mut upload = self.begin(path).await?;
+        let sent = send_bytes(upload.as_mut(), path, bytes).await;
+        self.end(upload, path, sent).await
+    }
+
+    async fn begin(&self, path: &str) -> Result<Box<dyn MultipartUpload>, BlobError> {
+        let upload = self.inner.put_multipart(&object_store::path::Path::from(path)).await;
+        upload.map_err(|source| BlobError::Access { path: path.to_owned(), source })
+    }
+
+    /// Makes a blob of what was sent, or leaves nothing of it.
+    async fn end<T>(
+        &self,
+        mut upload: Box<dyn MultipartUpload>,
+        path: &str,
+        sent: Result<T, BlobError>,
+    ) -> Result<T, BlobError> {
+        let written = match sent {
+            Ok(sent) => {
+                let completed = upload.complete().await.map(|_| sent);
+                completed.map_err(|source| BlobError::Access { path: path.to_owned(), source })
+            }
             Err(error) => {
                 upload.abort().await.ok(); // what went wrong first is what is told
                 Err(error)
             }
+        };
+        if written.is_err() {
+            self.remove_half_written(path).await;
         }
+        written
     }
 
     /// Writes a blob's bytes to a file, checks their size and digest, and syncs it. On an error there is no file.
@@ -138,19 +161,27 @@ impl Pieces {
     }
 }
 
-async fn send(upload: &mut dyn MultipartUpload, path: &str, from: &Path) -> Result<BlobRef, BlobError> {
+async fn send_bytes(upload: &mut dyn MultipartUpload, path: &str, mut bytes: Bytes) -> Result<(), BlobError> {
+    while !bytes.is_empty() {
+        let part = bytes.split_to(bytes.len().min(PART_BYTES));
+        let sent = upload.put_part(PutPayload::from_bytes(part)).await;
+        sent.map_err(|source| BlobError::Access { path: path.to_owned(), source })?;
+    }
+    Ok(())
+}
+
+async fn send_file(upload: &mut dyn MultipartUpload, path: &str, from: &Path) -> Result<BlobRef, BlobError> {
     let local = |error| file_error(path, from, error);
     let mut hashing = Hashing { inner: File::open(from).map_err(local)?, hasher: blake3::Hasher::new() };
     let mut size_bytes = 0;
     loop {
-        let (piece, rest) =
-            blocking(move || hashing.next_piece().map(|piece| (piece, hashing))).await.map_err(local)?;
+        let (part, rest) = blocking(move || hashing.next_part().map(|part| (part, hashing))).await.map_err(local)?;
         hashing = rest;
-        if piece.is_empty() {
+        if part.is_empty() {
             return Ok(BlobRef { path: path.to_owned(), size_bytes, digest: hashing.digest() });
         }
-        size_bytes += piece.len() as u64;
-        let sent = upload.put_part(PutPayload::from_bytes(piece)).await;
+        size_bytes += part.len() as u64;
+        let sent = upload.put_part(PutPayload::from_bytes(part)).await;
         sent.map_err(|source| BlobError::Access { path: path.to_owned(), source })?;
     }
 }
@@ -168,12 +199,12 @@ impl<T> Hashing<T> {
 }
 
 impl<R: Read> Hashing<R> {
-    /// The next full piece; the last is shorter, and after it comes an empty one.
-    fn next_piece(&mut self) -> io::Result<Bytes> {
-        let mut piece = Vec::with_capacity(PIECE_BYTES);
-        self.inner.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut piece)?;
-        self.hasher.update(&piece);
-        Ok(piece.into())
+    /// The next full part; the last is shorter, and after it comes an empty one.
+    fn next_part(&mut self) -> io::Result<Bytes> {
+        let mut part = Vec::new();
+        self.inner.by_ref().take(PART_BYTES as u64).read_to_end(&mut part)?;
+        self.hasher.update(&part);
+        Ok(part.into())
     }
 }
 

@@ -1,6 +1,13 @@
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 
+use async_trait::async_trait;
+use object_store::memory::InMemory;
+use object_store::path::Path as At;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutResult,
+};
 use tempfile::TempDir;
 
 use super::*;
@@ -16,15 +23,80 @@ fn file(folder: &TempDir, bytes: &[u8]) -> PathBuf {
     path
 }
 
-/// More than two pieces, and no whole number of them.
+/// More than two parts, and no whole number of them, nor of pieces.
 fn long() -> Vec<u8> {
-    (0..2 * PIECE_BYTES + 4321).map(|n| (n % 251) as u8).collect()
+    (0..2 * PART_BYTES + 4321).map(|n| (n % 251) as u8).collect()
+}
+
+/// Takes no more than a part at once, as a real one takes no more than 5 GiB.
+#[derive(Debug, Default)]
+struct Narrow(InMemory);
+
+impl std::fmt::Display for Narrow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Narrow {
+    async fn put_opts(&self, at: &At, bytes: PutPayload, options: PutOptions) -> object_store::Result<PutResult> {
+        assert!(bytes.content_length() <= PART_BYTES, "{} bytes at once", bytes.content_length());
+        self.0.put_opts(at, bytes, options).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        at: &At,
+        options: PutMultipartOptions,
+    ) -> object_store::Result<Box<dyn MultipartUpload>> {
+        self.0.put_multipart_opts(at, options).await
+    }
+
+    async fn get_opts(&self, at: &At, options: GetOptions) -> object_store::Result<GetResult> {
+        self.0.get_opts(at, options).await
+    }
+
+    fn delete_stream(
+        &self,
+        paths: BoxStream<'static, object_store::Result<At>>,
+    ) -> BoxStream<'static, object_store::Result<At>> {
+        self.0.delete_stream(paths)
+    }
+
+    fn list(&self, prefix: Option<&At>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        self.0.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&At>) -> object_store::Result<ListResult> {
+        self.0.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &At, to: &At, options: CopyOptions) -> object_store::Result<()> {
+        self.0.copy_opts(from, to, options).await
+    }
+}
+
+#[tokio::test]
+async fn more_than_a_part_goes_in_parts_to_a_folder_and_to_a_store() {
+    let (local, folder) = store();
+    let remote = BlobStore::remote(Arc::new(Narrow::default()), "narrow", folder.path());
+    for store in [local, remote] {
+        for bytes in [long(), vec![7; PART_BYTES], vec![7; PART_BYTES + 1]] {
+            let blob = store.put("a/model", bytes.clone().into()).await.expect("writes");
+            assert_eq!((blob.size_bytes, blob.digest), (bytes.len() as u64, Digest::of(&bytes)));
+            assert!(store.get(&blob).await.expect("reads") == bytes, "other bytes come back");
+        }
+    }
+    assert_eq!(left(&folder.path().join("blobs/a")), ["model"]);
 }
 
 #[tokio::test]
 async fn a_file_becomes_the_blob_its_bytes_would_and_comes_back() {
     let (store, folder) = store();
-    for (name, bytes) in [("long", long()), ("piece", vec![7; PIECE_BYTES]), ("empty", Vec::new())] {
+    for (name, bytes) in
+        [("long", long()), ("piece", vec![7; PIECE_BYTES]), ("part", vec![7; PART_BYTES]), ("empty", Vec::new())]
+    {
         let blob = store.put_file(&format!("a/{name}"), &file(&folder, &bytes)).await.expect("writes");
         assert_eq!((blob.size_bytes, blob.digest), (bytes.len() as u64, Digest::of(&bytes)), "{name}");
         assert_eq!(store.get(&blob).await.expect("reads"), bytes, "{name}");
