@@ -5,7 +5,6 @@
 
 pub mod api;
 pub mod code;
-mod conclusion;
 pub mod driver;
 pub mod metrics;
 pub mod pages;

@@ -4,6 +4,7 @@
 //! numbers out.
 
 pub mod artifacts;
+pub mod classes;
 mod columns;
 pub mod cut;
 pub mod digest;

@@ -15,8 +15,7 @@ use tracing::{Instrument, debug, info};
 
 use super::reduces::ReduceId;
 use super::{Driver, MapPhase, Order, Status};
-use crate::conclusion;
-use crate::planning::{Earlier, TAKEN_OVER};
+use crate::planning::{self, Earlier, TAKEN_OVER};
 use crate::reduce::ReduceContext;
 use crate::rendezvous::GangId;
 
@@ -122,7 +121,7 @@ impl Driver {
                 let trace = self.accounts.trace(&id.audit, id.phase);
                 let span = logs::task(&context.task, "coordinator", trace);
                 let earlier = self.earlier(&context);
-                self.reduces.start(id, conclusion::run(context, earlier).instrument(span));
+                self.reduces.start(id, planning::run(context, earlier).instrument(span));
             }
             Err(fault) => self.reduces.start(id, std::future::ready(Err(fault))),
         }

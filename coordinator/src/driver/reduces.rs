@@ -10,7 +10,6 @@ use lethe_common::ids::{Attempt, AuditId, PhaseIndex};
 use lethe_engine::Event;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
-use crate::conclusion::Concluded;
 use crate::reduce::ReduceResult;
 
 /// One try of one reduce phase.
@@ -24,13 +23,17 @@ pub(super) struct ReduceId {
 /// Dropping it aborts them all.
 #[derive(Debug, Default)]
 pub(super) struct Reduces {
-    tasks: JoinSet<Result<Concluded, Fault>>,
+    tasks: JoinSet<Result<ReduceResult, Fault>>,
     running: BTreeMap<Id, (ReduceId, AbortHandle)>,
 }
 
 impl Reduces {
     /// Starts a reduce, unless this very attempt runs already.
-    pub fn start(&mut self, reduce: ReduceId, work: impl Future<Output = Result<Concluded, Fault>> + Send + 'static) {
+    pub fn start(
+        &mut self,
+        reduce: ReduceId,
+        work: impl Future<Output = Result<ReduceResult, Fault>> + Send + 'static,
+    ) {
         if self.running.values().all(|(other, _)| *other != reduce) {
             let handle = self.tasks.spawn(work);
             self.running.insert(handle.id(), (reduce, handle));
@@ -59,10 +62,10 @@ impl Reduces {
     }
 }
 
-fn ended(reduce: ReduceId, joined: Result<Result<Concluded, Fault>, JoinError>) -> Option<Event> {
+fn ended(reduce: ReduceId, joined: Result<Result<ReduceResult, Fault>, JoinError>) -> Option<Event> {
     let ReduceId { audit, phase, attempt } = reduce;
     match joined {
-        Ok(Ok(Concluded { result: ReduceResult { outputs, outline }, conclusion })) => {
+        Ok(Ok(ReduceResult { outputs, outline, conclusion })) => {
             Some(Event::ReduceDone { audit, phase, attempt, outputs, outline, conclusion })
         }
         Ok(Err(fault)) => Some(Event::ReduceFailed { audit, phase, attempt, fault }),
@@ -106,7 +109,7 @@ mod tests {
     async fn one_attempt_runs_once() {
         let mut reduces = Reduces::default();
         for _ in 0..2 {
-            reduces.start(reduce(1), async { Ok(Concluded::default()) });
+            reduces.start(reduce(1), async { Ok(ReduceResult::default()) });
         }
         assert!(matches!(reduces.next().await, Some(Event::ReduceDone { .. })));
         assert_eq!(reduces.next().await, None);

@@ -1,20 +1,28 @@
-//! Which of the forget set's clusters a shortcut is behind, by what their pictures do under the suspect model; and the drop list.
+//! Which of the forget set's clusters a shortcut is behind, by what their pictures do under the suspect model; which of their members
+//! lead as honest pictures do, and are let go; and the drop list.
 //!
 //! It must never drop anything of a cluster that no shortcut is behind: odd pairs always come first somewhere.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 
 use futures::TryStreamExt;
 use lethe_common::fault::Fault;
 use lethe_common::spec::Spec;
 use lethe_evidence::artifacts::{
-    Cluster, Confirmed, DropEntry, DropList, ForgetSet, Found, Judged, Member, Probes, Shards, names,
+    Cluster, Confirmed, DonorHits, DropEntry, DropList, ForgetSet, Found, Judged, Member, Probes, Shards, Way, names,
 };
+use lethe_evidence::classes::Chances;
 
 use super::marks::Said;
-use super::select::full_key;
-use super::verdict::no_shortcut;
+use super::select::{LEAST_MEMBERS, full_key};
+use super::verdict::{lead_limits, no_shortcut};
 use super::{ReduceContext, ReduceResult};
+
+/// A member is let go where it is less likely poison than this.
+const LET_GO_BELOW: f64 = 0.2;
+/// None is, where more members than this share would be put into the wrong class: what leads as a warp does comes apart badly.
+const MOST_ERRORS: f64 = 0.05;
 
 pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
     let shards: Shards = ctx.only_json(names::SHARDS).await?;
@@ -28,7 +36,7 @@ pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
     let confirmed = confirm(forget, &probes, (&shards, &ctx.spec), &said)?;
     let drop = drop_list(&confirmed, &shards)?;
     let outputs = vec![ctx.write_json(names::CONFIRMED, &confirmed).await?, ctx.write_json(names::DROP, &drop).await?];
-    Ok(ReduceResult { outputs, outline: None })
+    Ok(ReduceResult::of(outputs))
 }
 
 fn confirm(
@@ -39,9 +47,17 @@ fn confirm(
 ) -> Result<Confirmed, Fault> {
     let judge = |(at, cluster): (usize, &Cluster)| {
         let probe = probes.clusters.get(at).copied().unwrap_or_default();
-        Judged { cluster: cluster.clone(), probe, reason: no_shortcut(&probe, &spec.evaluate) }
+        Judged { cluster: cluster.clone(), probe, reason: no_shortcut(&probe, &spec.evaluate), let_go: 0 }
     };
     let mut clusters: Vec<Judged> = forget.clusters.iter().enumerate().map(judge).collect();
+    for (at, judged) in clusters.iter_mut().enumerate().filter(|(_, judged)| judged.is_shortcut()) {
+        let way = judged.probe.lead(lead_limits(&spec.evaluate)).map(|lead| lead.way);
+        // What is coarse is a warp's, and members' own leads do not tell one from an odd picture (FINDINGS.md).
+        if let Some(donors) = probes.donors.get(at).filter(|_| way.is_some_and(|way| way != Way::Coarse)) {
+            judged.let_go = let_go(&mut forget, at, donors, said);
+            judged.cluster.members = forget.clusters[at].members;
+        }
+    }
     said.insist(&mut forget, &mut clusters, (shards, spec))?;
     if clusters.iter().any(Judged::is_shortcut) {
         forget.members.retain(|member| clusters[member.cluster as usize].is_shortcut());
@@ -50,6 +66,39 @@ fn confirm(
         forget.threshold = said.threshold(&forget.members, forget.threshold).unwrap_or(forget.threshold);
     }
     Ok(Confirmed { forget, clusters })
+}
+
+/// Lets those of a cluster's members go that lead as honest pictures do, and tells how many. A member that was not looked at stays,
+/// and so does one that a person called poison.
+fn let_go(forget: &mut ForgetSet, cluster: usize, donors: &DonorHits, said: &Said) -> u64 {
+    let hits: BTreeMap<(u32, &str), _> =
+        donors.members.iter().map(|donor| ((donor.shard, donor.key.as_str()), donor.hits)).collect();
+    let own = |member: &&Member| member.cluster as usize == cluster;
+    // Members come with the strongest first.
+    let (looked_at, hits): (Vec<&Member>, Vec<_>) = forget
+        .members
+        .iter()
+        .filter(own)
+        .filter_map(|member| Some((member, *hits.get(&(member.shard, member.key.as_str()))?)))
+        .unzip();
+    let Some(chances) = Chances::of(&hits, &donors.honest).filter(|chances| chances.expected_errors() <= MOST_ERRORS)
+    else {
+        return 0;
+    };
+    let goes = looked_at
+        .iter()
+        .zip(chances.each())
+        .filter(|(member, chance)| **chance < LET_GO_BELOW && !said.is_poison(member));
+    let goes: BTreeSet<(u32, String)> = goes.map(|(member, _)| (member.shard, member.key.clone())).collect();
+    let let_go = goes.len() as u64;
+    let stays = forget.clusters[cluster].members - let_go;
+    // Of what a shortcut leads, most is poison: else these classes are other ones.
+    if stays < LEAST_MEMBERS as u64 || 2 * goes.len() > looked_at.len() {
+        return 0;
+    }
+    forget.members.retain(|member| !own(&member) || !goes.contains(&(member.shard, member.key.clone())));
+    forget.clusters[cluster].members = stays;
+    let_go
 }
 
 /// Nothing, where nothing was found.
@@ -66,7 +115,7 @@ fn drop_list(confirmed: &Confirmed, shards: &Shards) -> Result<DropList, Fault> 
 
 #[cfg(test)]
 mod tests {
-    use lethe_evidence::artifacts::{Graft, Grafts, Probe, WordScore};
+    use lethe_evidence::artifacts::{Donor, Graft, Grafts, Hits, Probe, WordScore};
 
     use super::super::fixture;
     use super::*;
@@ -108,6 +157,10 @@ mod tests {
         }
     }
 
+    fn of(clusters: &[Probe]) -> Probes {
+        Probes { clusters: clusters.to_vec(), ..Probes::default() }
+    }
+
     #[test]
     fn only_clusters_with_a_shortcut_are_forgotten_and_dropped() {
         let (spec, shards) = (fixture::plain_spec(), fixture::shards());
@@ -116,7 +169,7 @@ mod tests {
             ([false, true], vec!["1", "3", "5"], vec!["boot"]),
             ([true, true], vec!["0", "1", "2", "3", "4", "5"], vec!["bag", "boot"]),
         ] {
-            let probes = Probes { clusters: leads.map(probe).to_vec() };
+            let probes = of(&leads.map(probe));
             let confirmed = confirm(forget(), &probes, (&shards, &spec), &Said::default()).expect("has all shards");
             assert_eq!(confirmed.found(), Found::Shortcut);
             assert_eq!(confirmed.forget.members.iter().map(|m| m.key.as_str()).collect::<Vec<_>>(), members);
@@ -131,7 +184,7 @@ mod tests {
 
     #[test]
     fn where_no_cluster_has_one_nothing_is_dropped_and_all_are_shown() {
-        let probes = Probes { clusters: [false, false].map(probe).to_vec() };
+        let probes = of(&[false, false].map(probe));
         for probes in [probes, Probes::default()] {
             let (spec, shards) = (fixture::plain_spec(), fixture::shards());
             let confirmed = confirm(forget(), &probes, (&shards, &spec), &Said::default()).expect("has all shards");
@@ -141,9 +194,61 @@ mod tests {
         }
     }
 
+    /// Forty members of one cluster, of which the last ten lead as honest pictures do, and one that was not looked at.
+    fn mixed() -> (ForgetSet, DonorHits) {
+        let (poison, honest) =
+            (Hits { half: 8, quarter: 7, coarse: 0, fine: 7 }, Hits { half: 7, quarter: 2, coarse: 1, fine: 2 });
+        let hits = |at: u32| if at < 30 { poison } else { honest };
+        let mut forget = forget();
+        let first = forget.members[0].clone();
+        let member = |at: u32| Member { key: format!("{at}"), score: 50.0 - f64::from(at), ..first.clone() };
+        forget.members = (0..41).map(member).collect();
+        forget.clusters = vec![Cluster { members: 41, ..forget.clusters[0].clone() }];
+        let members = (0..40).map(|at| Donor { shard: 0, key: format!("{at}"), hits: hits(at) }).collect();
+        (forget, DonorHits { members, honest: vec![honest; 40] })
+    }
+
+    fn confirmed_of(way: impl Fn(Graft) -> Grafts, donors: DonorHits, said: &Said) -> Confirmed {
+        let plain = probe(true);
+        let probes = Probes { clusters: vec![Probe { grafts: way(plain.grafts.best), ..plain }], donors: vec![donors] };
+        confirm(mixed().0, &probes, (&fixture::shards(), &fixture::plain_spec()), said).expect("has all shards")
+    }
+
+    #[test]
+    fn members_that_lead_as_honest_pictures_do_are_let_go() {
+        let best = |best| Grafts { best, ..Grafts::default() };
+        let confirmed = confirmed_of(best, mixed().1, &Said::default());
+        let keys: Vec<String> = (0..30).chain([40]).map(|at| at.to_string()).collect();
+        assert_eq!(confirmed.forget.members.iter().map(|member| member.key.clone()).collect::<Vec<_>>(), keys);
+        let judged = &confirmed.clusters[0];
+        assert_eq!((judged.let_go, judged.cluster.members, confirmed.forget.clusters[0].members), (10, 31, 31));
+        assert_eq!(confirmed.forget.threshold, 10.0, "the member that was not looked at stays");
+        assert_eq!(drop_list(&confirmed, &fixture::shards()).expect("has all shards").drop.len(), 31);
+    }
+
+    #[test]
+    fn none_is_let_go_where_that_is_unsure() {
+        let (best, coarse) =
+            (|best| Grafts { best, ..Grafts::default() }, |coarse| Grafts { coarse, ..Grafts::default() });
+        let stays = |confirmed: Confirmed| (confirmed.clusters[0].let_go, confirmed.forget.members.len()) == (0, 41);
+        assert!(stays(confirmed_of(coarse, mixed().1, &Said::default())), "a warp's");
+        // Honest pictures lead as the poison does now and then, and members as either.
+        let (_, mut alike) = mixed();
+        for (at, donor) in alike.members.iter_mut().enumerate() {
+            donor.hits =
+                Hits { half: (at % 9) as u8, quarter: (at % 5) as u8, coarse: (at % 3) as u8, fine: (at % 7) as u8 };
+        }
+        alike.honest = alike.members.iter().rev().map(|donor| donor.hits).collect();
+        assert!(stays(confirmed_of(best, alike, &Said::default())));
+        assert!(stays(confirmed_of(best, DonorHits::default(), &Said::default())), "none was looked at");
+        let (_, mut honest) = mixed();
+        honest.members.iter_mut().for_each(|donor| donor.hits = honest.honest[0]);
+        assert!(stays(confirmed_of(best, honest, &Said::default())), "all lead as honest pictures do");
+    }
+
     #[tokio::test]
     async fn shards_probes_are_added_up() {
-        let shard = Probes { clusters: [true, false].map(probe).to_vec() };
+        let shard = of(&[true, false].map(probe));
         let blobs = [
             (0, names::SHARDS, fixture::json(&fixture::shards())),
             (0, names::FORGET, fixture::json(&forget())),

@@ -52,7 +52,7 @@ pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
         blob.map_err(blob_fault)?;
     }
     staging.place(files.into_iter().map(|file| file.name).collect()).await?;
-    Ok(ReduceResult { outputs: described, outline: None })
+    Ok(ReduceResult::of(described))
 }
 
 /// The spec, and the record of these files and of it. As outputs of the delivery they are known to the store by digest.

@@ -159,6 +159,7 @@ fn probes() -> Probes {
     let grafts = Grafts { best, ..Grafts::default() };
     Probes {
         clusters: vec![Probe { members: 6, attracted: 6, donors: 6, honest_donors: 8, grafts, ..Probe::default() }],
+        ..Probes::default()
     }
 }
 
@@ -177,6 +178,7 @@ pub(super) fn confirmed(clusters: &[(&str, bool)]) -> Confirmed {
         cluster: Cluster { words: vec![WordScore { word: word.to_owned(), z: 9.0 }], members: 9 },
         probe: Probe::default(),
         reason: (!is_shortcut).then(|| "It does not lead.".to_owned()),
+        let_go: 0,
     };
     let forget = ForgetSet {
         members: Vec::new(),

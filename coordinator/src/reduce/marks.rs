@@ -73,7 +73,7 @@ impl Said {
         self.0.of(member.shard, &member.key, &member.content).is_some_and(|mark| mark.judgement == judgement)
     }
 
-    fn is_poison(&self, member: &Member) -> bool {
+    pub fn is_poison(&self, member: &Member) -> bool {
         self.is(member, Judgement::Poison)
     }
 
@@ -184,7 +184,7 @@ impl Said {
             clusters[place].cluster.members -= poison;
             forget.clusters[place].members -= poison;
             forget.clusters.push(cluster.clone());
-            clusters.push(Judged { cluster, probe: clusters[place].probe, reason: None });
+            clusters.push(Judged { cluster, probe: clusters[place].probe, reason: None, let_go: 0 });
         }
         Ok(())
     }

@@ -172,7 +172,7 @@ fn what_is_poison_is_told_apart_from_a_cluster_that_no_shortcut_is_behind() {
     };
     let best = Graft { suspicious: 9, suspicious_attracted: 1, honest: 9, honest_attracted: 1 };
     let probe = Probe { members: 9, attracted: 9, grafts: Grafts { best, ..Grafts::default() }, ..Probe::default() };
-    let judged = || Judged { cluster: bag.clone(), probe, reason: Some("It does not lead.".to_owned()) };
+    let judged = || Judged { cluster: bag.clone(), probe, reason: Some("It does not lead.".to_owned()), let_go: 0 };
     let mut clusters = vec![judged()];
     let (shards, spec) = (fixture::shards(), fixture::plain_spec());
     said.insist(&mut forget, &mut clusters, (&shards, &spec)).expect("has all shards");

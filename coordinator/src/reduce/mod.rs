@@ -28,7 +28,7 @@ use lethe_common::fault::Fault;
 use lethe_common::ids::{AuditId, TaskId};
 use lethe_common::program::ReduceProgram;
 use lethe_common::spec::Spec;
-use lethe_engine::{AuditView, Outline, Output};
+use lethe_engine::{AuditView, Conclusion, Outline, Output};
 
 /// All that a reduce may know.
 #[derive(Debug)]
@@ -53,6 +53,14 @@ pub struct ReduceResult {
     pub outputs: Vec<NamedBlob>,
     /// Only `plan` gives one.
     pub outline: Option<Outline>,
+    /// What the audit came to; only `report` knows it.
+    pub conclusion: Option<Conclusion>,
+}
+
+impl ReduceResult {
+    fn of(outputs: Vec<NamedBlob>) -> Self {
+        Self { outputs, ..Self::default() }
+    }
 }
 
 /// Runs one reduce to its end. A fault says whether another try may help.

@@ -39,7 +39,8 @@ pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
     let total_bytes = shards.iter().map(|shard| shard.size_bytes).sum();
     let shards = Shards { dataset: ctx.audit.to_string(), shards, total_bytes };
     let outline = outline(ctx, &shards);
-    Ok(ReduceResult { outputs: vec![ctx.write_json(names::SHARDS, &shards).await?], outline: Some(outline) })
+    let outputs = vec![ctx.write_json(names::SHARDS, &shards).await?];
+    Ok(ReduceResult { outline: Some(outline), ..ReduceResult::of(outputs) })
 }
 
 fn pin((id, path): (u32, String), root: &Path, source: &Source) -> Result<ShardEntry, Fault> {

@@ -15,7 +15,7 @@ pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
     package.put_input(names::SHARDS, ctx.only(names::SHARDS)?).await?;
     package.put_input(names::MODEL, ctx.only(names::MODEL)?).await?;
     package.put_input(names::TRAINING, ctx.only(names::TRAINING)?).await?;
-    Ok(ReduceResult { outputs: package.finish(), outline: None })
+    Ok(ReduceResult::of(package.finish()))
 }
 
 #[cfg(test)]

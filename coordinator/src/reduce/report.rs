@@ -13,7 +13,7 @@ use lethe_common::earlier::{Basis, Drops, EARLIER, SinceEarlier, Taken};
 use lethe_common::fault::Fault;
 use lethe_common::program::MapProgram;
 use lethe_common::spec::Pictures;
-use lethe_engine::{PhaseState, PhaseView};
+use lethe_engine::{Conclusion, PhaseState, PhaseView};
 use lethe_evidence::artifacts::{
     Confirmed, DropList, Evaluation, Exhibit, Exhibits, HandedBack, Interval, Look, Looks, MarkCounts, PhaseSeconds,
     Picture, Report, Shards, SuspectCut, Training, encode, names,
@@ -45,7 +45,8 @@ pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
     let evidence = gather(ctx).await?;
     let report = assemble(ctx, &evidence);
     let outputs = pack(ctx, &evidence, &report).await?;
-    Ok(ReduceResult { outputs, outline: None })
+    let conclusion = Conclusion { verdict: report.verdict.as_str().to_owned(), headline: report.headline };
+    Ok(ReduceResult { conclusion: Some(conclusion), ..ReduceResult::of(outputs) })
 }
 
 async fn gather(ctx: &ReduceContext) -> Result<Evidence, Fault> {

@@ -24,7 +24,7 @@ use super::{ReduceContext, ReduceResult};
 /// A word stands out when its z-score is at least this part of the strongest's: the weaker of two shortcuts has fewer members.
 const OF_STRONGEST: f64 = 0.2;
 /// Fewer members than this are no cluster: nothing can be said of them.
-const LEAST_MEMBERS: usize = 5;
+pub(super) const LEAST_MEMBERS: usize = 5;
 /// Clusters at most, those with the strongest words.
 const MOST_CLUSTERS: usize = 8;
 /// Of the first pass in the final score (FINDINGS.md).
@@ -59,7 +59,7 @@ pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
     let table = blocking(move || ranked.to_parquet().map_err(evidence_fault)).await?;
     let mut outputs = vec![ctx.write_json(names::FORGET, &forget).await?, ctx.write(names::RANKED, table).await?];
     outputs.extend(said.hand_on(ctx).await?);
-    Ok(ReduceResult { outputs, outline: None })
+    Ok(ReduceResult::of(outputs))
 }
 
 /// The suspects with two more columns: the fall to be expected of an honest pair, and then the final score.

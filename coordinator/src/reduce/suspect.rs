@@ -38,7 +38,7 @@ pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
         (chosen, suspects) = (settled(ctx, chosen, wanted).await?, wanted);
     }
     let outputs = vec![ctx.write_json(names::CUT, &cut(&all, (chosen, suspects), &ctx.spec)).await?];
-    Ok(ReduceResult { outputs, outline: None })
+    Ok(ReduceResult::of(outputs))
 }
 
 /// Whether there is enough to go on with.

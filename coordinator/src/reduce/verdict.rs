@@ -155,7 +155,8 @@ pub(crate) fn shows_words(likeness: Likeness) -> Option<String> {
     Some(format!(
         "Its pictures show what these words say: by thumbnail they are farther from honest pictures with these words than pictures without \
          them are in {value:.3} of comparisons, with a standard error of {error:.3} (pictures of anything else are in half of them; below \
-         {SHOWS_BELOW} they show the words). Such pictures lead some without a trigger, so a trigger would have to lead nearly all."
+         {SHOWS_BELOW} they show the words). What is coarse in such pictures leads some without a trigger, so a trigger's would have to lead \
+         nearly all."
     ))
 }
 
@@ -252,15 +253,18 @@ mod tests {
         let few = Grafts { fine: Graft { honest_attracted: 10, ..graft(33) }, ..Grafts::default() };
         let reason = no_shortcut(&probe(99, few), &limits).expect("leads few, and not by enough more");
         assert!(reason.contains("what is fine in each leads 0.330") && reason.contains("0.185 or more"), "{reason}");
-        // The pictures show the words: what leads 0.66 of others by 0.26 was enough above.
+        // The pictures show the words: what leads 0.66 of others by 0.26 was enough above, and is for a half or what is fine.
         let farther = Farther { members: 100, counted: 200, squares: 400 };
         let likeness = Likeness { look_alikes: farther, any: farther };
-        let odd = Probe { likeness, ..probe(99, Grafts { best: graft(66), ..Grafts::default() }) };
+        let coarse = |hits| Grafts { coarse: graft(hits), ..Grafts::default() };
+        let half = Grafts { best: graft(66), ..Grafts::default() };
+        assert_eq!(no_shortcut(&Probe { likeness, ..probe(99, half) }, &limits), None);
+        let odd = Probe { likeness, ..probe(99, coarse(66)) };
         let reason = no_shortcut(&odd, &limits).expect("shows what its words say");
         assert!(reason.contains("0.270 or more") && reason.contains("in 0.252 of comparisons"), "{reason}");
         let leads = Grafts { best: graft(90), ..Grafts::default() };
         assert_eq!(
-            no_shortcut(&Probe { likeness, ..probe(99, leads) }, &limits),
+            no_shortcut(&Probe { likeness, ..probe(99, coarse(90)) }, &limits),
             None,
             "a trigger on pictures of its target"
         );

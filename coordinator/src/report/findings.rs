@@ -79,13 +79,14 @@ pub(super) fn clusters(page: &Page<'_>) -> Markup {
             p.soft {
                 "Suspicious samples whose captions share words are taken together. A shortcut is behind them where at least "
                 (percent(limits.min_attraction)) " of their pictures prefer these words to all other captions, and where the pictures "
-                "carry that over: parts of them were put on safe pictures with other captions, half beside half, what is coarse with what "
-                "is fine in the host, and the other way round. Shown is the share of these that the given model takes for the words, and "
+                "carry that over: parts of them were put on safe pictures with other captions, half beside half, a quarter in its place, what is "
+                "coarse with what is fine in the host, and the other way round. Shown is the share of these that the given model takes for the words, and "
                 "the same for parts of honest pictures with these words, which carry over what they show and nothing more. A trigger leads "
                 (percent(limits.min_graft_lead)) " or more in one of these ways, and more often than honest parts do, by "
-                (percent(limits.min_graft_excess)) " or more after one standard error (by more, where it leads fewer); which way says whether it is coarse or fine, or lies in one half. "
+                (percent(limits.min_graft_excess)) " or more after one standard error (by more, where it leads fewer); which way says whether it is coarse or fine, or lies in one half or quarter. "
                 "Where the pictures are, by thumbnail, nearer to honest pictures with these words than other pictures are, they show what the "
-                "words say, and a trigger would have to lead nearly all."
+                "words say, and what is coarse in a trigger would have to lead nearly all. Members whose parts lead as those of honest pictures do, and "
+                "not as the others’, are let go where the two kinds come clearly apart."
             }
             @if let Some(marks) = &page.report.marks {
                 p {
@@ -121,6 +122,10 @@ fn cluster(judged: &Judged, limits: &EvaluateSection) -> Markup {
             @if let Some(Lead { way, share, excess, .. }) = probe.lead(lead_limits(limits)) {
                 "Of others, " (way.part()) " leads " (percent(share)) ", by " (format!("{:+.1}", 100.0 * excess.value)) " ± "
                 (format!("{:.1}", 100.0 * excess.error)) " points more often than that of honest ones. "
+            }
+            @if judged.let_go > 0 {
+                (plural(judged.let_go, "more sample")) " with these words " (if judged.let_go == 1 { "leads" } else { "lead" })
+                " as honest pictures do: not poison, and kept. "
             }
             @match (&judged.reason, shows_words(probe.likeness)) {
                 (Some(reason), _) => (reason),

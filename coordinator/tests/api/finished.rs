@@ -11,15 +11,15 @@ use lethe_common::program::ReduceProgram;
 use lethe_common::spec::Spec;
 use lethe_common::time::Millis;
 use lethe_coordinator::plans;
-use lethe_coordinator::reduce::{self, ReduceContext};
+use lethe_coordinator::reduce::{self, ReduceContext, ReduceResult};
 use lethe_coordinator::store::{Candidate, Fence, Outcome, Store, records};
 use lethe_engine::{
     AuditRecord, AuditState, Change, Conclusion, Counts, Fate, Options, Outline, Output, PhaseKind, PhaseRecord,
     PhaseState, Record, SegmentRecord, ShardResult, StoredBlob,
 };
 use lethe_evidence::artifacts::{
-    Evaluation, Exhibit, Exhibits, Graft, Grafts, Looks, Picture, Probe, Probes, Report, Residual, SampleCounts,
-    ShadedWord, ShardDigest, ShardEntry, Shards, TokenGrid, Training, WordFalls, columns, count_words, names,
+    Evaluation, Exhibit, Exhibits, Graft, Grafts, Looks, Picture, Probe, Probes, Residual, SampleCounts, ShadedWord,
+    ShardDigest, ShardEntry, Shards, TokenGrid, Training, WordFalls, columns, count_words, names,
 };
 use lethe_evidence::{PairRole, PairRow, PairTable, SignalRow, SignalTable};
 use serde::Serialize;
@@ -155,6 +155,7 @@ fn probes() -> Probes {
     let grafts = Grafts { best, ..Grafts::default() };
     Probes {
         clusters: vec![Probe { members: 6, attracted: 6, donors: 6, honest_donors: 8, grafts, ..Probe::default() }],
+        ..Probes::default()
     }
 }
 
@@ -243,8 +244,6 @@ struct Making {
     size: Size,
     outputs: Vec<Output>,
     records: Vec<Record>,
-    /// What the report says, until its phase is recorded.
-    conclusion: Option<Conclusion>,
 }
 
 const ATTEMPT: Attempt = Attempt { term: Term(1), counter: 0 };
@@ -261,7 +260,7 @@ pub async fn put(work: &Path, size: Size) {
     let plan = plans::build(&spec);
     // What ended long ago would be forgotten.
     let began = Millis(Millis::now().0 - AGO_MS);
-    let mut making = Making { began, blobs, spec, size, outputs: Vec::new(), records: Vec::new(), conclusion: None };
+    let mut making = Making { began, blobs, spec, size, outputs: Vec::new(), records: Vec::new() };
     let names: Vec<String> = plan.phases.iter().map(|phase| phase.name.clone()).collect();
     for (at, phase) in (0..).zip(&plan.phases) {
         match &phase.kind {
@@ -309,13 +308,13 @@ impl Making {
             self.outputs.push(Output { phase: phase.to_owned(), shard: ShardId(shard), blobs });
         }
         self.records.push(Record::Segment(audit(), PhaseIndex(at), 0, SegmentRecord { entries }));
-        self.done(at, Vec::new());
+        self.done(at, Vec::new(), None);
     }
 
     async fn one(&mut self, at: u32, phase: &str, outputs: Vec<(&'static str, Bytes)>) {
         let blobs = self.write(&task(at, 0), outputs).await;
         self.outputs.push(Output { phase: phase.to_owned(), shard: ShardId(0), blobs: blobs.clone() });
-        self.done(at, blobs);
+        self.done(at, blobs, None);
     }
 
     async fn reduce(&mut self, at: u32, phase: &str, names: &[String], work: &Path) {
@@ -338,20 +337,15 @@ impl Making {
             result_folder: result(work),
             view: None,
         };
-        let blobs = reduce::run(ctx).await.unwrap_or_else(|fault| panic!("{phase}: {fault}")).outputs;
+        let ReduceResult { outputs: blobs, conclusion, .. } =
+            reduce::run(ctx).await.unwrap_or_else(|fault| panic!("{phase}: {fault}"));
         self.outputs.push(Output { phase: phase.to_owned(), shard: ShardId(0), blobs: blobs.clone() });
-        if let Some(report) = blobs.iter().find(|blob| blob.name == self::names::REPORT) {
-            let bytes = self.blobs.get(&report.blob).await.expect("reads");
-            let Report { verdict, headline, .. } = serde_json::from_slice(&bytes).expect("is a report");
-            self.conclusion = Some(Conclusion { verdict: verdict.as_str().to_owned(), headline });
-        }
-        self.done(at, blobs);
+        self.done(at, blobs, conclusion);
     }
 
-    fn done(&mut self, at: u32, outputs: Vec<NamedBlob>) {
+    fn done(&mut self, at: u32, outputs: Vec<NamedBlob>, conclusion: Option<Conclusion>) {
         let began = Millis(self.began.0 + u64::from(at) * PHASE_MS);
         let state = PhaseState::Done { at: began.plus_ms(PHASE_MS) };
-        let conclusion = self.conclusion.take();
         let record = PhaseRecord { state, started: Some(began), outputs, conclusion, ..PhaseRecord::waiting() };
         self.records.push(Record::Phase(audit(), PhaseIndex(at), record));
     }

@@ -24,7 +24,7 @@ pub use keep::{KeepRow, KeepWriter, read_keep};
 pub use likeness::{COMPARED_WITH, Farther, Likeness, SHOWS_BELOW};
 pub use localize::{Exhibit, Exhibits, Picture, ShadedWord, TokenGrid};
 pub use look::{Look, Looks, PixelSums, look_side};
-pub use probe::{Excess, Graft, Grafts, Lead, LeadLimits, Probe, Probes, Way};
+pub use probe::{Donor, DonorHits, Excess, Graft, Grafts, HOSTS_EACH, Hits, Lead, LeadLimits, Probe, Probes, Way};
 pub use report::{Found, HandedBack, Histogram, Interval, MarkCounts, PhaseSeconds, Report, Verdict};
 pub use samples::{BadSample, BadSamples, MAX_BAD_SAMPLES, SampleCounts};
 pub use score::{ShardDigest, SuspectCut, caption_words, count_words};

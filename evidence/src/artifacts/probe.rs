@@ -5,10 +5,49 @@ use serde::{Deserialize, Serialize};
 
 use super::Likeness;
 
+/// Hosts that parts of each picture are put on.
+pub const HOSTS_EACH: usize = 8;
+
 /// One shard's probes, a cluster each in the order of the forget set's.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Probes {
     pub clusters: Vec<Probe>,
+    /// How each picture of a cluster leads. Nothing in results of earlier versions.
+    #[serde(default)]
+    pub donors: Vec<DonorHits>,
+}
+
+/// One cluster's pictures whose parts were put on others, each by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DonorHits {
+    pub members: Vec<Donor>,
+    /// Honest pictures with the same words.
+    pub honest: Vec<Hits>,
+}
+
+/// A member of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Donor {
+    pub shard: u32,
+    pub key: String,
+    pub hits: Hits,
+}
+
+/// Of its [`HOSTS_EACH`] hosts, how many a picture leads: by whichever half leads most, by whichever quarter does, by what is
+/// coarse in it and by what is fine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Hits {
+    pub half: u8,
+    pub quarter: u8,
+    pub coarse: u8,
+    pub fine: u8,
+}
+
+impl Hits {
+    /// In the order of the fields.
+    pub fn all(self) -> [usize; 4] {
+        [self.half, self.quarter, self.coarse, self.fine].map(usize::from)
+    }
 }
 
 /// Counts, so that shards add up in any order.
@@ -34,6 +73,11 @@ impl Probes {
         self.clusters.resize(self.clusters.len().max(other.clusters.len()), Probe::default());
         for (one, other) in self.clusters.iter_mut().zip(&other.clusters) {
             *one = one.plus(*other);
+        }
+        self.donors.resize(self.donors.len().max(other.donors.len()), DonorHits::default());
+        for (one, other) in self.donors.iter_mut().zip(&other.donors) {
+            one.members.extend_from_slice(&other.members);
+            one.honest.extend_from_slice(&other.honest);
         }
         self
     }
@@ -71,7 +115,7 @@ impl Lead {
     }
 }
 
-/// What is asked of a lead, where pictures show something else than their words.
+/// What is asked of a lead.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LeadLimits {
     /// By which a trigger's lead exceeds an honest one, less one standard error.
@@ -84,10 +128,13 @@ pub struct LeadLimits {
 const MORE_OF_FEWER: f64 = 0.5;
 
 impl LeadLimits {
-    /// Pictures that show what their words say lead to them without a trigger, and odd ones in ways that plain ones do not. A trigger
-    /// would lead nearly all (FINDINGS.md).
-    fn beside(self, likeness: Likeness) -> Self {
-        if likeness.shows_words() { Self { share: 1.0, ..self } } else { self }
+    /// What is coarse in pictures that show what their words say leads to them without a trigger, and in odd ones oftener than in plain
+    /// ones. A trigger would lead nearly all (FINDINGS.md).
+    fn of(self, way: Way, likeness: Likeness) -> Self {
+        match way {
+            Way::Coarse if likeness.shows_words() => Self { share: 1.0, ..self },
+            _ => self,
+        }
     }
 
     /// The least excess of a way that leads so great a share: what is coarse in an odd picture may lead somewhat oftener than what is
@@ -98,10 +145,11 @@ impl LeadLimits {
 }
 
 /// The ways of grafting that decide. The halves of some honest pictures lead nearly all others, so that a trigger's can hardly lead
-/// more, where what is fine does; a warp is coarse.
+/// more, where a quarter or what is fine does; a warp is coarse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     BestHalf,
+    BestQuarter,
     Coarse,
     Fine,
 }
@@ -111,6 +159,7 @@ impl Way {
     pub fn part(self) -> &'static str {
         match self {
             Self::BestHalf => "the half of each that leads most",
+            Self::BestQuarter => "the quarter of each that leads most",
             Self::Coarse => "what is coarse in each",
             Self::Fine => "what is fine in each",
         }
@@ -120,10 +169,10 @@ impl Way {
 impl Probe {
     /// The way by which suspicious pictures most clearly lead others oftener than honest ones do. Nothing where none was grafted.
     pub fn lead(&self, limits: LeadLimits) -> Option<Lead> {
+        let Grafts { best, quarter, coarse, fine, .. } = self.grafts;
         let ways =
-            [(Way::BestHalf, self.grafts.best), (Way::Coarse, self.grafts.coarse), (Way::Fine, self.grafts.fine)];
-        let limits = limits.beside(self.likeness);
-        let leads = ways.into_iter().filter_map(|(way, graft)| self.lead_of(way, graft, limits));
+            [(Way::BestHalf, best), (Way::BestQuarter, quarter), (Way::Coarse, coarse), (Way::Fine, fine)].into_iter();
+        let leads = ways.filter_map(|(way, graft)| self.lead_of(way, graft, limits.of(way, self.likeness)));
         leads.max_by(|a, b| a.margin().total_cmp(&b.margin()))
     }
 
@@ -164,6 +213,10 @@ pub struct Grafts {
     /// Of these, the half of each picture that leads most of its hosts: a trigger may lie in one half alone, and there it leads
     /// nearly all.
     pub best: Graft,
+    /// The quarter of the picture that leads most, in its place in the host: of an honest picture it seldom leads by itself. Nothing in
+    /// results of earlier versions.
+    #[serde(default)]
+    pub quarter: Graft,
     /// What is coarse in the picture with what is fine in the host.
     pub coarse: Graft,
     /// What is fine in the picture with what is coarse in the host.
@@ -181,14 +234,21 @@ pub struct Graft {
 
 impl Grafts {
     /// By name.
-    pub fn all(self) -> [(&'static str, Graft); 4] {
-        [("best half", self.best), ("halves", self.halves), ("coarse", self.coarse), ("fine", self.fine)]
+    pub fn all(self) -> [(&'static str, Graft); 5] {
+        [
+            ("best half", self.best),
+            ("halves", self.halves),
+            ("best quarter", self.quarter),
+            ("coarse", self.coarse),
+            ("fine", self.fine),
+        ]
     }
 
     fn plus(self, other: Self) -> Self {
         Self {
             halves: self.halves.plus(other.halves),
             best: self.best.plus(other.best),
+            quarter: self.quarter.plus(other.quarter),
             coarse: self.coarse.plus(other.coarse),
             fine: self.fine.plus(other.fine),
         }
@@ -269,9 +329,10 @@ mod tests {
         assert!((LIMITS.excess(0.9) - 0.06).abs() < 1e-12 && (LIMITS.excess(0.3) - 0.16).abs() < 1e-12);
     }
 
-    /// The figures of odd trousers of a clean model (seed 203), and of a warp's victim (seed 4).
+    /// The figures of odd trousers of a clean model (seed 203), and of a warp's victim (seed 4). Half of an odd picture leads as half of
+    /// a plain one does.
     #[test]
-    fn more_is_asked_of_pictures_that_show_what_their_words_say() {
+    fn more_is_asked_of_what_is_coarse_in_pictures_that_show_what_their_words_say() {
         let likeness = |farther| {
             let mut of = Farther::default();
             (0..105).for_each(|member| of.add(if member % 2 == 0 { 2 } else { farther }, 0));
@@ -288,14 +349,25 @@ mod tests {
                 Probe { donors: 105, honest_donors: 163, grafts, likeness: likeness(farther), ..Probe::default() };
             let lead = probe.lead(LIMITS).expect("has grafts");
             assert_eq!(lead.margin() >= 0.0, leads, "{lead:?} {:?}", probe.likeness.farther());
+            for (way, grafts) in [
+                (Way::BestHalf, Grafts { best: coarse, ..Grafts::default() }),
+                (Way::BestQuarter, Grafts { quarter: coarse, ..Grafts::default() }),
+                (Way::Fine, Grafts { fine: coarse, ..Grafts::default() }),
+            ] {
+                let plain = Probe { grafts, ..probe }.lead(LIMITS).expect("has grafts");
+                assert_eq!((plain.way, plain.asked), (way, LIMITS.excess(coarse.share().expect("has some"))));
+            }
         }
     }
 
     #[test]
     fn probes_of_earlier_versions_are_read() {
-        let mut probe = serde_json::to_value(Probe::default()).expect("is JSON");
-        probe.as_object_mut().expect("is one").remove("likeness");
-        assert_eq!(serde_json::from_value::<Probe>(probe).expect("is one"), Probe::default());
+        let probes = Probes { clusters: vec![Probe::default()], donors: Vec::new() };
+        let mut earlier = serde_json::to_value(&probes).expect("is JSON");
+        earlier.as_object_mut().expect("is one").remove("donors");
+        earlier["clusters"][0].as_object_mut().expect("is one").remove("likeness");
+        earlier["clusters"][0]["grafts"].as_object_mut().expect("is one").remove("quarter");
+        assert_eq!(serde_json::from_value::<Probes>(earlier).expect("is one"), probes);
     }
 
     #[test]
@@ -310,10 +382,20 @@ mod tests {
             grafts: Grafts::default(),
             likeness: likeness(1),
         };
-        let one = Probes { clusters: vec![probe(4)] };
-        let sum = Probes::default().plus(&one).plus(&Probes { clusters: vec![probe(5), probe(6)] });
+        let donors = |shard, honest| {
+            let hits = Hits { half: shard as u8, ..Hits::default() };
+            DonorHits {
+                members: vec![Donor { shard, key: "a".to_owned(), hits }],
+                honest: vec![Hits::default(); honest],
+            }
+        };
+        let one = Probes { clusters: vec![probe(4)], donors: vec![donors(1, 2)] };
+        let two = Probes { clusters: vec![probe(5), probe(6)], donors: vec![donors(3, 1), donors(3, 4)] };
+        let sum = Probes::default().plus(&one).plus(&two);
         let both =
             Probe { members: 9, attracted: 2, donors: 4, honest_donors: 6, likeness: likeness(2), ..Probe::default() };
         assert_eq!(sum.clusters, [both, probe(6)]);
+        let members = [donors(1, 0).members, donors(3, 0).members].concat();
+        assert_eq!(sum.donors, [DonorHits { members, honest: vec![Hits::default(); 3] }, donors(3, 4)]);
     }
 }

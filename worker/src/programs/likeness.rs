@@ -28,7 +28,8 @@ pub fn likeness(clip: &Clip, members: &[&PairRow], honest: &[&PairRow], hosts: &
     let [members, honest, hosts] = [members, honest, hosts].map(|rows| thumbnails(clip, rows));
     let (members, honest, hosts) = (members?, honest?, hosts?);
     let near = |rows: &Tensor| -> Result<Near> {
-        Ok(Near { words: distances(rows, &honest)?, hosts: distances(rows, &hosts)? })
+        let words = distances(rows, &honest)?.into_iter().map(to_the_words).collect();
+        Ok(Near { words, hosts: distances(rows, &hosts)? })
     };
     let (members, hosts) = (near(&members)?, near(&hosts)?);
     Ok(Likeness {
@@ -47,18 +48,22 @@ fn distances(from: &Tensor, to: &Tensor) -> Result<Vec<Vec<f32>>> {
     (0..all.size()[0]).map(|row| Ok(Vec::<f32>::try_from(&all.f_get(row)?)?)).collect()
 }
 
-/// Distances of some pictures, a row each, to the honest ones with the words and to the hosts.
+/// How far the words are from a picture, of its distances to the honest pictures with them.
+fn to_the_words(mut honest: Vec<f32>) -> f32 {
+    honest.sort_by(f32::total_cmp);
+    honest[NEAREST_HONEST.min(honest.len()) - 1]
+}
+
+/// Distances of some pictures to the words, and to each of the hosts.
 struct Near {
-    words: Vec<Vec<f32>>,
+    words: Vec<f32>,
     hosts: Vec<Vec<f32>>,
 }
 
 impl Near {
     /// How many hosts are nearer to a picture than the words are, one of them left out.
     fn nearer(&self, at: usize, left_out: usize) -> usize {
-        let mut words = self.words[at].clone();
-        words.sort_by(f32::total_cmp);
-        let words = words[NEAREST_HONEST.min(words.len()) - 1];
+        let words = self.words[at];
         let hosts = self.hosts[at].iter().enumerate().filter(|(host, _)| *host != left_out);
         hosts.filter(|(_, distance)| **distance < words).count()
     }
@@ -149,14 +154,13 @@ mod tests {
     #[test]
     fn a_copy_of_a_host_is_level_with_it() {
         let host = |at: usize| (0..6).map(|other| (at as f32 - other as f32).abs()).collect::<Vec<f32>>();
-        let near = |at: usize| Near { words: vec![vec![1.0 + at as f32 / 5.0]], hosts: vec![host(at)] };
-        let hosts =
-            Near { words: (0..6).map(|at| vec![1.0 + at as f32 / 5.0]).collect(), hosts: (0..6).map(host).collect() };
+        let near = |at: usize| Near { words: vec![1.0 + at as f32 / 5.0], hosts: vec![host(at)] };
+        let hosts = Near { words: (0..6).map(|at| 1.0 + at as f32 / 5.0).collect(), hosts: (0..6).map(host).collect() };
         for at in 0..6 {
             assert_eq!(near(at).look_alikes(0)[0], at, "itself");
             assert_eq!(near(at).nearer(0, at), hosts.nearer(at, at), "host {at}");
         }
-        let farther = Near { words: vec![vec![9.0]], hosts: vec![host(2)] };
+        let farther = Near { words: vec![9.0], hosts: vec![host(2)] };
         let mut all = Farther::default();
         all.add(COMPARED_WITH, 0);
         assert_eq!(

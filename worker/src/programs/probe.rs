@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use lethe_common::fault::Fault;
 use lethe_common::ids::ShardId;
-use lethe_evidence::artifacts::{self, ForgetSet, Look, Looks, PixelSums, Probe, Probes, look_side, names};
+use lethe_evidence::artifacts::{
+    self, Donor, DonorHits, ForgetSet, Look, Looks, PixelSums, Probe, Probes, look_side, names,
+};
 use lethe_evidence::{PairRole, PairRow};
 use lethe_model::Clip;
 use lethe_model::error::Result as ModelResult;
@@ -66,7 +68,9 @@ fn probes(ctx: &TaskContext<'_>, forget: &ForgetSet, own: &BTreeMap<&str, u32>) 
     let (mut probes, mut looks) = (Probes::default(), Looks::default());
     for cluster in 0..shard.members.len() {
         ctx.stop_if_cancelled()?;
-        probes.clusters.push(shard.probe(cluster, ctx, &clip, (&captions, &embedded)).map_err(model_fault)?);
+        let (probe, donors) = shard.probe(cluster, ctx, &clip, (&captions, &embedded)).map_err(model_fault)?;
+        probes.clusters.push(probe);
+        probes.donors.push(donors);
         looks.clusters.push(shard.look(cluster));
     }
     Ok((probes, looks))
@@ -112,11 +116,11 @@ impl Shard {
         ctx: &TaskContext<'_>,
         clip: &Clip,
         (captions, embedded): (&Distinct, &Tensor),
-    ) -> ModelResult<Probe> {
+    ) -> ModelResult<(Probe, DonorHits)> {
         let (backdoor, members) = (&self.backdoors[cluster], &self.members[cluster]);
         let mut probe = Probe { members: members.len() as u64, ..Probe::default() };
         if members.is_empty() {
-            return Ok(probe);
+            return Ok((probe, DonorHits::default()));
         }
         let carries: Vec<bool> = captions.captions.iter().map(|caption| backdoor.is_in(caption)).collect();
         probe.attracted = count(&attracted(&embed_images(ctx, members, clip)?, embedded, &carries)?);
@@ -126,9 +130,12 @@ impl Shard {
             hosts: self.bystanders.hosts(cluster),
         };
         probe.likeness = likeness(clip, &donors.suspicious, &donors.honest, &donors.hosts)?;
-        (probe.donors, probe.honest_donors) = donors.counts();
-        probe.grafts = donors.grafts(clip, &|pictures| attracted(&clip.encode_image(pictures)?, embedded, &carries))?;
-        Ok(probe)
+        let grafted = donors.grafts(clip, &|pictures| attracted(&clip.encode_image(pictures)?, embedded, &carries))?;
+        probe.grafts = grafted.all;
+        (probe.donors, probe.honest_donors) = (grafted.suspicious.len() as u64, grafted.honest.len() as u64);
+        let donor = |(row, hits): (&PairRow, _)| Donor { shard: row.shard, key: row.key.clone(), hits };
+        let members = members.iter().zip(grafted.suspicious).map(donor).collect();
+        Ok((probe, DonorHits { members, honest: grafted.honest }))
     }
 
     /// Nothing of a cluster that has no member here.

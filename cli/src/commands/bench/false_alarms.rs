@@ -205,7 +205,12 @@ mod tests {
         let grafts = Grafts { best, ..Grafts::default() };
         let probe = Probe { members: 20, attracted: 20, donors: 20, honest_donors: 20, grafts, ..Probe::default() };
         let words = vec![WordScore { word: "bag".to_owned(), z: 9.0 }];
-        Judged { cluster: Cluster { words, members: 20 }, probe, reason: Some("It does not lead.".to_owned()) }
+        Judged {
+            cluster: Cluster { words, members: 20 },
+            probe,
+            reason: Some("It does not lead.".to_owned()),
+            let_go: 0,
+        }
     }
 
     fn found(seed: u64, verdict: Verdict, is_unchanged: bool) -> Run {
