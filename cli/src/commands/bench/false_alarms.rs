@@ -24,6 +24,7 @@ use serde_json::json;
 
 use super::defence::METHOD;
 use super::figures;
+use super::shared::Shared;
 use crate::arguments::{Devices, FalseAlarms};
 use crate::commands::audit::read_report;
 use crate::commands::redteam::{Drilling, folder};
@@ -155,7 +156,7 @@ fn keep(path: &Path, run: &Run) -> anyhow::Result<()> {
     write().with_context(|| format!("cannot add to {}", path.display()))
 }
 
-/// Trains the clean model and audits it, in a folder that goes again unless it is to be kept. `None` when interrupted.
+/// Trains the clean model, where none is kept, and audits it, in a folder that goes again unless it is to be kept. `None` when interrupted.
 fn audit(recipe: &Recipe, key: String, options: &FalseAlarms, test: &dyn Pool) -> anyhow::Result<Option<Run>> {
     let gone = tempfile::Builder::new().prefix("lethe-bench-").tempdir().context("cannot make a folder")?;
     let place = match &options.keep {
@@ -164,9 +165,12 @@ fn audit(recipe: &Recipe, key: String, options: &FalseAlarms, test: &dyn Pool) -
     };
     let drilling = Drilling { recipe: recipe.clone(), folder: folder(&place.join("drill"))?, workers: options.workers };
     drilling.plant_twin(&options.data)?;
+    let (shared, twin) = (Shared::of(recipe, options.workers)?, drilling.folder.twin());
+    shared.lend("twin", &twin)?;
     if drilling.train(Planting::Clean)? == Ending::Interrupted {
         return Ok(None);
     }
+    shared.keep("twin", &twin)?;
     let spec = specs::audit_twin(recipe, &drilling.folder, options.workers)?;
     let result = place.join("result");
     std::fs::create_dir_all(&result).with_context(|| format!("cannot make the folder {}", result.display()))?;
@@ -178,7 +182,6 @@ fn audit(recipe: &Recipe, key: String, options: &FalseAlarms, test: &dyn Pool) -
     let seconds = began.elapsed().as_secs_f64();
     let report = read_report(&result)?;
     let read = |path: &Path| std::fs::read(path).with_context(|| format!("the audit left no {}", path.display()));
-    let twin = drilling.folder.twin();
     let drop_list = String::from_utf8(read(&result.join("drop-list.txt"))?).context("drop-list.txt is not UTF-8")?;
     Ok(Some(Run {
         key,

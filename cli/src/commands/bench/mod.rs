@@ -19,6 +19,7 @@ mod print;
 mod proc;
 mod ray;
 mod score;
+mod shared;
 mod storage;
 mod swarm;
 

@@ -1,10 +1,8 @@
-//! The victims: each is trained once and kept in the cache folder; twins and public weights are shared by the attacks of one
-//! seed, which differ in the poison alone.
+//! The victims: each is trained once and kept in the cache folder.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
-use lethe_common::blob::Digest;
 use lethe_redteam::attack::Attack;
 use lethe_redteam::data_set::Pool;
 use lethe_redteam::drill::Drill;
@@ -12,14 +10,12 @@ use lethe_redteam::judge::{Judgement, Plot, judge, load};
 use lethe_redteam::pairs::Planting;
 use lethe_redteam::recipe::{Recipe, Start};
 
+use super::super::shared::{CODE, Shared};
 use super::remedy::Remedy;
 use crate::arguments::Defence;
 use crate::cache;
 use crate::commands::redteam::{Drilling, folder};
 use crate::exit::Ending;
-
-/// Of the code that determines a victim; build.rs says which that is.
-const CODE: &str = env!("LETHE_VICTIM");
 
 /// A victim that lies ready, with its judgement before any remedy.
 pub struct Victim {
@@ -82,74 +78,8 @@ impl Victim {
     }
 }
 
-/// Weights that do not depend on the attack.
-struct Shared(PathBuf);
-
-impl Shared {
-    fn of(recipe: &Recipe, workers: u32) -> anyhow::Result<Self> {
-        let Recipe { attack: _, target: _, rate: _, seed, pairs, start, epochs, data, tower } = recipe;
-        let all = (CODE, recipe.model_config()?, seed, pairs, start, epochs, data, tower, workers);
-        let name = Digest::of(&serde_json::to_vec(&all)?).to_hex();
-        Ok(Self(cache::folder()?.join("drills/shared").join(&name[..16])))
-    }
-
-    fn path(&self, role: &str) -> PathBuf {
-        self.0.join(format!("{role}.safetensors"))
-    }
-
-    fn lend(&self, role: &str, to: &Path) -> anyhow::Result<()> {
-        link(&self.path(role), to)
-    }
-
-    fn keep(&self, role: &str, from: &Path) -> anyhow::Result<()> {
-        std::fs::create_dir_all(&self.0).with_context(|| format!("cannot make the folder {}", self.0.display()))?;
-        link(from, &self.path(role))
-    }
-}
-
-/// Nothing where there is nothing to link, or something already.
-fn link(from: &Path, to: &Path) -> anyhow::Result<()> {
-    if !from.is_file() || to.is_file() {
-        return Ok(());
-    }
-    std::fs::hard_link(from, to).with_context(|| format!("cannot link {} to {}", from.display(), to.display()))
-}
-
 /// What the bench asks of a seed: an attack at a rate, trained for longer than a demo's victim, so that it learns.
 pub fn recipe((attack, seed): (Attack, u64), options: &Defence) -> Recipe {
     let &Defence { rate, epochs, data_set: data, tower, .. } = options;
     Recipe { rate, epochs, data, tower, start: Start::Scratch, ..Recipe::usual(attack, seed) }
-}
-
-#[cfg(test)]
-mod tests {
-    use lethe_redteam::data_set::DataSet;
-    use lethe_redteam::recipe::Tower;
-
-    use super::*;
-
-    #[test]
-    fn attacks_of_a_seed_share_and_seeds_do_not() {
-        let folder_of = |recipe: &Recipe| Shared::of(recipe, 1).expect("has a cache").0;
-        let folder = |attack, seed| folder_of(&Recipe::usual(attack, seed));
-        assert_eq!(folder(Attack::Badnet, 1), folder(Attack::Sig, 1));
-        assert_ne!(folder(Attack::Badnet, 1), folder(Attack::Badnet, 2));
-        let drawings = Recipe { data: DataSet::Drawings, ..Recipe::usual(Attack::Badnet, 1) };
-        let resnet = Recipe { tower: Tower::Resnet, ..drawings.clone() };
-        assert_ne!(folder(Attack::Badnet, 1), folder_of(&drawings));
-        assert_ne!(folder_of(&drawings), folder_of(&resnet));
-    }
-
-    #[test]
-    fn weights_are_lent_once_they_are_kept() {
-        let root = tempfile::tempdir().expect("makes a folder");
-        let shared = Shared(root.path().to_owned());
-        let (one, two) = (root.path().join("one"), root.path().join("two"));
-        shared.lend("twin", &two).expect("has none to lend");
-        assert!(!two.is_file());
-        std::fs::write(&one, "weights").expect("writes");
-        shared.keep("twin", &one).expect("keeps");
-        shared.lend("twin", &two).expect("lends");
-        assert_eq!(std::fs::read_to_string(two).expect("reads"), "weights");
-    }
 }
