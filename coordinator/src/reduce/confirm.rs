@@ -50,10 +50,11 @@ fn confirm(
         Judged { cluster: cluster.clone(), probe, reason: no_shortcut(&probe, &spec.evaluate), let_go: 0 }
     };
     let mut clusters: Vec<Judged> = forget.clusters.iter().enumerate().map(judge).collect();
+    let limits = lead_limits(&spec.evaluate);
     for (at, judged) in clusters.iter_mut().enumerate().filter(|(_, judged)| judged.is_shortcut()) {
-        let way = judged.probe.lead(lead_limits(&spec.evaluate)).map(|lead| lead.way);
-        // What is coarse is a warp's, and members' own leads do not tell one from an odd picture (FINDINGS.md).
-        if let Some(donors) = probes.donors.get(at).filter(|_| way.is_some_and(|way| way != Way::Coarse)) {
+        // What is coarse alone is a warp's, and members' own leads do not tell one from an odd picture (FINDINGS.md).
+        let is_clear = judged.probe.leads(limits).any(|lead| lead.way != Way::Coarse && lead.margin() >= 0.0);
+        if let Some(donors) = probes.donors.get(at).filter(|_| is_clear) {
             judged.let_go = let_go(&mut forget, at, donors, said);
             judged.cluster.members = forget.clusters[at].members;
         }
@@ -232,6 +233,11 @@ mod tests {
             (|best| Grafts { best, ..Grafts::default() }, |coarse| Grafts { coarse, ..Grafts::default() });
         let stays = |confirmed: Confirmed| (confirmed.clusters[0].let_go, confirmed.forget.members.len()) == (0, 41);
         assert!(stays(confirmed_of(coarse, mixed().1, &Said::default())), "a warp's");
+        let both = |best| Grafts { best, coarse: Graft { honest_attracted: 0, ..best }, ..Grafts::default() };
+        assert!(
+            !stays(confirmed_of(both, mixed().1, &Said::default())),
+            "what is coarse leads more, and halves lead too"
+        );
         // Honest pictures lead as the poison does now and then, and members as either.
         let (_, mut alike) = mixed();
         for (at, donor) in alike.members.iter_mut().enumerate() {

@@ -169,11 +169,15 @@ impl Way {
 impl Probe {
     /// The way by which suspicious pictures most clearly lead others oftener than honest ones do. Nothing where none was grafted.
     pub fn lead(&self, limits: LeadLimits) -> Option<Lead> {
+        self.leads(limits).max_by(|a, b| a.margin().total_cmp(&b.margin()))
+    }
+
+    /// By every way that pictures were grafted in.
+    pub fn leads(&self, limits: LeadLimits) -> impl Iterator<Item = Lead> {
         let Grafts { best, quarter, coarse, fine, .. } = self.grafts;
         let ways =
             [(Way::BestHalf, best), (Way::BestQuarter, quarter), (Way::Coarse, coarse), (Way::Fine, fine)].into_iter();
-        let leads = ways.filter_map(|(way, graft)| self.lead_of(way, graft, limits.of(way, self.likeness)));
-        leads.max_by(|a, b| a.margin().total_cmp(&b.margin()))
+        ways.filter_map(move |(way, graft)| self.lead_of(way, graft, limits.of(way, self.likeness)))
     }
 
     /// The error is that of shares of so many donors, since pictures with one donor are much the same; a share of none or all
