@@ -12,6 +12,7 @@ SEED ?= 1
 OUT ?= out/demo
 PROFILE ?= release
 OVERLAY ?= cpu
+WORKER ?= lethe-worker
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 
 # Every recipe that compiles begins with this; where LIBTORCH is set, nothing is fetched.
@@ -82,12 +83,12 @@ reference-full: ## compares ViT-B/32 and RN50 in their whole size with open_clip
 gpu-check: ## on a machine with one or more NVIDIA GPUs: NCCL, device choice and audits on CUDA; records it in out/
 	@scripts/gpu_check.sh
 
-image: ## container images, without an engine, in out/images: PROFILE=debug takes what make build makes
+image: ## container images, without an engine, in out/images: PROFILE=debug takes what make build makes, CUDA=1 adds the worker with CUDA (fetches 2.5 GB)
 	@$(USE_LIBTORCH); cargo build --workspace --bins --locked $(if $(filter release,$(PROFILE)),--release); \
-	scripts/image.sh out/images $(PROFILE)
+	scripts/image.sh out/images $(PROFILE) $(if $(filter 1,$(CUDA)),cuda)
 
 image-next: ## after make image: coordinator and worker of a next version, to which the rehearsal updates (builds the workspace again)
 	@$(USE_LIBTORCH); scripts/image_next.sh out/images $(PROFILE)
 
-rehearsal: ## as root: the Kubernetes installation on this machine by those images: nodes lost, updated under load: OVERLAY=cpu|bucket; logs in out/rehearsal
-	@FASHION_MNIST=$$(scripts/fashion_mnist.sh); export FASHION_MNIST; scripts/rehearsal.sh out/images out/rehearsal $(OVERLAY)
+rehearsal: ## as root: the Kubernetes installation on this machine by those images: nodes lost, updated under load: OVERLAY=cpu|bucket WORKER=lethe-worker|lethe-worker-cuda; logs in out/rehearsal
+	@FASHION_MNIST=$$(scripts/fashion_mnist.sh); export FASHION_MNIST; scripts/rehearsal.sh out/images out/rehearsal $(OVERLAY) $(WORKER)

@@ -1,21 +1,31 @@
 #!/usr/bin/env bash
-# Builds the images of Containerfile from the binaries of this checkout, without an engine: image.sh FOLDER PROFILE [services]
+# Builds the images of Containerfile from the binaries of this checkout, without an engine: image.sh FOLDER PROFILE [services|cuda]
 #
-# With `services`, coordinator and worker alone are built: what an update replaces.
+# With `services`, coordinator and worker alone are built: what an update replaces. With `cuda`, the worker with CUDA as well: the
+# same program, with the libraries of scripts/libtorch_cuda.sh and NCCL's half. LIBTORCH is the CPU's, which all others have.
 # FOLDER gets store/ (buildah's) and an archive of each image (OCI). PROFILE is release, or debug for what `make build` built.
-# It must never put into an image what is not listed here. Where LIBTORCH is one with CUDA, the worker's image is the CUDA one.
+# It must never put into an image what is not listed here.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/say.sh"
 . "$here/debian.sh"
 
 out=$(realpath -m "$1")
-services_alone=${3:-}
+services_alone=
+with_cuda=
+case "${3:-}" in
+    '') ;;
+    services) services_alone=yes ;;
+    cuda) with_cuda=yes ;;
+    *) fail "$3 is no choice of images; expected services, cuda or nothing" ;;
+esac
 binaries=${CARGO_TARGET_DIR:-$here/../target}/$2
 context=$out/context
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$here/../Cargo.toml" | head -n 1)
 # What the binaries link beside libtorch, and the authorities that object stores are believed by.
 base_packages=(base-files libc6 libgcc-s1 libstdc++6 ca-certificates)
+# cuDNN's libraries link it, and nothing else here does.
+cuda_packages=(zlib1g)
 # The folders of programs' own, and of what says where they come from.
 etcd_packages=(etcd-server etcd-client)
 
@@ -68,6 +78,24 @@ lay_libtorch() {
     [ ! -d "$LIBTORCH/../nvidia" ] || cp -a "$LIBTORCH/../nvidia" "$context/libtorch/nvidia"
 }
 
+# lay FOLDER INTO: without a copy where both are on one disk.
+lay() { cp -alT "$1" "$2" 2>/dev/null || cp -aT "$1" "$2"; }
+
+# Two folders, one for each layer: the large one is the same for every version of ours.
+lay_cuda() {
+    local libtorch nccl
+    libtorch=$("$here/libtorch_cuda.sh")
+    nccl=$("$here/nccl.sh")
+    mkdir -p "$context/cuda/opt/libtorch/torch" "$context/worker-cuda/opt/nccl" "$context/worker-cuda/usr/bin"
+    lay "$libtorch/lib" "$context/cuda/opt/libtorch/torch/lib"
+    lay "$libtorch/../nvidia" "$context/cuda/opt/libtorch/nvidia"
+    take_packages "$context/cuda" "${cuda_packages[@]}"
+    rm -rf "$context"/cuda/usr/share/doc/*/changelog*
+    # The cache may be its owner's alone.
+    install -m 755 "$nccl" "$context/worker-cuda/opt/nccl/liblethe_nccl.so"
+    cp "$context/bin/lethe-worker" "$context/worker-cuda/usr/bin/"
+}
+
 lay_etcd() {
     take_packages "$out/etcd" "${etcd_packages[@]}"
     mkdir -p "$context/etcd"
@@ -94,6 +122,9 @@ build() {
 }
 
 main() {
+    : "${LIBTORCH:?the folder of libtorch, as scripts/libtorch.sh prints it}"
+    [ ! -e "$LIBTORCH/lib/libtorch_cuda.so" ] ||
+        fail "LIBTORCH=$LIBTORCH is one with CUDA, which every image would carry; unset it, and say 'make image CUDA=1'"
     tools=$("$here/image_tools.sh")
     mkdir -p "$out"
     rm -rf "$context"
@@ -103,18 +134,18 @@ main() {
     lay_binaries
     lay_libtorch
     build coordinator lethe-coordinator
+    build worker lethe-worker
     if [ -z "$services_alone" ]; then
         lay_etcd
         build etcd lethe-etcd
         build cli lethe
     fi
-    if [ -e "$LIBTORCH/lib/libtorch_cuda.so" ]; then
-        mkdir -p "$context/nccl"
-        cp "$("$here/nccl.sh")" "$context/nccl/liblethe_nccl.so"
+    if [ -n "$with_cuda" ]; then
+        lay_cuda
         build worker-cuda lethe-worker-cuda
-    else
-        build worker lethe-worker
     fi
+    # Images that these replaced have no name any more, and each would stay whole; but not what somebody runs.
+    builder rmi --prune >/dev/null 2>&1 || true
 }
 
 main

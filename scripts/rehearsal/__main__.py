@@ -1,8 +1,9 @@
 """Plays a Kubernetes installation on one machine: the overlay's own command lines, in the images that `make image` built.
 
-    python3 rehearsal TOOLS IMAGES FASHION_MNIST OUT OVERLAY [NEXT]
+    python3 rehearsal TOOLS IMAGES FASHION_MNIST OUT OVERLAY WORKER [NEXT]
 
-NEXT is the tag of the next version's images (`make image-next`); without it, the same images are given another name.
+WORKER is the image of the workers, lethe-worker or lethe-worker-cuda. NEXT is the tag of the next version's images (`make image-next`);
+without it, the same images are given another name.
 
 It must never count as seen what was not: each line it prints as `ok` was waited for, and what a real cluster alone can show
 (scheduling, policies, cert-manager, Kueue) is in docs/operations.md.
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 
 import certificates
+import cuda
 import shards
 from api import Api
 from bucket import Bucket
@@ -50,13 +52,15 @@ def until(what: str, holds, seconds: float = WAIT_S):
 
 
 class Rehearsal:
-    def __init__(self, tools: Path, images: Path, data: Path, out: Path, overlay: str):
+    def __init__(self, tools: Path, images: Path, data: Path, out: Path, overlay: str, worker: str):
         self.out, self.data, self.bucket = out, data, None
+        self.has_cuda = worker == cuda.IMAGE
         rendered = subprocess.run([sys.executable, HERE.parent / "kube.py", "render", K8S / "overlays" / overlay],
                                   check=True, stdout=subprocess.PIPE).stdout
         self.cluster = Cluster(tools, images, out)
         self.api = Api(self.cluster.outside, out)
         self.overlay = Overlay(json.loads(rendered), self.folder, self.cluster.place, self.api)
+        self.overlay.replace("lethe-worker", worker, cuda.VARIABLES if self.has_cuda else {})
         certificates.make(self.overlay.of_kind("Certificate"), out / "secret")
         settings = self.overlay.find("ConfigMap", "lethe-settings")["data"]
         if blobs := settings.get("blobs"):
@@ -238,12 +242,16 @@ def delivered(audit: dict) -> dict:
 
 def main() -> None:
     tools, images, data, out = (Path(word).resolve() for word in sys.argv[1:5])
-    rehearsal = Rehearsal(tools, images, data, out, sys.argv[5])
-    rehearsal.is_next = len(sys.argv) > 6
-    tag = sys.argv[6] if rehearsal.is_next else rehearsal.cluster.another_name(rehearsal.pods[name][0].image for name in UPDATED)
+    rehearsal = Rehearsal(tools, images, data, out, *sys.argv[5:7])
+    rehearsal.is_next = len(sys.argv) > 7
+    tag = sys.argv[7] if rehearsal.is_next else rehearsal.cluster.another_name(rehearsal.pods[name][0].image for name in UPDATED)
     try:
+        if rehearsal.has_cuda:
+            cuda.without_a_gpu(rehearsal)
         rehearsal.plant()
         rehearsal.install()
+        if rehearsal.has_cuda:
+            cuda.is_loaded(rehearsal)
         rehearsal.fire_twice()
         rehearsal.miss_a_day()
         rehearsal.bring_back()

@@ -24,6 +24,7 @@ class Cluster:
     def __init__(self, tools: Path, images: Path, folder: Path):
         self.tools, self.images, self.folder = tools, images, folder
         self.roots, self.places, self.running = {}, {}, {}
+        self.mounted, self.tagged = {}, []
         self.names, self.places_made = {}, 0
         (folder / "logs").mkdir(parents=True)
         self.hosts = folder / "hosts"
@@ -43,25 +44,34 @@ class Cluster:
     def image(self, name: str) -> tuple:
         """An image's root folder and its configuration."""
         if name not in self.roots:
-            configuration = json.loads(self.buildah("inspect", "--type", "image", name))["OCIv1"]["config"]
+            told = json.loads(self.buildah("inspect", "--type", "image", name))
+            configuration, identity = told["OCIv1"]["config"], told["FromImageID"]
+            # One image under two names is one folder: with CUDA it holds 4 GB.
+            if identity in self.mounted:
+                self.roots[name] = self.mounted[identity]
+                return self.roots[name][:2]
             assert configuration["User"].split(":")[0] not in ("", "0", "root"), f"{name} runs as root"
             policy = self.images / "policy.json"
             container = self.buildah("from", "--pull-never", "--signature-policy", policy, name).split()[-1]
             root = Path(self.buildah("mount", container).strip())
             assert not (root / "bin/sh").exists() and not (root / "usr/bin/sh").exists(), f"{name} has a shell"
-            risen = [path for path in root.rglob("*") if not path.is_symlink() and path.is_file() and path.stat().st_mode & 0o6000]
+            files = [path for path in root.rglob("*") if not path.is_symlink() and path.is_file()]
+            risen = [path for path in files if path.stat().st_mode & 0o6000]
             assert not risen, f"{name}: {risen} run as others than who starts them"
+            hidden = [path for path in files if not path.stat().st_mode & 0o004]
+            assert not hidden, f"{name}: {hidden} cannot be read by the containers' user"
             # The containers' user must get there.
             for folder in [root, *root.parents]:
                 if folder.is_relative_to(self.images):
                     folder.chmod(folder.stat().st_mode | 0o111)
-            self.roots[name] = root, configuration, container
+            self.roots[name] = self.mounted[identity] = root, configuration, container
         return self.roots[name][:2]
 
     def another_name(self, images) -> str:
         """The same images under a tag of their own, for an update that has no next version."""
         for image in images:
-            self.buildah("tag", image, f"{image.rsplit(':', 1)[0]}:again")
+            self.tagged.append(f"{image.rsplit(':', 1)[0]}:again")
+            self.buildah("tag", image, self.tagged[-1])
         return "again"
 
     def place(self, name: str) -> str:
@@ -164,5 +174,8 @@ class Cluster:
         for process in self.running.values():
             process.kill()
             process.wait()
-        for _, _, container in self.roots.values():
+        for _, _, container in self.mounted.values():
             self.buildah("rm", container)
+        # A name that stayed would keep the image when it is built again.
+        for name in self.tagged:
+            self.buildah("rmi", name)

@@ -54,8 +54,17 @@ class Overlay:
 
     def update(self, name: str, tag: str) -> None:
         """Another tag of the image, as an overlay's `images` has it."""
-        container = self.find("StatefulSet", name)["spec"]["template"]["spec"]["containers"][0]
+        container = self.container(name)
         container["image"] = f"{container['image'].rsplit(':', 1)[0]}:{tag}"
+
+    def replace(self, name: str, image: str, variables: dict) -> None:
+        """Another image of the same tag, as an overlay's `images` has it, and variables by a patch."""
+        container = self.container(name)
+        container["image"] = f"{image}:{container['image'].rsplit(':', 1)[1]}"
+        container["env"] = container.get("env", []) + [{"name": key, "value": value} for key, value in variables.items()]
+
+    def container(self, name: str) -> dict:
+        return self.find("StatefulSet", name)["spec"]["template"]["spec"]["containers"][0]
 
     def pods(self, name: str) -> list:
         """Of a StatefulSet, one a replica."""

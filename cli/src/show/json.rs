@@ -16,8 +16,8 @@ pub fn audit(view: &AuditView) -> Value {
         "audit": view.audit,
         "state": state(view.state()),
         "reason": view.reason,
-        "verdict": view.conclusion.as_ref().map(|conclusion| &conclusion.verdict),
-        "headline": view.conclusion.as_ref().map(|conclusion| &conclusion.headline),
+        "verdict": verdict(view),
+        "headline": headline(view),
         "priority": view.priority,
         "submitter": view.submitter,
         "queue_position": known(view.queue_position.into()),
@@ -30,6 +30,16 @@ pub fn audit(view: &AuditView) -> Value {
         "phases": view.phases.iter().map(phase).collect::<Vec<_>>(),
         "quarantined": view.quarantined.iter().map(|lost| quarantined(lost, view)).collect::<Vec<_>>(),
     })
+}
+
+/// What the audit came to, as reports spell it; null before the report.
+pub fn verdict(view: &AuditView) -> Option<&str> {
+    view.conclusion.as_ref().map(|conclusion| conclusion.verdict.as_str())
+}
+
+/// The same in a line.
+pub fn headline(view: &AuditView) -> Option<&str> {
+    view.conclusion.as_ref().map(|conclusion| conclusion.headline.as_str())
 }
 
 fn deed(deed: &Deed) -> Value {

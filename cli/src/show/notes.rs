@@ -34,8 +34,8 @@ pub fn of_audit(view: &AuditView) -> Option<String> {
 pub fn came_to(view: &AuditView) -> Option<String> {
     let headline = plain(&view.conclusion.as_ref()?.headline);
     match Outcome::of(view) {
-        Outcome::Verdict(verdict) if !verdict.is_accepted() => Some(format!("{}: {headline}", verdict.as_str())),
-        Outcome::Verdict(_) | Outcome::Without | Outcome::Unknown => Some(headline),
+        Outcome::Verdict(verdict) => Some(verdict.beside(&headline)),
+        Outcome::Without | Outcome::Unknown => Some(headline),
     }
 }
 

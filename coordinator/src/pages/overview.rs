@@ -86,9 +86,8 @@ fn what_now(view: &AuditView) -> Markup {
 
 /// What it came to where that is known, and why it does not run.
 pub(super) fn told(view: &AuditView) -> String {
-    let headline = view.conclusion.as_ref().map(|said| match Verdict::parse(&said.verdict) {
-        Some(verdict) if !verdict.is_accepted() => format!("{}: {}", verdict.as_str(), said.headline),
-        Some(_) | None => said.headline.clone(),
+    let headline = view.conclusion.as_ref().map(|said| {
+        Verdict::parse(&said.verdict).map_or_else(|| said.headline.clone(), |verdict| verdict.beside(&said.headline))
     });
     let place = view.queue_position.map(|place| format!("{place}. in the queue"));
     let why = match &view.state {

@@ -116,6 +116,11 @@ impl Verdict {
         Self::ALL.into_iter().find(|verdict| verdict.as_str() == text)
     }
 
+    /// A report's headline, with the verdict where one might go on all the same.
+    pub fn beside(self, headline: &str) -> String {
+        if self.is_accepted() { headline.to_owned() } else { format!("{}: {headline}", self.as_str()) }
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Removed => "removed",

@@ -185,6 +185,6 @@ fn as_json(fetched: &Fetched) -> serde_json::Value {
         "fetched": names,
         "kept": fetched.kept,
         "withheld": fetched.withheld,
-        "verdict": fetched.view.conclusion.as_ref().map(|conclusion| &conclusion.verdict),
+        "verdict": show::json::verdict(&fetched.view),
     })
 }

@@ -71,8 +71,8 @@ fn body(view: &AuditView) -> Value {
             "audit": view.audit,
             "state": state,
             "reason": view.reason,
-            "verdict": view.conclusion.as_ref().map(|conclusion| &conclusion.verdict),
-            "headline": view.conclusion.as_ref().map(|conclusion| &conclusion.headline),
+            "verdict": show::json::verdict(view),
+            "headline": show::json::headline(view),
             "submitter": view.submitter,
         },
     })
