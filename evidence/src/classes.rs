@@ -88,10 +88,10 @@ mod tests {
     fn pictures(count: u8, [half, quarter, coarse, fine]: [u8; 4]) -> Vec<Hits> {
         let near = |value: u8, step: bool| if step { (value + 1).min(8) } else { value };
         let hits = |n: u8| Hits {
-            half: near(half, n % 3 == 0),
-            quarter: near(quarter, n % 4 == 0),
-            coarse: near(coarse, n % 5 == 0),
-            fine: near(fine, n % 2 == 0),
+            half: near(half, n.is_multiple_of(3)),
+            quarter: near(quarter, n.is_multiple_of(4)),
+            coarse: near(coarse, n.is_multiple_of(5)),
+            fine: near(fine, n.is_multiple_of(2)),
         };
         (0..count).map(hits).collect()
     }
