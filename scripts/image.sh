@@ -143,6 +143,10 @@ main() {
     if [ -n "$with_cuda" ]; then
         lay_cuda
         build worker-cuda lethe-worker-cuda
+    elif [ -z "$services_alone" ]; then
+        # One of another day's binaries is no part of this build.
+        rm -f "$out/lethe-worker-cuda.tar"
+        builder rmi "lethe-worker-cuda:$version" >/dev/null 2>&1 || true
     fi
     # Images that these replaced have no name any more, and each would stay whole; but not what somebody runs.
     builder rmi --prune >/dev/null 2>&1 || true

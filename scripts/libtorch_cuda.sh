@@ -32,6 +32,8 @@ install() {
     trap 'rm -rf "$work"' EXIT
     download "$work/wheels"
     say "unpacking libtorch with CUDA"
+    # Whoever runs the image reads them.
+    umask 022
     python3 "$here/cuda_libraries.py" "$work/wheels" "$work/out"
     stamp >"$work/out/.fetched"
     publish "$work/out"

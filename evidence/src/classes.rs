@@ -61,7 +61,7 @@ impl Chances {
     }
 }
 
-/// What each picture weighs, and what is added to each value's count.
+/// The share of each value among pictures, which weigh so much each; something is added to each value's count.
 fn shares(pictures: &[Hits], weight: impl Fn(usize) -> f64, added: impl Fn(usize, usize) -> f64) -> Shares {
     let mut counts = [[0.0; VALUES]; KINDS];
     for (at, hits) in pictures.iter().enumerate() {

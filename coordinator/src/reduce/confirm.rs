@@ -21,7 +21,7 @@ use super::{ReduceContext, ReduceResult};
 
 /// A member is let go where it is less likely poison than this.
 const LET_GO_BELOW: f64 = 0.2;
-/// None is, where more members than this share would be put into the wrong class: what leads as a warp does comes apart badly.
+/// None is let go where more members than this share would be put into the wrong class: what leads as a warp does comes apart badly.
 const MOST_ERRORS: f64 = 0.05;
 
 pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
@@ -52,7 +52,7 @@ fn confirm(
     let mut clusters: Vec<Judged> = forget.clusters.iter().enumerate().map(judge).collect();
     let limits = lead_limits(&spec.evaluate);
     for (at, judged) in clusters.iter_mut().enumerate().filter(|(_, judged)| judged.is_shortcut()) {
-        // What is coarse alone is a warp's, and members' own leads do not tell one from an odd picture (FINDINGS.md).
+        // What is coarse alone is a warp's, and members' own leads do not tell its poison from odd pictures (FINDINGS.md).
         let is_clear = judged.probe.leads(limits).any(|lead| lead.way != Way::Coarse && lead.margin() >= 0.0);
         if let Some(donors) = probes.donors.get(at).filter(|_| is_clear) {
             judged.let_go = let_go(&mut forget, at, donors, said);

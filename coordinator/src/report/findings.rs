@@ -86,7 +86,7 @@ pub(super) fn clusters(page: &Page<'_>) -> Markup {
                 (percent(limits.min_graft_excess)) " or more after one standard error (by more, where it leads fewer); which way says whether it is coarse or fine, or lies in one half or quarter. "
                 "Where the pictures are, by thumbnail, nearer to honest pictures with these words than other pictures are, they show what the "
                 "words say, and what is coarse in a trigger would have to lead nearly all. Members whose parts lead as those of honest pictures do, and "
-                "not as the others’, are let go where the two kinds come clearly apart."
+                "not as the others’, are taken for honest and let go where the two kinds come clearly apart by their own chances; figures count them all the same."
             }
             @if let Some(marks) = &page.report.marks {
                 p {
@@ -125,7 +125,7 @@ fn cluster(judged: &Judged, limits: &EvaluateSection) -> Markup {
             }
             @if judged.let_go > 0 {
                 (plural(judged.let_go, "more sample")) " with these words " (if judged.let_go == 1 { "leads" } else { "lead" })
-                " as honest pictures do: not poison, and kept. "
+                " as honest pictures do: taken for honest, and kept. "
             }
             @match (&judged.reason, shows_words(probe.likeness)) {
                 (Some(reason), _) => (reason),

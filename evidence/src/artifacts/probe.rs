@@ -33,7 +33,7 @@ pub struct Donor {
     pub hits: Hits,
 }
 
-/// Of its [`HOSTS_EACH`] hosts, how many a picture leads: by whichever half leads most, by whichever quarter does, by what is
+/// Of its [`HOSTS_EACH`] hosts (the same again, where a shard has fewer), how many a picture leads: by whichever half leads most, by whichever quarter does, by what is
 /// coarse in it and by what is fine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Hits {

@@ -64,7 +64,7 @@ pub struct Judged {
     pub probe: Probe,
     /// In plain words, why it is none; absent where it is one.
     pub reason: Option<String>,
-    /// How many members more it had, which lead as honest pictures do. Nothing in results of earlier versions.
+    /// How many more members it had, which lead as honest pictures do. Nothing in results of earlier versions.
     #[serde(default)]
     pub let_go: u64,
 }
