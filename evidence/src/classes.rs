@@ -1,8 +1,10 @@
 //! Which members of a cluster are of which of two classes, poison or honest, by how their parts lead: a mixture of two classes whose
 //! counts are independent of each other within a class (latent class analysis, Lazarsfeld and Henry 1968), fitted by expectation
-//! maximization (Dempster, Laird and Rubin 1977).
+//! maximization (Dempster, Laird and Rubin 1977). And which of the candidates beside it are, by its classes: of a mixture of the
+//! same two in other parts.
 //!
-//! It must never part what does not come apart: whoever asks is told how sure the classes are.
+//! It must never part what does not come apart: whoever asks is told how sure the classes are. Candidates never move the classes:
+//! of most clusters nearly all of them are honest.
 
 use crate::artifacts::{HOSTS_EACH, Hits};
 
@@ -19,45 +21,87 @@ const ROUNDS: usize = 100;
 /// Neither class is ever empty.
 const LEAST_SHARE: f64 = 0.02;
 
-/// How likely each member is poison.
+/// How likely each picture is poison, in the order they came in.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Chances(Vec<f64>);
+pub struct Chances {
+    pub members: Vec<f64>,
+    pub candidates: Vec<f64>,
+}
 
-/// Shares of members by kind and value.
+/// A member whose picture was put on others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    pub hits: Hits,
+    /// A person said so.
+    pub is_poison: bool,
+}
+
+/// Shares of pictures by kind and value.
 type Shares = [[f64; VALUES]; KINDS];
 
 impl Chances {
-    /// Of members by their hits, those with the highest score first; `honest` are of pictures that no detector found. Nothing where
-    /// either is missing.
-    pub fn of(strongest_first: &[Hits], honest: &[Hits]) -> Option<Self> {
+    /// Of members, those with the highest score first, and of candidates; `honest` are of pictures that no detector found. Nothing
+    /// where there are none of these, or no members.
+    pub fn of(strongest_first: &[Seen], candidates: &[Hits], honest: &[Hits]) -> Option<Self> {
         if strongest_first.is_empty() || honest.is_empty() {
             return None;
         }
-        let members = strongest_first;
         let known = shares(honest, |_| 1.0, |_, _| 0.5);
-        let mut chances: Vec<f64> =
-            (0..members.len()).map(|at| if 2 * at < members.len() { STRONGER } else { WEAKER }).collect();
+        let members: Vec<Hits> = strongest_first.iter().map(|seen| seen.hits).collect();
+        let at_first = |(at, seen): (usize, &Seen)| match (seen.is_poison, 2 * at < members.len()) {
+            (true, _) => 1.0,
+            (false, true) => STRONGER,
+            (false, false) => WEAKER,
+        };
+        let mut chances: Vec<f64> = strongest_first.iter().enumerate().map(at_first).collect();
         for _ in 0..ROUNDS {
-            let share = chances.iter().sum::<f64>() / members.len() as f64;
-            let share = share.clamp(LEAST_SHARE, 1.0 - LEAST_SHARE);
-            let poison = shares(members, |at| chances[at], |_, _| 0.5);
-            let honest = shares(members, |at| 1.0 - chances[at], |kind, value| KNOWN_HONEST * known[kind][value] + 0.1);
-            for (chance, hits) in chances.iter_mut().zip(members) {
-                let odds: f64 = each(*hits).map(|(kind, value)| (poison[kind][value] / honest[kind][value]).ln()).sum();
-                *chance = 1.0 / (1.0 + (-(odds + (share / (1.0 - share)).ln())).exp());
-            }
+            let of_members = Classes::of(&members, &chances, &known).chances(&members, share(&chances));
+            let settled = strongest_first.iter().zip(of_members);
+            chances = settled.map(|(seen, chance)| if seen.is_poison { 1.0 } else { chance }).collect();
         }
-        Some(Self(chances))
+        let classes = Classes::of(&members, &chances, &known);
+        let mut of_candidates = vec![WEAKER; candidates.len()];
+        for _ in 0..ROUNDS {
+            of_candidates = classes.chances(candidates, share(&of_candidates));
+        }
+        Some(Self { members: chances, candidates: of_candidates })
+    }
+}
+
+/// The share of pictures that would be put into the wrong class, by their chances themselves; 0 of none.
+pub fn expected_errors(chances: &[f64]) -> f64 {
+    chances.iter().map(|chance| chance.min(1.0 - chance)).sum::<f64>() / chances.len().max(1) as f64
+}
+
+/// The part of poison, by its chances.
+fn share(chances: &[f64]) -> f64 {
+    let mean = chances.iter().sum::<f64>() / chances.len().max(1) as f64;
+    mean.clamp(LEAST_SHARE, 1.0 - LEAST_SHARE)
+}
+
+struct Classes {
+    poison: Shares,
+    honest: Shares,
+}
+
+impl Classes {
+    fn of(members: &[Hits], chances: &[f64], known_honest: &Shares) -> Self {
+        Self {
+            poison: shares(members, |at| chances[at], |_, _| 0.5),
+            honest: shares(
+                members,
+                |at| 1.0 - chances[at],
+                |kind, value| KNOWN_HONEST * known_honest[kind][value] + 0.1,
+            ),
+        }
     }
 
-    /// The share of members that would be put into the wrong class, by these chances themselves.
-    pub fn expected_errors(&self) -> f64 {
-        self.0.iter().map(|chance| chance.min(1.0 - chance)).sum::<f64>() / self.0.len() as f64
-    }
-
-    /// In the members' order.
-    pub fn each(&self) -> &[f64] {
-        &self.0
+    /// Of pictures of which such a share is poison.
+    fn chances(&self, pictures: &[Hits], share: f64) -> Vec<f64> {
+        let odds = |hits: &Hits| -> f64 {
+            each(*hits).map(|(kind, value)| (self.poison[kind][value] / self.honest[kind][value]).ln()).sum()
+        };
+        pictures.iter().map(|hits| 1.0 / (1.0 + (-(odds(hits) + (share / (1.0 - share)).ln())).exp())).collect()
     }
 }
 
@@ -104,25 +148,50 @@ mod tests {
         [6, 2, 1, 2]
     }
 
-    fn alike(chances: &Chances) -> Vec<bool> {
-        chances.each().iter().map(|chance| *chance >= 0.5).collect()
+    fn seen(hits: Vec<Hits>) -> Vec<Seen> {
+        hits.into_iter().map(|hits| Seen { hits, is_poison: false }).collect()
+    }
+
+    fn alike(chances: &[f64]) -> Vec<bool> {
+        chances.iter().map(|chance| *chance >= 0.5).collect()
     }
 
     #[test]
     fn honest_members_come_apart_wherever_they_stand() {
         let donors = pictures(100, honest());
         // At the end, where scores have them, and one of them among the strongest.
-        let members = [pictures(1, honest()), pictures(80, poison()), pictures(20, honest())].concat();
-        let chances = Chances::of(&members, &donors).expect("has both");
+        let members = seen([pictures(1, honest()), pictures(80, poison()), pictures(20, honest())].concat());
+        let chances = Chances::of(&members, &[], &donors).expect("has both").members;
         let expected = [vec![false], vec![true; 80], vec![false; 20]].concat();
         assert_eq!(alike(&chances), expected, "{chances:?}");
-        assert!(chances.expected_errors() < 0.01, "{}", chances.expected_errors());
+        assert!(expected_errors(&chances) < 0.01, "{}", expected_errors(&chances));
+    }
+
+    #[test]
+    fn poison_among_candidates_comes_apart_and_moves_no_member() {
+        let (members, donors) = (seen(pictures(60, poison())), pictures(100, honest()));
+        let candidates = [pictures(100, honest()), pictures(5, poison()), pictures(100, honest())].concat();
+        let chances = Chances::of(&members, &candidates, &donors).expect("has both");
+        let expected = [vec![false; 100], vec![true; 5], vec![false; 100]].concat();
+        assert_eq!(alike(&chances.candidates), expected, "{chances:?}");
+        assert_eq!(chances.members, Chances::of(&members, &[], &donors).expect("has both").members);
+    }
+
+    /// Where what people know is as odd as honest pictures are, the class of poison is what they say.
+    #[test]
+    fn what_a_person_called_poison_stays_poison() {
+        let mut members = seen([pictures(20, poison()), pictures(20, honest())].concat());
+        let unmarked = Chances::of(&members, &[], &pictures(100, honest())).expect("has both").members;
+        members[30..].iter_mut().for_each(|seen| seen.is_poison = true);
+        let marked = Chances::of(&members, &[], &pictures(100, honest())).expect("has both").members;
+        assert_eq!(marked[30..], [1.0; 10]);
+        assert!((20..30).all(|at| marked[at] > unmarked[at]), "{unmarked:?}, {marked:?}");
     }
 
     #[test]
     fn what_is_all_poison_stays_whole() {
-        let chances = Chances::of(&pictures(60, poison()), &pictures(100, honest())).expect("has both");
-        assert!(chances.each().iter().all(|chance| *chance > 0.9), "{chances:?}");
+        let chances = Chances::of(&seen(pictures(60, poison())), &[], &pictures(100, honest())).expect("has both");
+        assert!(chances.members.iter().all(|chance| *chance > 0.9), "{chances:?}");
     }
 
     /// A warp's pictures lead hardly otherwise than honest ones.
@@ -133,15 +202,20 @@ mod tests {
                 |n: u8| Hits { half: 3 + n % 5 + more, quarter: n % 4, coarse: 2 + n % 3 + more, fine: n % 7 + more };
             (0..count).map(hits).collect()
         };
-        let chances = Chances::of(&[spread(70, 1), spread(40, 0)].concat(), &spread(105, 0)).expect("has both");
-        assert!(chances.expected_errors() > 0.05, "{} {chances:?}", chances.expected_errors());
+        let members = seen([spread(70, 1), spread(40, 0)].concat());
+        let candidates = [spread(30, 1), spread(60, 0)].concat();
+        let chances = Chances::of(&members, &candidates, &spread(105, 0)).expect("has both");
+        assert!(expected_errors(&chances.members) > 0.05, "{chances:?}");
+        assert!(expected_errors(&chances.candidates) > 0.05, "{chances:?}");
     }
 
     #[test]
     fn nothing_comes_of_nothing() {
-        assert_eq!(Chances::of(&[], &pictures(3, honest())), None);
-        assert_eq!(Chances::of(&pictures(3, poison()), &[]), None);
+        assert_eq!(Chances::of(&[], &pictures(3, poison()), &pictures(3, honest())), None);
+        assert_eq!(Chances::of(&seen(pictures(3, poison())), &[], &[]), None);
         let many = Hits { half: 255, ..Hits::default() };
-        assert!(Chances::of(&[many], &[many]).expect("has both").each()[0].is_finite());
+        let chances = Chances::of(&seen(vec![many]), &[many], &[many]).expect("has both");
+        assert!(chances.members[0].is_finite() && chances.candidates[0].is_finite());
+        assert!(expected_errors(&[]).abs() < f64::EPSILON);
     }
 }

@@ -1,28 +1,22 @@
-//! Which of the forget set's clusters a shortcut is behind, by what their pictures do under the suspect model; which of their members
-//! lead as honest pictures do, and are let go; and the drop list.
+//! Which of the forget set's clusters a shortcut is behind, by what their pictures do under the suspect model; who belongs to these
+//! ([`super::regroup`]); and the drop list.
 //!
 //! It must never drop anything of a cluster that no shortcut is behind: odd pairs always come first somewhere.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 
 use futures::TryStreamExt;
 use lethe_common::fault::Fault;
 use lethe_common::spec::Spec;
 use lethe_evidence::artifacts::{
-    Cluster, Confirmed, DonorHits, DropEntry, DropList, ForgetSet, Found, Judged, Member, Probes, Shards, Way, names,
+    Cluster, Confirmed, DropEntry, DropList, ForgetSet, Found, Judged, Member, Probes, Shards, Way, names,
 };
-use lethe_evidence::classes::Chances;
 
 use super::marks::Said;
-use super::select::{LEAST_MEMBERS, full_key};
+use super::regroup::Moves;
+use super::select::{full_key, hold_out, most_forgotten};
 use super::verdict::{lead_limits, no_shortcut};
 use super::{ReduceContext, ReduceResult};
-
-/// A member is let go where it is less likely poison than this.
-const LET_GO_BELOW: f64 = 0.2;
-/// None is let go where more members than this share would be put into the wrong class: what leads as a warp does comes apart badly.
-const MOST_ERRORS: f64 = 0.05;
 
 pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
     let shards: Shards = ctx.only_json(names::SHARDS).await?;
@@ -47,59 +41,41 @@ fn confirm(
 ) -> Result<Confirmed, Fault> {
     let judge = |(at, cluster): (usize, &Cluster)| {
         let probe = probes.clusters.get(at).copied().unwrap_or_default();
-        Judged { cluster: cluster.clone(), probe, reason: no_shortcut(&probe, &spec.evaluate), let_go: 0 }
+        Judged { cluster: cluster.clone(), probe, reason: no_shortcut(&probe, &spec.evaluate), let_go: 0, taken_in: 0 }
     };
     let mut clusters: Vec<Judged> = forget.clusters.iter().enumerate().map(judge).collect();
-    let limits = lead_limits(&spec.evaluate);
-    for (at, judged) in clusters.iter_mut().enumerate().filter(|(_, judged)| judged.is_shortcut()) {
-        // What is coarse alone is a warp's, and members' own leads do not tell its poison from odd pictures (FINDINGS.md).
-        let is_clear = judged.probe.leads(limits).any(|lead| lead.way != Way::Coarse && lead.margin() >= 0.0);
-        if let Some(donors) = probes.donors.get(at).filter(|_| is_clear) {
-            judged.let_go = let_go(&mut forget, at, donors, said);
-            judged.cluster.members = forget.clusters[at].members;
-        }
+    let moves: Vec<(usize, Moves)> = clusters
+        .iter()
+        .enumerate()
+        .filter(|(_, judged)| judged.is_shortcut() && is_clear(judged, spec))
+        .filter_map(|(at, _)| Some((at, Moves::of(&forget, at, probes.donors.get(at)?, said))))
+        .collect();
+    for (at, moves) in &moves {
+        let judged = &mut clusters[*at];
+        judged.let_go = moves.let_go(&mut forget, *at);
+        judged.cluster.members -= judged.let_go;
     }
-    said.insist(&mut forget, &mut clusters, (shards, spec))?;
+    said.insist(&mut forget, &mut clusters);
     if clusters.iter().any(Judged::is_shortcut) {
         forget.members.retain(|member| clusters[member.cluster as usize].is_shortcut());
         let shortcuts = clusters.iter().filter(|judged| judged.is_shortcut());
         forget.words.retain(|word| shortcuts.clone().any(|judged| judged.cluster.words.contains(word)));
         forget.threshold = said.threshold(&forget.members, forget.threshold).unwrap_or(forget.threshold);
     }
+    let most = most_forgotten(forget.scored, spec);
+    for (at, moves) in &moves {
+        let judged = &mut clusters[*at];
+        judged.taken_in = moves.take_in(&mut forget, *at, most);
+        judged.cluster.members += judged.taken_in;
+    }
+    forget.candidates.clear();
+    hold_out(&mut forget.members, shards, spec)?;
     Ok(Confirmed { forget, clusters })
 }
 
-/// Lets those of a cluster's members go that lead as honest pictures do, and tells how many. A member that was not looked at stays,
-/// and so does one that a person called poison.
-fn let_go(forget: &mut ForgetSet, cluster: usize, donors: &DonorHits, said: &Said) -> u64 {
-    let hits: BTreeMap<(u32, &str), _> =
-        donors.members.iter().map(|donor| ((donor.shard, donor.key.as_str()), donor.hits)).collect();
-    let own = |member: &&Member| member.cluster as usize == cluster;
-    // Members come with the strongest first.
-    let (looked_at, hits): (Vec<&Member>, Vec<_>) = forget
-        .members
-        .iter()
-        .filter(own)
-        .filter_map(|member| Some((member, *hits.get(&(member.shard, member.key.as_str()))?)))
-        .unzip();
-    let Some(chances) = Chances::of(&hits, &donors.honest).filter(|chances| chances.expected_errors() <= MOST_ERRORS)
-    else {
-        return 0;
-    };
-    let goes = looked_at
-        .iter()
-        .zip(chances.each())
-        .filter(|(member, chance)| **chance < LET_GO_BELOW && !said.is_poison(member));
-    let goes: BTreeSet<(u32, String)> = goes.map(|(member, _)| (member.shard, member.key.clone())).collect();
-    let let_go = goes.len() as u64;
-    let stays = forget.clusters[cluster].members - let_go;
-    // Of what a shortcut leads, most is poison: else these classes are other ones.
-    if stays < LEAST_MEMBERS as u64 || 2 * goes.len() > looked_at.len() {
-        return 0;
-    }
-    forget.members.retain(|member| !own(&member) || !goes.contains(&(member.shard, member.key.clone())));
-    forget.clusters[cluster].members = stays;
-    let_go
+/// Whether members' own leads tell the cluster's poison from odd pictures. What is coarse alone is a warp's, whose do not (FINDINGS.md).
+fn is_clear(judged: &Judged, spec: &Spec) -> bool {
+    judged.probe.leads(lead_limits(&spec.evaluate)).any(|lead| lead.way != Way::Coarse && lead.margin() >= 0.0)
 }
 
 /// Nothing, where nothing was found.
@@ -116,7 +92,7 @@ fn drop_list(confirmed: &Confirmed, shards: &Shards) -> Result<DropList, Fault> 
 
 #[cfg(test)]
 mod tests {
-    use lethe_evidence::artifacts::{Donor, Graft, Grafts, Hits, Probe, WordScore};
+    use lethe_evidence::artifacts::{Donor, DonorHits, Graft, Grafts, Hits, Probe, WordScore};
 
     use super::super::fixture;
     use super::*;
@@ -141,6 +117,7 @@ mod tests {
             clusters: vec![cluster("bag", 3), cluster("boot", 3)],
             scored: 100,
             suspects: 10,
+            candidates: Vec::new(),
         }
     }
 
@@ -195,49 +172,84 @@ mod tests {
         }
     }
 
-    /// Forty members of one cluster, of which the last ten lead as honest pictures do, and one that was not looked at.
+    /// Forty members of one cluster, of which the last ten lead as honest pictures do, and one that was not looked at; and twenty
+    /// candidates, of which every fourth leads as poison does, and one that was not looked at.
     fn mixed() -> (ForgetSet, DonorHits) {
         let (poison, honest) =
             (Hits { half: 8, quarter: 7, coarse: 0, fine: 7 }, Hits { half: 7, quarter: 2, coarse: 1, fine: 2 });
-        let hits = |at: u32| if at < 30 { poison } else { honest };
+        let hits = |at: u32| if at < 30 || (at > 40 && at.is_multiple_of(4)) { poison } else { honest };
         let mut forget = forget();
         let first = forget.members[0].clone();
         let member = |at: u32| Member { key: format!("{at}"), score: 50.0 - f64::from(at), ..first.clone() };
         forget.members = (0..41).map(member).collect();
+        forget.candidates = (41..62).map(member).collect();
         forget.clusters = vec![Cluster { members: 41, ..forget.clusters[0].clone() }];
-        let members = (0..40).map(|at| Donor { shard: 0, key: format!("{at}"), hits: hits(at) }).collect();
-        (forget, DonorHits { members, honest: vec![honest; 40] })
+        forget.scored = 10_000;
+        let donor = |at: u32| Donor { shard: 0, key: format!("{at}"), hits: hits(at) };
+        let (members, candidates) = ((0..40).map(donor).collect(), (41..61).map(donor).collect());
+        (forget, DonorHits { members, candidates, honest: vec![honest; 40] })
     }
 
-    fn confirmed_of(way: impl Fn(Graft) -> Grafts, donors: DonorHits, said: &Said) -> Confirmed {
+    fn confirmed_of(way: impl Fn(Graft) -> Grafts, donors: DonorHits, spec: &Spec) -> Confirmed {
         let plain = probe(true);
         let probes = Probes { clusters: vec![Probe { grafts: way(plain.grafts.best), ..plain }], donors: vec![donors] };
-        confirm(mixed().0, &probes, (&fixture::shards(), &fixture::plain_spec()), said).expect("has all shards")
+        confirm(mixed().0, &probes, (&fixture::shards(), spec), &Said::default()).expect("has all shards")
+    }
+
+    fn keys(confirmed: &Confirmed) -> Vec<u32> {
+        confirmed.forget.members.iter().map(|member| member.key.parse().expect("is a number")).collect()
+    }
+
+    fn best(best: Graft) -> Grafts {
+        Grafts { best, ..Grafts::default() }
     }
 
     #[test]
-    fn members_that_lead_as_honest_pictures_do_are_let_go() {
-        let best = |best| Grafts { best, ..Grafts::default() };
-        let confirmed = confirmed_of(best, mixed().1, &Said::default());
-        let keys: Vec<String> = (0..30).chain([40]).map(|at| at.to_string()).collect();
-        assert_eq!(confirmed.forget.members.iter().map(|member| member.key.clone()).collect::<Vec<_>>(), keys);
+    fn members_go_that_lead_as_honest_pictures_do_and_candidates_come_that_lead_as_poison_does() {
+        let confirmed = confirmed_of(best, mixed().1, &fixture::plain_spec());
+        // Of those that were not looked at the member stays, and the candidate stays away.
+        let expected: Vec<u32> = (0..30).chain([40]).chain((44..61).step_by(4)).collect();
+        assert_eq!(keys(&confirmed), expected);
         let judged = &confirmed.clusters[0];
-        assert_eq!((judged.let_go, judged.cluster.members, confirmed.forget.clusters[0].members), (10, 31, 31));
-        assert_eq!(confirmed.forget.threshold, 10.0, "the member that was not looked at stays");
-        assert_eq!(drop_list(&confirmed, &fixture::shards()).expect("has all shards").drop.len(), 31);
+        assert_eq!((judged.let_go, judged.taken_in), (10, 5));
+        assert_eq!((judged.cluster.members, confirmed.forget.clusters[0].members), (36, 36));
+        assert_eq!(confirmed.forget.held_out().count(), 12, "a third of those that are left is held out");
+        assert_eq!(confirmed.forget.threshold, 10.0, "where those end that needed no second look");
+        assert!(confirmed.forget.candidates.is_empty());
+        assert_eq!(drop_list(&confirmed, &fixture::shards()).expect("has all shards").drop.len(), 36);
     }
 
     #[test]
-    fn none_is_let_go_where_that_is_unsure() {
-        let (best, coarse) =
-            (|best| Grafts { best, ..Grafts::default() }, |coarse| Grafts { coarse, ..Grafts::default() });
-        let stays = |confirmed: Confirmed| (confirmed.clusters[0].let_go, confirmed.forget.members.len()) == (0, 41);
-        assert!(stays(confirmed_of(coarse, mixed().1, &Said::default())), "a warp's");
+    fn no_more_come_than_may_be_forgotten() {
+        let mut spec = fixture::plain_spec();
+        spec.select.max_share = 0.0033;
+        let confirmed = confirmed_of(best, mixed().1, &spec);
+        assert_eq!(keys(&confirmed)[30..], [40, 44, 48], "the strongest");
+        assert_eq!((confirmed.clusters[0].taken_in, confirmed.clusters[0].cluster.members), (2, 33));
+    }
+
+    #[test]
+    fn none_comes_where_candidates_are_unsure() {
+        let (_, mut alike) = mixed();
+        let [poison, honest] = [alike.members[0].hits, alike.honest[0]];
+        alike.candidates.iter_mut().for_each(|donor| donor.hits = Hits { half: poison.half, coarse: 1, ..honest });
+        // Members are as clear as before; candidates lead as some of either.
+        alike.members.iter_mut().take(6).for_each(|donor| donor.hits = alike.candidates[0].hits);
+        alike.honest.iter_mut().take(1).for_each(|hits| *hits = alike.candidates[0].hits);
+        let confirmed = confirmed_of(best, alike, &fixture::plain_spec());
+        assert_eq!(confirmed.clusters[0].taken_in, 0);
+    }
+
+    #[test]
+    fn none_is_moved_where_that_is_unsure() {
+        let (coarse, spec) = (|coarse| Grafts { coarse, ..Grafts::default() }, fixture::plain_spec());
+        let stays = |confirmed: Confirmed| {
+            let judged = &confirmed.clusters[0];
+            (judged.let_go, judged.taken_in, confirmed.forget.members.len()) == (0, 0, 41)
+        };
+        assert!(stays(confirmed_of(coarse, mixed().1, &spec)), "a warp's");
         let both = |best| Grafts { best, coarse: Graft { honest_attracted: 0, ..best }, ..Grafts::default() };
-        assert!(
-            !stays(confirmed_of(both, mixed().1, &Said::default())),
-            "what is coarse leads more, and halves lead too"
-        );
+        assert!(!stays(confirmed_of(both, mixed().1, &spec)), "what is coarse leads more, and halves lead too");
         // Honest pictures lead as the poison does now and then, and members as either.
         let (_, mut alike) = mixed();
         for (at, donor) in alike.members.iter_mut().enumerate() {
@@ -245,11 +257,11 @@ mod tests {
                 Hits { half: (at % 9) as u8, quarter: (at % 5) as u8, coarse: (at % 3) as u8, fine: (at % 7) as u8 };
         }
         alike.honest = alike.members.iter().rev().map(|donor| donor.hits).collect();
-        assert!(stays(confirmed_of(best, alike, &Said::default())));
-        assert!(stays(confirmed_of(best, DonorHits::default(), &Said::default())), "none was looked at");
+        assert!(stays(confirmed_of(best, alike, &spec)));
+        assert!(stays(confirmed_of(best, DonorHits::default(), &spec)), "none was looked at");
         let (_, mut honest) = mixed();
         honest.members.iter_mut().for_each(|donor| donor.hits = honest.honest[0]);
-        assert!(stays(confirmed_of(best, honest, &Said::default())), "all lead as honest pictures do");
+        assert!(stays(confirmed_of(best, honest, &spec)), "all lead as honest pictures do");
     }
 
     #[tokio::test]

@@ -179,6 +179,7 @@ pub(super) fn confirmed(clusters: &[(&str, bool)]) -> Confirmed {
         probe: Probe::default(),
         reason: (!is_shortcut).then(|| "It does not lead.".to_owned()),
         let_go: 0,
+        taken_in: 0,
     };
     let forget = ForgetSet {
         members: Vec::new(),
@@ -188,6 +189,7 @@ pub(super) fn confirmed(clusters: &[(&str, bool)]) -> Confirmed {
         clusters: Vec::new(),
         scored: 100,
         suspects: 10,
+        candidates: Vec::new(),
     };
     Confirmed { forget, clusters: clusters.iter().map(judged).collect() }
 }

@@ -8,16 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lethe_common::blob::NamedBlob;
 use lethe_common::fault::Fault;
-use lethe_common::spec::Spec;
 use lethe_evidence::artifacts::{
-    Cluster, ForgetSet, Judged, MarkCounts, Member, Shards, WordScore, caption_words, decode, names,
+    Cluster, ForgetSet, Judged, MarkCounts, Member, WordScore, caption_words, decode, names,
 };
 use lethe_evidence::shortcut::{SharedWords, Standout};
 use lethe_evidence::{SignalTable, WordCounts};
 
 use super::ReduceContext;
 use super::io::blob_fault;
-use super::select::{hold_out, member, strongest_first};
+use super::select::{member, strongest_first};
 use crate::review::{Judgement, Marks};
 
 /// The marks that count, as an output of `select`; there is none where nobody has marked anything.
@@ -78,13 +77,12 @@ impl Said {
     }
 
     /// Who has no number for a score is none otherwise; poison comes last among them then.
-    pub fn candidates(&self, ranked: &SignalTable, mut candidates: Vec<Member>) -> Vec<Member> {
+    pub fn with_unscored(&self, ranked: &SignalTable, mut scored: Vec<Member>) -> Vec<Member> {
         let unscored = ranked.rows.iter().map(member).filter(|one| one.score.is_nan() && self.is_poison(one));
-        let unscored: Vec<Member> = unscored.collect();
-        let least = candidates.iter().map(|one| one.score).fold(f64::INFINITY, f64::min);
+        let least = scored.iter().map(|one| one.score).fold(f64::INFINITY, f64::min);
         let score = if least.is_finite() { least } else { 0.0 };
-        candidates.extend(unscored.into_iter().map(|one| Member { score, ..one }));
-        candidates
+        scored.extend(unscored.map(|one| Member { score, ..one }));
+        scored
     }
 
     /// Lets go who is clean.
@@ -152,15 +150,10 @@ impl Said {
 
     /// Who is poison is behind a shortcut, whatever the probe makes of his cluster: where it found none, poison becomes a cluster of
     /// its own with the same words.
-    pub fn insist(
-        &self,
-        forget: &mut ForgetSet,
-        clusters: &mut Vec<Judged>,
-        (shards, spec): (&Shards, &Spec),
-    ) -> Result<(), Fault> {
+    pub fn insist(&self, forget: &mut ForgetSet, clusters: &mut Vec<Judged>) {
         for place in 0..clusters.len() {
-            let of_it = |one: &&mut Member| one.cluster as usize == place;
-            let poison = forget.members.iter_mut().filter(of_it).filter(|one| self.is_poison(one)).count() as u64;
+            let is_poison = |one: &Member| one.cluster as usize == place && self.is_poison(one);
+            let poison = forget.members.iter().filter(|one| is_poison(one)).count() as u64;
             if clusters[place].is_shortcut() || poison == 0 {
                 continue;
             }
@@ -169,29 +162,18 @@ impl Said {
                 continue;
             }
             let own = clusters.len() as u32;
-            let mut moved: Vec<Member> = Vec::new();
-            for one in forget.members.iter_mut().filter(of_it).filter(|one| self.is_poison(one)) {
-                (one.cluster, one.held_out) = (own, false);
-                moved.push(one.clone());
-            }
-            hold_out(&mut moved, shards, spec)?;
-            let held: BTreeSet<(u32, &str)> =
-                moved.iter().filter(|one| one.held_out).map(|one| (one.shard, one.key.as_str())).collect();
-            for one in forget.members.iter_mut().filter(|one| one.cluster == own) {
-                one.held_out = held.contains(&(one.shard, one.key.as_str()));
-            }
+            forget.members.iter_mut().filter(|one| is_poison(one)).for_each(|one| one.cluster = own);
             let cluster = Cluster { words: clusters[place].cluster.words.clone(), members: poison };
             clusters[place].cluster.members -= poison;
             forget.clusters[place].members -= poison;
             forget.clusters.push(cluster.clone());
-            clusters.push(Judged { cluster, probe: clusters[place].probe, reason: None, let_go: 0 });
+            clusters.push(Judged { cluster, probe: clusters[place].probe, reason: None, let_go: 0, taken_in: 0 });
         }
-        Ok(())
     }
 }
 
 /// The first cluster that has a word of the caption.
-fn home(caption: &str, clusters: &[Cluster]) -> Option<u32> {
+pub(super) fn home(caption: &str, clusters: &[Cluster]) -> Option<u32> {
     let words: BTreeSet<String> = caption_words(caption).collect();
     let shares = |cluster: &Cluster| cluster.words.iter().any(|score| words.contains(&score.word));
     clusters.iter().position(shares).map(|place| place as u32)

@@ -13,6 +13,7 @@ mod package;
 mod plan;
 mod publish;
 mod ranking;
+mod regroup;
 mod report;
 mod select;
 mod suspect;

@@ -6,7 +6,7 @@
 //!
 //! It must never hold more than the capped suspects, nor depend on the order of shards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 
 use futures::TryStreamExt;
@@ -18,7 +18,7 @@ use lethe_evidence::otsu::above_split;
 use lethe_evidence::shortcut::{SharedWords, Standout, grouped};
 
 use super::io::{blocking, evidence_fault};
-use super::marks::Said;
+use super::marks::{Said, home};
 use super::{ReduceContext, ReduceResult};
 
 /// A word stands out when its z-score is at least this part of the strongest's: the weaker of two shortcuts has fewer members.
@@ -55,7 +55,7 @@ pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
     }
     let ranked = ranked(suspects, &falls)?;
     let said = Said::of_audit(ctx).await?;
-    let forget = select(said.candidates(&ranked, candidates(&ranked)), &cut, &shards, (&ctx.spec, &said))?;
+    let forget = select(said.with_unscored(&ranked, scored(&ranked)), &cut, &shards, (&ctx.spec, &said))?;
     let table = blocking(move || ranked.to_parquet().map_err(evidence_fault)).await?;
     let mut outputs = vec![ctx.write_json(names::FORGET, &forget).await?, ctx.write(names::RANKED, table).await?];
     outputs.extend(said.hand_on(ctx).await?);
@@ -85,7 +85,7 @@ fn ranked(mut suspects: SignalTable, falls: &WordFalls) -> Result<SignalTable, F
 }
 
 /// Without a number for a score, none can be selected.
-fn candidates(ranked: &SignalTable) -> Vec<Member> {
+fn scored(ranked: &SignalTable) -> Vec<Member> {
     ranked.rows.iter().map(member).filter(|member| !member.score.is_nan()).collect()
 }
 
@@ -115,6 +115,7 @@ fn select(
     let highest = members.iter().map(|member| member.score).fold(f64::NEG_INFINITY, f64::max);
     said.clear(&mut members);
     strongest_first(&mut members);
+    let all = members.clone();
     let strongest = forgotten(&members, cut.counts.scored, spec);
     said.keep(&mut members, strongest);
     let standout = Standout { min_z: spec.localize.min_z, of_strongest: OF_STRONGEST };
@@ -133,7 +134,15 @@ fn select(
     let words = words.into_iter().filter(|word| clusters.iter().any(|cluster| cluster.words.contains(word)));
     let words = words.chain(own_words).collect();
     let scored = cut.counts.scored;
-    Ok(ForgetSet { members, threshold, words, other_words: others, clusters, scored, suspects })
+    let candidates = candidates_beside(&members, all, &clusters);
+    Ok(ForgetSet { members, threshold, words, other_words: others, clusters, scored, suspects, candidates })
+}
+
+/// Who is no member, but has a word of a cluster.
+fn candidates_beside(members: &[Member], all: Vec<Member>, clusters: &[Cluster]) -> Vec<Member> {
+    let members: BTreeSet<_> = members.iter().map(Member::name).collect();
+    let others = all.into_iter().filter(|one| !members.contains(&one.name()));
+    others.filter_map(|one| Some(Member { cluster: home(&one.caption, clusters)?, ..one })).collect()
 }
 
 /// Held-out members count too: their captions are known, their images are what is kept from unlearning.
@@ -191,11 +200,15 @@ fn median(mut values: Vec<f64>) -> f64 {
 /// one and at most the share that the spec allows.
 fn forgotten(members: &[Member], scored: u64, spec: &Spec) -> usize {
     let scores: Vec<f64> = members.iter().map(|member| member.score).collect();
-    let most = (spec.select.max_share * scored as f64) as usize;
-    above_split(&scores).min(most).max(1)
+    above_split(&scores).min(most_forgotten(scored, spec)).max(1)
 }
 
-/// Marks the wanted share of each cluster's members: those with the smallest key hashes.
+/// Of so many scored pairs.
+pub(super) fn most_forgotten(scored: u64, spec: &Spec) -> usize {
+    (spec.select.max_share * scored as f64) as usize
+}
+
+/// Marks the wanted share of each cluster's members, those with the smallest key hashes, and no others.
 pub(super) fn hold_out(members: &mut [Member], shards: &Shards, spec: &Spec) -> Result<(), Fault> {
     let mut drawn: BTreeMap<u32, Vec<(u64, usize)>> = BTreeMap::new();
     for (at, member) in members.iter().enumerate() {
@@ -206,7 +219,7 @@ pub(super) fn hold_out(members: &mut [Member], shards: &Shards, spec: &Spec) -> 
     for drawn in drawn.values_mut() {
         drawn.sort_unstable();
         let count = (spec.select.held_out_share * drawn.len() as f64).round() as usize;
-        drawn.iter().take(count).for_each(|&(_, at)| members[at].held_out = true);
+        drawn.iter().enumerate().for_each(|(place, &(_, at))| members[at].held_out = place < count);
     }
     Ok(())
 }
@@ -354,7 +367,7 @@ mod tests {
             ("plain", "a bag", [5.0, 0.1]),
             ("odd", "a bag", [f32::NAN, 0.1]),
         ]);
-        let mut members = candidates(&ranked(table, &falls).expect("has the columns"));
+        let mut members = scored(&ranked(table, &falls).expect("has the columns"));
         members.sort_by(|a, b| b.score.total_cmp(&a.score));
         let keys: Vec<&str> = members.iter().map(|member| member.key.as_str()).collect();
         // Captions of bags share the word "a" with sandals, of which half of the pairs fall.
@@ -379,7 +392,7 @@ mod tests {
     #[test]
     fn a_score_that_is_no_number_is_not_selected() {
         let table = rescored(&[("a", "", [1.0, f32::NAN]), ("b", "", [1.0, 0.5])]);
-        let found = candidates(&ranked(table, &WordFalls::default()).expect("has the columns"));
+        let found = scored(&ranked(table, &WordFalls::default()).expect("has the columns"));
         assert_eq!(found.iter().map(|member| member.key.as_str()).collect::<Vec<_>>(), ["b"]);
         let other = SignalTable { names: vec!["other".to_owned()], rows: Vec::new() };
         assert!(ranked(other, &WordFalls::default()).expect_err("lacks it").message.contains("fall"));

@@ -86,7 +86,8 @@ pub(super) fn clusters(page: &Page<'_>) -> Markup {
                 (percent(limits.min_graft_excess)) " or more after one standard error (by more, where it leads fewer); which way says whether it is coarse or fine, or lies in one half or quarter. "
                 "Where the pictures are, by thumbnail, nearer to honest pictures with these words than other pictures are, they show what the "
                 "words say, and what is coarse in a trigger would have to lead nearly all. Members whose parts lead as those of honest pictures do, and "
-                "not as the others’, are taken for honest and let go where the two kinds come clearly apart by their own chances; figures count them all the same."
+                "not as the others’, are taken for honest and let go, and suspects with these words and lower scores that lead as the others do are taken "
+                "in, both where the two kinds come clearly apart by their own chances; the figures are of the members before that."
             }
             @if let Some(marks) = &page.report.marks {
                 p {
@@ -126,6 +127,10 @@ fn cluster(judged: &Judged, limits: &EvaluateSection) -> Markup {
             @if judged.let_go > 0 {
                 (plural(judged.let_go, "more sample")) " with these words " (if judged.let_go == 1 { "leads" } else { "lead" })
                 " as honest pictures do: taken for honest, and kept. "
+            }
+            @if judged.taken_in > 0 {
+                (judged.taken_in) " of these " (if judged.taken_in == 1 { "has a lower score, and leads" } else { "have lower scores, and lead" })
+                " as the others do: taken in. "
             }
             @match (&judged.reason, shows_words(probe.likeness)) {
                 (Some(reason), _) => (reason),

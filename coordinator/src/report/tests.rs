@@ -41,6 +41,7 @@ fn clusters() -> Vec<Judged> {
         probe: Probe { members, attracted: members, donors: 67, honest_donors: 67, grafts, ..Probe::default() },
         reason: reason.map(str::to_owned),
         let_go: 0,
+        taken_in: 0,
     };
     let quarter = graft(140, 80);
     let leads = Grafts {
@@ -54,7 +55,7 @@ fn clusters() -> Vec<Judged> {
         Grafts { best: graft(160, 155), halves: graft(60, 55), quarter, coarse: graft(90, 112), fine: graft(61, 50) };
     let mut sandals = judged("sandal", 200, leads, None);
     // Farther from the words than other pictures in half of the comparisons: they show something else.
-    sandals.let_go = 7;
+    (sandals.let_go, sandals.taken_in) = (7, 12);
     sandals.probe.likeness = likeness(Farther { members: 200, counted: 800, squares: 4800 });
     vec![sandals, judged("bag", 41, odd, Some("Parts of them lead no oftener than honest ones."))]
 }

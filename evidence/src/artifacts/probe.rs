@@ -21,11 +21,14 @@ pub struct Probes {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DonorHits {
     pub members: Vec<Donor>,
+    /// Suspects with the cluster's words that are no members. None in results of earlier versions.
+    #[serde(default)]
+    pub candidates: Vec<Donor>,
     /// Honest pictures with the same words.
     pub honest: Vec<Hits>,
 }
 
-/// A member of a cluster.
+/// A member of a cluster, or a candidate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Donor {
     pub shard: u32,
@@ -77,6 +80,7 @@ impl Probes {
         self.donors.resize(self.donors.len().max(other.donors.len()), DonorHits::default());
         for (one, other) in self.donors.iter_mut().zip(&other.donors) {
             one.members.extend_from_slice(&other.members);
+            one.candidates.extend_from_slice(&other.candidates);
             one.honest.extend_from_slice(&other.honest);
         }
         self

@@ -23,6 +23,10 @@ pub struct ForgetSet {
     pub scored: u64,
     /// The suspects the members were chosen among.
     pub suspects: u64,
+    /// Suspects that are no members, but have a word of a cluster in their captions, the most suspicious first: `confirm` takes those
+    /// in that lead as the cluster's poison does. None once it has, and in results of earlier versions.
+    #[serde(default)]
+    pub candidates: Vec<Member>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,6 +71,10 @@ pub struct Judged {
     /// How many more members it had, which lead as honest pictures do. Nothing in results of earlier versions.
     #[serde(default)]
     pub let_go: u64,
+    /// How many of its members were none until their pictures were seen to lead as its poison does. Nothing in results of earlier
+    /// versions.
+    #[serde(default)]
+    pub taken_in: u64,
 }
 
 /// A word and the z-score of its log-odds.
@@ -103,6 +111,13 @@ impl Confirmed {
             true => Found::Shortcut,
             false => Found::Nothing,
         }
+    }
+}
+
+impl Member {
+    /// Its shard and key: no other sample has both, unless a shard has a key twice.
+    pub fn name(&self) -> (u32, &str) {
+        (self.shard, &self.key)
     }
 }
 
@@ -159,6 +174,7 @@ mod tests {
             clusters: vec![cluster(), cluster()],
             scored: 9,
             suspects: 9,
+            candidates: Vec::new(),
         };
         let shown = |count| set.shown(count).iter().map(|member| member.key.as_str()).collect::<String>();
         assert_eq!((shown(3), shown(9)), ("adb".to_owned(), "adbec".to_owned()));

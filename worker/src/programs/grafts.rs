@@ -23,17 +23,20 @@ const COARSE: f64 = 1.0 / 14.0;
 /// One shard's pictures.
 pub struct Donors<'a> {
     pub suspicious: Vec<&'a PairRow>,
+    /// Less suspicious ones, which are told apart by how they lead, and tell nothing of the others.
+    pub candidates: Vec<&'a PairRow>,
     /// Safe pairs whose captions have a word of the backdoor.
     pub honest: Vec<&'a PairRow>,
     /// Safe pairs whose captions have none.
     pub hosts: Vec<&'a PairRow>,
 }
 
-/// What the pictures' parts do on hosts: all counted, and each picture's by itself, in their order.
+/// What the pictures' parts do on hosts: all but candidates' counted, and each picture's by itself, in their order.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Grafted {
     pub all: Grafts,
     pub suspicious: Vec<Hits>,
+    pub candidates: Vec<Hits>,
     pub honest: Vec<Hits>,
 }
 
@@ -50,7 +53,8 @@ impl Donors<'_> {
     pub fn grafts(&self, clip: &Clip, attracted: &dyn Fn(&Tensor) -> Result<Vec<bool>>) -> Result<Grafted> {
         let mut grafted = Grafted::default();
         // A shard that lacks one of the three has nothing to compare.
-        if self.suspicious.is_empty() || self.honest.is_empty() || self.hosts.is_empty() {
+        let has_any = !self.suspicious.is_empty() || !self.candidates.is_empty();
+        if !has_any || self.honest.is_empty() || self.hosts.is_empty() {
             return Ok(grafted);
         }
         for (at, row) in self.suspicious.iter().enumerate() {
@@ -64,11 +68,16 @@ impl Donors<'_> {
         let honest = self.suspicious.len().clamp(LEAST_HONEST, MOST_HONEST);
         for (at, row) in self.honest.iter().take(honest).enumerate() {
             let parts = self.graft(clip, (at, row), attracted)?;
-            parts.counted(&mut grafted.all, |graft, pictures, hits| {
-                graft.honest += pictures;
-                graft.honest_attracted += hits;
-            });
+            if !self.suspicious.is_empty() {
+                parts.counted(&mut grafted.all, |graft, pictures, hits| {
+                    graft.honest += pictures;
+                    graft.honest_attracted += hits;
+                });
+            }
             grafted.honest.push(parts.hits());
+        }
+        for (at, row) in self.candidates.iter().enumerate() {
+            grafted.candidates.push(self.graft(clip, (at, row), attracted)?.hits());
         }
         Ok(grafted)
     }
@@ -154,7 +163,12 @@ mod tests {
         let _guard = tch::no_grad_guard();
         let clip = tiny::resnet();
         let (bright, dark, host) = (row(250), row(5), row(10));
-        let donors = |suspicious: Vec<_>, hosts| Donors { suspicious, honest: vec![&dark; 10], hosts };
+        let donors = |suspicious: Vec<_>, hosts| Donors {
+            suspicious,
+            candidates: vec![&dark, &bright],
+            honest: vec![&dark; 10],
+            hosts,
+        };
         let brighter = |than: f32| {
             let clip = &clip;
             move |pictures: &Tensor| -> Result<Vec<bool>> {
@@ -170,7 +184,7 @@ mod tests {
         };
         // Half of a bright picture has a mean of 130, a quarter of one 70.
         for (than, quarter) in [(100.0, 0), (60.0, 8)] {
-            let Grafted { all, suspicious, honest } =
+            let Grafted { all, suspicious, candidates, honest } =
                 donors(vec![&bright, &bright], vec![&host; 5]).grafts(&clip, &brighter(than)).expect("grafts");
             assert_eq!(all.halves, expected(64, 64, 8 * 32));
             assert_eq!(all.best, expected(16, 16, 64));
@@ -179,17 +193,21 @@ mod tests {
             assert_eq!(all.fine, expected(16, 0, 64));
             let leads = Hits { half: 8, quarter: quarter as u8, coarse: 8, fine: 0 };
             assert_eq!((suspicious, honest), (vec![leads; 2], vec![Hits::default(); 8]));
+            assert_eq!(candidates, [Hits::default(), leads], "they are looked at, and counted nowhere");
         }
+        let only_candidates = donors(Vec::new(), vec![&host]).grafts(&clip, &brighter(60.0)).expect("grafts");
+        assert_eq!((only_candidates.all, only_candidates.candidates.len()), (Grafts::default(), 2));
         let many = donors(vec![&bright; 20], vec![&host; 5]).grafts(&clip, &brighter(60.0)).expect("grafts");
         assert_eq!(
             (many.suspicious.len(), many.honest.len()),
             (20, 10),
             "all suspicious ones, and as many honest as there are"
         );
-        let nothing = donors(Vec::new(), vec![&host]).grafts(&clip, &brighter(60.0)).expect("grafts");
+        let nothing = Donors { candidates: Vec::new(), ..donors(Vec::new(), vec![&host]) };
+        let nothing = nothing.grafts(&clip, &brighter(60.0)).expect("grafts");
         let no_host = donors(vec![&bright], Vec::new()).grafts(&clip, &brighter(60.0)).expect("grafts");
         assert_eq!((nothing, no_host), (Grafted::default(), Grafted::default()));
-        let alone = Donors { suspicious: vec![&bright], honest: Vec::new(), hosts: vec![&host] };
+        let alone = Donors { honest: Vec::new(), ..donors(vec![&bright], vec![&host]) };
         let found = alone.grafts(&clip, &brighter(60.0)).expect("grafts");
         assert_eq!(found, Grafted::default(), "there is no honest picture to compare with");
     }

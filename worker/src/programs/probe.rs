@@ -10,7 +10,7 @@ use bytes::Bytes;
 use lethe_common::fault::Fault;
 use lethe_common::ids::ShardId;
 use lethe_evidence::artifacts::{
-    self, Donor, DonorHits, ForgetSet, Look, Looks, PixelSums, Probe, Probes, look_side, names,
+    self, Donor, DonorHits, ForgetSet, Hits, Look, Looks, PixelSums, Probe, Probes, look_side, names,
 };
 use lethe_evidence::{PairRole, PairRow};
 use lethe_model::Clip;
@@ -27,10 +27,10 @@ use super::likeness::likeness;
 use super::{checkpoint, inputs};
 use crate::task::{Counts, TaskContext, TaskOutput};
 
-/// A cluster's members that a shard looks at, and safe pairs of either kind that it draws for grafts.
+/// A cluster's members and candidates that a shard looks at, and safe pairs of either kind that it draws for grafts.
 const MOST_OF_A_SHARD: usize = 64;
 
-/// Shards that are looked at for a cluster, at most: those of its strongest members.
+/// Shards that are looked at for a cluster, at most: those of its strongest members, and then of its strongest candidates.
 const MOST_SHARDS: usize = 128;
 
 pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
@@ -46,27 +46,42 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     Ok(TaskOutput { outputs, counts: Counts::all(read), waited_ms: 0 })
 }
 
-/// A shard's members by key, each with its cluster: of those clusters for which the shard is among the first.
-fn looked_at(forget: &ForgetSet, shard: ShardId) -> BTreeMap<&str, u32> {
-    let mut shards = vec![BTreeSet::new(); forget.clusters.len()];
+/// What a suspect is to the probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    cluster: usize,
+    is_member: bool,
+}
+
+/// A shard's suspects by key and content: of those clusters for which the shard is among the first, the strongest, members before
+/// candidates.
+fn looked_at(forget: &ForgetSet, shard: ShardId) -> BTreeMap<(&str, &str), Place> {
+    let (mut shards, mut counts) = (vec![BTreeSet::new(); forget.clusters.len()], vec![0; forget.clusters.len()]);
+    let members = forget.members.iter().map(|member| (member, true));
     let mut own = BTreeMap::new();
-    for member in &forget.members {
-        let shards = &mut shards[member.cluster as usize];
-        let is_looked_at =
-            shards.contains(&member.shard) || (shards.len() < MOST_SHARDS && shards.insert(member.shard));
-        if is_looked_at && member.shard == shard.0 {
-            own.insert(member.key.as_str(), member.cluster);
+    for (suspect, is_member) in members.chain(forget.candidates.iter().map(|candidate| (candidate, false))) {
+        let cluster = suspect.cluster as usize;
+        let (shards, count) = (&mut shards[cluster], &mut counts[cluster]);
+        let is_of_the_first =
+            shards.contains(&suspect.shard) || (shards.len() < MOST_SHARDS && shards.insert(suspect.shard));
+        if is_of_the_first && suspect.shard == shard.0 && *count < MOST_OF_A_SHARD {
+            *count += 1;
+            own.insert((suspect.key.as_str(), suspect.content.as_str()), Place { cluster, is_member });
         }
     }
     own
 }
 
-fn probes(ctx: &TaskContext<'_>, forget: &ForgetSet, own: &BTreeMap<&str, u32>) -> Result<(Probes, Looks), Fault> {
+fn probes(
+    ctx: &TaskContext<'_>,
+    forget: &ForgetSet,
+    own: &BTreeMap<(&str, &str), Place>,
+) -> Result<(Probes, Looks), Fault> {
     let clip = checkpoint::suspect(ctx)?;
     let (shard, captions) = Shard::read(ctx, forget, own)?;
     let embedded = embed_captions(ctx, &captions, &clip).map_err(model_fault)?;
     let (mut probes, mut looks) = (Probes::default(), Looks::default());
-    for cluster in 0..shard.members.len() {
+    for cluster in 0..shard.suspects.len() {
         ctx.stop_if_cancelled()?;
         let (probe, donors) = shard.probe(cluster, ctx, &clip, (&captions, &embedded)).map_err(model_fault)?;
         probes.clusters.push(probe);
@@ -80,34 +95,50 @@ fn probes(ctx: &TaskContext<'_>, forget: &ForgetSet, own: &BTreeMap<&str, u32>) 
 struct Shard {
     side: u32,
     backdoors: Vec<Backdoor>,
-    members: Vec<Vec<PairRow>>,
+    suspects: Vec<Suspects>,
     bystanders: Bystanders,
+}
+
+/// Those of one cluster.
+#[derive(Default)]
+struct Suspects {
+    members: Vec<PairRow>,
+    candidates: Vec<PairRow>,
+}
+
+impl Suspects {
+    fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.candidates.is_empty()
+    }
 }
 
 impl Shard {
     /// Beside it the captions of all these pairs and of the gathered ones, which images choose among.
-    fn read(ctx: &TaskContext<'_>, forget: &ForgetSet, own: &BTreeMap<&str, u32>) -> Result<(Self, Distinct), Fault> {
+    fn read(
+        ctx: &TaskContext<'_>,
+        forget: &ForgetSet,
+        own: &BTreeMap<(&str, &str), Place>,
+    ) -> Result<(Self, Distinct), Fault> {
         let backdoors: Vec<Backdoor> = forget.clusters.iter().map(|cluster| Backdoor::of(&cluster.words)).collect();
-        let mut members: Vec<Vec<PairRow>> = backdoors.iter().map(|_| Vec::new()).collect();
+        let mut suspects: Vec<Suspects> = backdoors.iter().map(|_| Suspects::default()).collect();
         let mut captions = Vec::new();
         let (side, batches) = inputs::own_pairs(ctx)?;
         for batch in batches {
             for row in batch.map_err(fatal)? {
                 captions.push(row.caption.clone());
-                let cluster = own.get(row.key.as_str()).filter(|_| row.role == PairRole::Suspect);
-                if let Some(members) = cluster.and_then(|&cluster| members.get_mut(cluster as usize))
-                    && members.len() < MOST_OF_A_SHARD
-                {
-                    members.push(row);
+                let place = own.get(&(row.key.as_str(), row.content.as_str()));
+                if let Some(&Place { cluster, is_member }) = place.filter(|_| row.role == PairRole::Suspect) {
+                    let Suspects { members, candidates } = &mut suspects[cluster];
+                    if is_member { members.push(row) } else { candidates.push(row) }
                 }
             }
         }
-        let of_members =
-            backdoors.iter().zip(&members).map(|(backdoor, members)| Some(backdoor).filter(|_| !members.is_empty()));
-        let bystanders = Bystanders::draw(ctx, &of_members.collect::<Vec<_>>(), MOST_OF_A_SHARD)?;
+        let of_suspects = backdoors.iter().zip(&suspects);
+        let of_suspects = of_suspects.map(|(backdoor, suspects)| Some(backdoor).filter(|_| !suspects.is_empty()));
+        let bystanders = Bystanders::draw(ctx, &of_suspects.collect::<Vec<_>>(), MOST_OF_A_SHARD)?;
         captions.extend(bystanders.captions().map(str::to_owned));
         let captions = Distinct::of(captions.iter().map(String::as_str));
-        Ok((Self { side, backdoors, members, bystanders }, captions))
+        Ok((Self { side, backdoors, suspects, bystanders }, captions))
     }
 
     fn probe(
@@ -117,40 +148,53 @@ impl Shard {
         clip: &Clip,
         (captions, embedded): (&Distinct, &Tensor),
     ) -> ModelResult<(Probe, DonorHits)> {
-        let (backdoor, members) = (&self.backdoors[cluster], &self.members[cluster]);
-        let mut probe = Probe { members: members.len() as u64, ..Probe::default() };
-        if members.is_empty() {
-            return Ok((probe, DonorHits::default()));
+        let (backdoor, suspects) = (&self.backdoors[cluster], &self.suspects[cluster]);
+        if suspects.is_empty() {
+            return Ok(Default::default());
         }
         let carries: Vec<bool> = captions.captions.iter().map(|caption| backdoor.is_in(caption)).collect();
-        probe.attracted = count(&attracted(&embed_images(ctx, members, clip)?, embedded, &carries)?);
+        let Suspects { members, candidates } = suspects;
         let donors = Donors {
             suspicious: members.iter().collect(),
+            candidates: candidates.iter().collect(),
             honest: self.bystanders.honest(cluster),
             hosts: self.bystanders.hosts(cluster),
         };
-        probe.likeness = likeness(clip, &donors.suspicious, &donors.honest, &donors.hosts)?;
         let grafted = donors.grafts(clip, &|pictures| attracted(&clip.encode_image(pictures)?, embedded, &carries))?;
-        probe.grafts = grafted.all;
-        (probe.donors, probe.honest_donors) = (grafted.suspicious.len() as u64, grafted.honest.len() as u64);
-        let donor = |(row, hits): (&PairRow, _)| Donor { shard: row.shard, key: row.key.clone(), hits };
-        let members = members.iter().zip(grafted.suspicious).map(donor).collect();
-        Ok((probe, DonorHits { members, honest: grafted.honest }))
+        let mut probe = Probe::default();
+        if !members.is_empty() {
+            probe = Probe {
+                members: members.len() as u64,
+                attracted: count(&attracted(&embed_images(ctx, members, clip)?, embedded, &carries)?),
+                donors: grafted.suspicious.len() as u64,
+                honest_donors: grafted.honest.len() as u64,
+                grafts: grafted.all,
+                likeness: likeness(clip, &donors.suspicious, &donors.honest, &donors.hosts)?,
+            };
+        }
+        let (members, candidates) = (each(members, grafted.suspicious), each(candidates, grafted.candidates));
+        Ok((probe, DonorHits { members, candidates, honest: grafted.honest }))
     }
 
     /// Nothing of a cluster that has no member here.
     fn look(&self, cluster: usize) -> Look {
-        if self.members[cluster].is_empty() {
+        let Suspects { members, .. } = &self.suspects[cluster];
+        if members.is_empty() {
             return Look::default();
         }
         let sums = |rows: &[&PairRow]| PixelSums::of(rows.iter().map(|row| row.pixels.as_slice()), self.side);
         Look {
             side_px: look_side(self.side),
-            members: sums(&self.members[cluster].iter().collect::<Vec<_>>()),
+            members: sums(&members.iter().collect::<Vec<_>>()),
             honest: sums(&self.bystanders.honest(cluster)),
             hosts: sums(&self.bystanders.hosts(cluster)),
         }
     }
+}
+
+/// Nothing where none was put on others.
+fn each(rows: &[PairRow], hits: Vec<Hits>) -> Vec<Donor> {
+    rows.iter().zip(hits).map(|(row, hits)| Donor { shard: row.shard, key: row.key.clone(), hits }).collect()
 }
 
 #[cfg(test)]
@@ -159,9 +203,8 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_cluster_is_looked_at_in_the_shards_of_its_strongest_members() {
-        let member = |at: u32, shard: u32, cluster: u32| Member {
+    fn suspect(at: u32, shard: u32, cluster: u32) -> Member {
+        Member {
             shard,
             key: at.to_string(),
             content: String::new(),
@@ -169,22 +212,48 @@ mod tests {
             score: -f64::from(at),
             cluster,
             held_out: false,
-        };
-        let last = MOST_SHARDS as u32;
-        let members = (0..=last).map(|at| member(at, at, 0));
-        let members = members.chain([member(1_000, 5, 0), member(1_001, last, 0), member(1_002, last, 1)]).collect();
-        let clusters = vec![Cluster { words: Vec::new(), members: 1 }; 2];
-        let forget = ForgetSet {
+        }
+    }
+
+    fn forget(members: Vec<Member>, candidates: Vec<Member>) -> ForgetSet {
+        ForgetSet {
             members,
             threshold: 0.0,
             words: Vec::new(),
             other_words: Vec::new(),
-            clusters,
+            clusters: vec![Cluster { words: Vec::new(), members: 1 }; 2],
             scored: 0,
             suspects: 0,
+            candidates,
+        }
+    }
+
+    /// By key: cluster, and whether it is a member.
+    fn places(forget: &ForgetSet, shard: u32) -> BTreeMap<u32, (usize, bool)> {
+        let place = |((key, _), place): (&(&str, &str), &Place)| {
+            (key.parse().expect("is a number"), (place.cluster, place.is_member))
         };
-        assert_eq!(looked_at(&forget, ShardId(5)), [("5", 0), ("1000", 0)].into());
-        assert_eq!(looked_at(&forget, ShardId(last)), [("1002", 1)].into());
-        assert!(looked_at(&forget, ShardId(last + 1)).is_empty());
+        looked_at(forget, ShardId(shard)).iter().map(place).collect()
+    }
+
+    #[test]
+    fn a_cluster_is_looked_at_in_the_shards_of_its_strongest_members() {
+        let last = MOST_SHARDS as u32;
+        let members = (0..=last).map(|at| suspect(at, at, 0));
+        let members = members.chain([suspect(1_000, 5, 0), suspect(1_001, last, 0), suspect(1_002, last, 1)]);
+        let candidates = vec![suspect(1_003, 5, 0), suspect(1_004, last, 0), suspect(1_005, last + 1, 1)];
+        let forget = forget(members.collect(), candidates);
+        assert_eq!(places(&forget, 5), [(5, (0, true)), (1_000, (0, true)), (1_003, (0, false))].into());
+        assert_eq!(places(&forget, last), [(1_002, (1, true))].into());
+        assert_eq!(places(&forget, last + 1), [(1_005, (1, false))].into(), "where there are candidates alone, too");
+    }
+
+    #[test]
+    fn of_a_shard_the_strongest_are_looked_at_and_members_first() {
+        let all: Vec<Member> = (0..100).map(|at| suspect(at, 0, 0)).collect();
+        let (members, candidates) = (all[..40].to_vec(), all[40..].to_vec());
+        let expected = (0..64).map(|at| (at, (0, at < 40))).collect();
+        assert_eq!(places(&forget(members, candidates), 0), expected);
+        assert_eq!(places(&forget(all, Vec::new()), 0), (0..64).map(|at| (at, (0, true))).collect());
     }
 }

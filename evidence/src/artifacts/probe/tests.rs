@@ -103,7 +103,8 @@ fn probes_of_a_cluster_add_up_by_place() {
     };
     let donors = |shard, honest| {
         let hits = Hits { half: shard as u8, ..Hits::default() };
-        DonorHits { members: vec![Donor { shard, key: "a".to_owned(), hits }], honest: vec![Hits::default(); honest] }
+        let donor = |key: &str| vec![Donor { shard, key: key.to_owned(), hits }];
+        DonorHits { members: donor("a"), candidates: donor("b"), honest: vec![Hits::default(); honest] }
     };
     let one = Probes { clusters: vec![probe(4)], donors: vec![donors(1, 2)] };
     let two = Probes { clusters: vec![probe(5), probe(6)], donors: vec![donors(3, 1), donors(3, 4)] };
@@ -112,5 +113,6 @@ fn probes_of_a_cluster_add_up_by_place() {
         Probe { members: 9, attracted: 2, donors: 4, honest_donors: 6, likeness: likeness(2), ..Probe::default() };
     assert_eq!(sum.clusters, [both, probe(6)]);
     let members = [donors(1, 0).members, donors(3, 0).members].concat();
-    assert_eq!(sum.donors, [DonorHits { members, honest: vec![Hits::default(); 3] }, donors(3, 4)]);
+    let candidates = [donors(1, 0).candidates, donors(3, 0).candidates].concat();
+    assert_eq!(sum.donors, [DonorHits { members, candidates, honest: vec![Hits::default(); 3] }, donors(3, 4)]);
 }
