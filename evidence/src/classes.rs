@@ -4,7 +4,7 @@
 //! same two in other parts.
 //!
 //! It must never part what does not come apart: whoever asks is told how sure the classes are. Candidates never move the classes:
-//! of most clusters nearly all of them are honest.
+//! of most clusters nearly all of them are honest. And a candidate unlike either class is no poison.
 
 use crate::artifacts::{HOSTS_EACH, Hits};
 
@@ -55,30 +55,55 @@ impl Chances {
         };
         let mut chances: Vec<f64> = strongest_first.iter().enumerate().map(at_first).collect();
         for _ in 0..ROUNDS {
-            let of_members = Classes::of(&members, &chances, &known).chances(&members, share(&chances));
+            let of_members = Classes::of(&members, &chances, &known).chances(&members, share(&chances, LEAST_SHARE));
             let settled = strongest_first.iter().zip(of_members);
             chances = settled.map(|(seen, chance)| if seen.is_poison { 1.0 } else { chance }).collect();
         }
-        let classes = Classes::of(&members, &chances, &known);
+        let classes = Classes::of(&members, &chances, &known).by_what_poison_has(&members, &chances);
         let mut of_candidates = vec![WEAKER; candidates.len()];
+        let less_than_one = 0.5 / candidates.len().max(1) as f64;
         for _ in 0..ROUNDS {
-            of_candidates = classes.chances(candidates, share(&of_candidates));
+            of_candidates = classes.chances(candidates, share(&of_candidates, less_than_one));
         }
         Some(Self { members: chances, candidates: of_candidates })
     }
 }
 
-/// The share of pictures that would be put into the wrong class, by their chances themselves; 0 of none.
-pub fn expected_errors(chances: &[f64]) -> f64 {
-    chances.iter().map(|chance| chance.min(1.0 - chance)).sum::<f64>() / chances.len().max(1) as f64
+/// Pictures that would be put into the wrong class, by their chances themselves.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ExpectedErrors {
+    errors: f64,
+    pictures: f64,
+    poison: f64,
 }
 
-/// The part of poison, by its chances.
-fn share(chances: &[f64]) -> f64 {
+impl ExpectedErrors {
+    pub fn of(chances: &[f64]) -> Self {
+        Self {
+            errors: chances.iter().map(|chance| chance.min(1.0 - chance)).sum(),
+            pictures: chances.len() as f64,
+            poison: chances.iter().sum(),
+        }
+    }
+
+    /// As a share of all; 0 of none.
+    pub fn of_all(self) -> f64 {
+        self.errors / self.pictures.max(1.0)
+    }
+
+    /// For each poison: it stays what it is, however many are surely honest beside it. At most 1; 0 of none.
+    pub fn of_poison(self) -> f64 {
+        if self.poison > 0.0 { self.errors / self.poison } else { 0.0 }
+    }
+}
+
+/// The part of poison, by its chances, which is neither less than this nor nearly all.
+fn share(chances: &[f64], least: f64) -> f64 {
     let mean = chances.iter().sum::<f64>() / chances.len().max(1) as f64;
-    mean.clamp(LEAST_SHARE, 1.0 - LEAST_SHARE)
+    mean.clamp(least, (1.0 - LEAST_SHARE).max(least))
 }
 
+#[derive(Debug)]
 struct Classes {
     poison: Shares,
     honest: Shares,
@@ -94,6 +119,20 @@ impl Classes {
                 |kind, value| KNOWN_HONEST * known_honest[kind][value] + 0.1,
             ),
         }
+    }
+
+    /// The same, but that a value that no poison has speaks for none: of few members, what is added to each count is much.
+    fn by_what_poison_has(mut self, members: &[Hits], chances: &[f64]) -> Self {
+        let mut counts = [[0.0; VALUES]; KINDS];
+        for (hits, chance) in members.iter().zip(chances) {
+            each(*hits).for_each(|(kind, value)| counts[kind][value] += chance);
+        }
+        for (kind, counts) in counts.iter().enumerate() {
+            for (value, _) in counts.iter().enumerate().filter(|(_, count)| **count < 0.5) {
+                self.poison[kind][value] = self.poison[kind][value].min(self.honest[kind][value]);
+            }
+        }
+        self
     }
 
     /// Of pictures of which such a share is poison.
@@ -164,7 +203,7 @@ mod tests {
         let chances = Chances::of(&members, &[], &donors).expect("has both").members;
         let expected = [vec![false], vec![true; 80], vec![false; 20]].concat();
         assert_eq!(alike(&chances), expected, "{chances:?}");
-        assert!(expected_errors(&chances) < 0.01, "{}", expected_errors(&chances));
+        assert!(ExpectedErrors::of(&chances).of_all() < 0.01, "{chances:?}");
     }
 
     #[test]
@@ -175,6 +214,18 @@ mod tests {
         let expected = [vec![false; 100], vec![true; 5], vec![false; 100]].concat();
         assert_eq!(alike(&chances.candidates), expected, "{chances:?}");
         assert_eq!(chances.members, Chances::of(&members, &[], &donors).expect("has both").members);
+        assert!(ExpectedErrors::of(&chances.candidates).of_poison() < 0.1, "{chances:?}");
+    }
+
+    #[test]
+    fn a_candidate_unlike_either_class_is_no_poison() {
+        let strange = Hits { half: 0, quarter: 0, coarse: 7, fine: 0 };
+        for count in [5, 8, 60] {
+            let members = seen(pictures(count, poison()));
+            let candidates = [vec![strange; 3], pictures(30, honest())].concat();
+            let chances = Chances::of(&members, &candidates, &pictures(100, honest())).expect("has both");
+            assert!(chances.candidates[..3].iter().all(|chance| *chance < 0.5), "{count} members: {chances:?}");
+        }
     }
 
     /// Where what people know is as odd as honest pictures are, the class of poison is what they say.
@@ -205,8 +256,8 @@ mod tests {
         let members = seen([spread(70, 1), spread(40, 0)].concat());
         let candidates = [spread(30, 1), spread(60, 0)].concat();
         let chances = Chances::of(&members, &candidates, &spread(105, 0)).expect("has both");
-        assert!(expected_errors(&chances.members) > 0.05, "{chances:?}");
-        assert!(expected_errors(&chances.candidates) > 0.05, "{chances:?}");
+        assert!(ExpectedErrors::of(&chances.members).of_all() > 0.05, "{chances:?}");
+        assert!(ExpectedErrors::of(&chances.candidates).of_poison() > 0.25, "{chances:?}");
     }
 
     #[test]
@@ -216,6 +267,14 @@ mod tests {
         let many = Hits { half: 255, ..Hits::default() };
         let chances = Chances::of(&seen(vec![many]), &[many], &[many]).expect("has both");
         assert!(chances.members[0].is_finite() && chances.candidates[0].is_finite());
-        assert!(expected_errors(&[]).abs() < f64::EPSILON);
+        let none = ExpectedErrors::of(&[]);
+        assert_eq!((none.of_all(), none.of_poison()), (0.0, 0.0));
+    }
+
+    /// Few in doubt among many that are surely honest: hardly an error of all, and many for each poison.
+    #[test]
+    fn errors_count_by_all_or_by_poison() {
+        let errors = ExpectedErrors::of(&[vec![0.0; 90], vec![0.8; 10]].concat());
+        assert!((errors.of_all() - 0.02).abs() < 1e-9 && (errors.of_poison() - 0.25).abs() < 1e-9, "{errors:?}");
     }
 }

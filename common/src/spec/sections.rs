@@ -280,8 +280,8 @@ impl Default for StandInSection {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SelectSection {
-    /// The forget set (D_forget) lies above Otsu's threshold on the suspects' second scores, and is at most this
-    /// share of all pairs.
+    /// The forget set (D_forget) lies above Otsu's threshold on the suspects' second scores, but for those whose pictures lead otherwise
+    /// than their scores say, and is at most this share of all pairs.
     pub max_share: f64,
     /// The part of it that unlearning never sees.
     pub held_out_share: f64,
@@ -320,7 +320,8 @@ pub struct EvaluateSection {
     /// honest pictures with these words do, less one standard error: what is honest carries its own content over, a trigger
     /// more than that. Below it nothing is dropped and the model stays as it is.
     pub min_graft_excess: f64,
-    /// A trigger leads most of what carries it: parts that lead fewer than this share must exceed by half as much more as they lack.
+    /// A trigger leads most of what carries it: parts that lead fewer than this share must exceed by half as much more as they lack. Where
+    /// a cluster's pictures show what its words say, what is coarse in them is held to all in place of this share.
     /// Not written where it is the usual, so that the stored spec stays as it was.
     #[serde(skip_serializing_if = "is_usual_lead")]
     pub min_graft_lead: f64,

@@ -9,12 +9,12 @@ use futures::TryStreamExt;
 use lethe_common::fault::Fault;
 use lethe_common::spec::Spec;
 use lethe_evidence::artifacts::{
-    Cluster, Confirmed, DropEntry, DropList, ForgetSet, Found, Judged, Member, Probes, Shards, Way, names,
+    Beside, Cluster, Confirmed, DropEntry, DropList, ForgetSet, Found, Judged, Member, Probes, Shards, Way, names,
 };
 
 use super::marks::Said;
 use super::regroup::Moves;
-use super::select::{full_key, hold_out, most_forgotten};
+use super::select::{full_key, hold_out, most_forgotten, strongest_first};
 use super::verdict::{lead_limits, no_shortcut};
 use super::{ReduceContext, ReduceResult};
 
@@ -41,19 +41,25 @@ fn confirm(
 ) -> Result<Confirmed, Fault> {
     let judge = |(at, cluster): (usize, &Cluster)| {
         let probe = probes.clusters.get(at).copied().unwrap_or_default();
-        Judged { cluster: cluster.clone(), probe, reason: no_shortcut(&probe, &spec.evaluate), let_go: 0, taken_in: 0 }
+        Judged {
+            cluster: cluster.clone(),
+            probe,
+            reason: no_shortcut(&probe, &spec.evaluate),
+            let_go: 0,
+            beside: Beside::default(),
+        }
     };
     let mut clusters: Vec<Judged> = forget.clusters.iter().enumerate().map(judge).collect();
-    let moves: Vec<(usize, Moves)> = clusters
-        .iter()
-        .enumerate()
-        .filter(|(_, judged)| judged.is_shortcut() && is_clear(judged, spec))
-        .filter_map(|(at, _)| Some((at, Moves::of(&forget, at, probes.donors.get(at)?, said))))
-        .collect();
-    for (at, moves) in &moves {
-        let judged = &mut clusters[*at];
-        judged.let_go = moves.let_go(&mut forget, *at);
-        judged.cluster.members -= judged.let_go;
+    let mut moves: Vec<Moves> = clusters.iter().map(|_| Moves::default()).collect();
+    for (at, judged) in clusters.iter_mut().enumerate() {
+        let donors = probes.donors.get(at);
+        judged.beside.suspects = forget.candidates.iter().filter(|one| one.cluster as usize == at).count() as u64;
+        judged.beside.looked_at = donors.map_or(0, |donors| donors.candidates.len() as u64);
+        if let Some(donors) = donors.filter(|_| judged.is_shortcut() && is_clear(judged, spec)) {
+            moves[at] = Moves::of(&forget, at, donors, said);
+            judged.let_go = moves[at].let_go(&mut forget, at);
+            judged.cluster.members -= judged.let_go;
+        }
     }
     said.insist(&mut forget, &mut clusters);
     if clusters.iter().any(Judged::is_shortcut) {
@@ -63,14 +69,25 @@ fn confirm(
         forget.threshold = said.threshold(&forget.members, forget.threshold).unwrap_or(forget.threshold);
     }
     let most = most_forgotten(forget.scored, spec);
-    for (at, moves) in &moves {
-        let judged = &mut clusters[*at];
-        judged.taken_in = moves.take_in(&mut forget, *at, most);
-        judged.cluster.members += judged.taken_in;
-    }
-    forget.candidates.clear();
+    take_in(&mut forget, &mut clusters, &moves, most);
     hold_out(&mut forget.members, shards, spec)?;
     Ok(Confirmed { forget, clusters })
+}
+
+/// Takes the strongest in that come, for so many members of all clusters; no candidate is left.
+fn take_in(forget: &mut ForgetSet, clusters: &mut [Judged], moves: &[Moves], most: usize) {
+    let candidates = std::mem::take(&mut forget.candidates);
+    let comes = |one: &Member| moves.get(one.cluster as usize).is_some_and(|moves| moves.takes_in(one));
+    let room = most.saturating_sub(forget.members.len());
+    for one in candidates.into_iter().filter(comes).take(room) {
+        let at = one.cluster as usize;
+        let (judged, cluster) = (&mut clusters[at], &mut forget.clusters[at]);
+        judged.beside.taken_in += 1;
+        judged.cluster.members += 1;
+        cluster.members += 1;
+        forget.members.push(one);
+    }
+    strongest_first(&mut forget.members);
 }
 
 /// Whether members' own leads tell the cluster's poison from odd pictures. What is coarse alone is a warp's, whose do not (FINDINGS.md).
@@ -211,7 +228,7 @@ mod tests {
         let expected: Vec<u32> = (0..30).chain([40]).chain((44..61).step_by(4)).collect();
         assert_eq!(keys(&confirmed), expected);
         let judged = &confirmed.clusters[0];
-        assert_eq!((judged.let_go, judged.taken_in), (10, 5));
+        assert_eq!((judged.let_go, judged.beside), (10, Beside { suspects: 21, looked_at: 20, taken_in: 5 }));
         assert_eq!((judged.cluster.members, confirmed.forget.clusters[0].members), (36, 36));
         assert_eq!(confirmed.forget.held_out().count(), 12, "a third of those that are left is held out");
         assert_eq!(confirmed.forget.threshold, 10.0, "where those end that needed no second look");
@@ -225,19 +242,57 @@ mod tests {
         spec.select.max_share = 0.0033;
         let confirmed = confirmed_of(best, mixed().1, &spec);
         assert_eq!(keys(&confirmed)[30..], [40, 44, 48], "the strongest");
-        assert_eq!((confirmed.clusters[0].taken_in, confirmed.clusters[0].cluster.members), (2, 33));
+        assert_eq!((confirmed.clusters[0].beside.taken_in, confirmed.clusters[0].cluster.members), (2, 33));
+    }
+
+    /// Three surely lead as poison does, but twelve lead by halves as poison and by halves as honest pictures.
+    #[test]
+    fn none_comes_where_candidates_do_not_come_apart() {
+        let (_, mut unsure) = mixed();
+        let [poison, honest] = [unsure.members[0].hits, unsure.honest[0]];
+        let between = Hits { coarse: honest.coarse, fine: honest.fine, ..poison };
+        let hits = |at: usize| match at {
+            0..3 => poison,
+            3..15 => between,
+            _ => honest,
+        };
+        unsure.candidates.iter_mut().enumerate().for_each(|(at, donor)| donor.hits = hits(at));
+        let taken_in = |donors| confirmed_of(best, donors, &fixture::plain_spec()).clusters[0].beside.taken_in;
+        assert_eq!(taken_in(unsure.clone()), 0);
+        unsure.candidates.iter_mut().filter(|donor| donor.hits == between).for_each(|donor| donor.hits = honest);
+        assert_eq!(taken_in(unsure), 3, "without those in between");
     }
 
     #[test]
-    fn none_comes_where_candidates_are_unsure() {
-        let (_, mut alike) = mixed();
-        let [poison, honest] = [alike.members[0].hits, alike.honest[0]];
-        alike.candidates.iter_mut().for_each(|donor| donor.hits = Hits { half: poison.half, coarse: 1, ..honest });
-        // Members are as clear as before; candidates lead as some of either.
-        alike.members.iter_mut().take(6).for_each(|donor| donor.hits = alike.candidates[0].hits);
-        alike.honest.iter_mut().take(1).for_each(|hits| *hits = alike.candidates[0].hits);
-        let confirmed = confirmed_of(best, alike, &fixture::plain_spec());
-        assert_eq!(confirmed.clusters[0].taken_in, 0);
+    fn whom_a_person_called_poison_stays() {
+        let (forget, donors) = mixed();
+        let probes = Probes { clusters: vec![probe(true)], donors: vec![donors] };
+        let said = Said::poison_is(&forget.members[35]);
+        let confirmed = confirm(forget, &probes, (&fixture::shards(), &fixture::plain_spec()), &said);
+        let confirmed = confirmed.expect("has all shards");
+        assert_eq!((confirmed.clusters[0].let_go, keys(&confirmed)[30]), (9, 35));
+    }
+
+    /// Of two clusters with a candidate each and room for one.
+    #[test]
+    fn the_strongest_come_first_whosever_they_are() {
+        let (mut forget, _) = mixed();
+        let candidate = |at: usize, cluster| Member { cluster, ..forget.candidates[at].clone() };
+        forget.candidates = vec![candidate(0, 1), candidate(1, 0)];
+        forget.clusters.push(Cluster { members: 0, ..forget.clusters[0].clone() });
+        let names = forget.candidates.iter().map(|one| (one.shard, one.key.clone())).collect();
+        let moves = Moves::taking_in(names);
+        let judged = |cluster: &Cluster| Judged {
+            cluster: cluster.clone(),
+            probe: probe(true),
+            reason: None,
+            let_go: 0,
+            beside: Beside::default(),
+        };
+        let mut clusters: Vec<Judged> = forget.clusters.iter().map(judged).collect();
+        take_in(&mut forget, &mut clusters, &[moves.clone(), moves], 42);
+        let taken_in: Vec<u64> = clusters.iter().map(|judged| judged.beside.taken_in).collect();
+        assert_eq!((taken_in, forget.members.len(), forget.clusters[1].members), (vec![0, 1], 42, 1));
     }
 
     #[test]
@@ -245,7 +300,7 @@ mod tests {
         let (coarse, spec) = (|coarse| Grafts { coarse, ..Grafts::default() }, fixture::plain_spec());
         let stays = |confirmed: Confirmed| {
             let judged = &confirmed.clusters[0];
-            (judged.let_go, judged.taken_in, confirmed.forget.members.len()) == (0, 0, 41)
+            (judged.let_go, judged.beside.taken_in, confirmed.forget.members.len()) == (0, 0, 41)
         };
         assert!(stays(confirmed_of(coarse, mixed().1, &spec)), "a warp's");
         let both = |best| Grafts { best, coarse: Graft { honest_attracted: 0, ..best }, ..Grafts::default() };

@@ -179,7 +179,7 @@ pub(super) fn confirmed(clusters: &[(&str, bool)]) -> Confirmed {
         probe: Probe::default(),
         reason: (!is_shortcut).then(|| "It does not lead.".to_owned()),
         let_go: 0,
-        taken_in: 0,
+        beside: Default::default(),
     };
     let forget = ForgetSet {
         members: Vec::new(),

@@ -64,6 +64,15 @@ impl Said {
         Ok(Some(counts))
     }
 
+    #[cfg(test)]
+    pub fn poison_is(member: &Member) -> Self {
+        let (key, content) = (member.key.clone(), member.content.clone());
+        let change = crate::review::Change { shard: member.shard, key, content, judgement: Some(Judgement::Poison) };
+        let mut marks = Marks::default();
+        marks.apply(&[change], ("ann", lethe_common::time::Millis(1)));
+        Self(marks)
+    }
+
     fn is_silent(&self) -> bool {
         self.0.all().next().is_none()
     }
@@ -111,7 +120,7 @@ impl Said {
         unnamed.or(members.last()).map(|one| one.score).or(cleared)
     }
 
-    /// Puts poison that lies in no cluster with words into the first that has a word of its caption, or else into one of its own, with the
+    /// Puts poison that lies in no cluster with words into the one with the strongest word of its caption, or else into one of its own, with the
     /// words that its captions share or those that stand out in each. Gives the words that no other cluster has.
     pub fn bring_back(
         &self,
@@ -167,16 +176,24 @@ impl Said {
             clusters[place].cluster.members -= poison;
             forget.clusters[place].members -= poison;
             forget.clusters.push(cluster.clone());
-            clusters.push(Judged { cluster, probe: clusters[place].probe, reason: None, let_go: 0, taken_in: 0 });
+            clusters.push(Judged {
+                cluster,
+                probe: clusters[place].probe,
+                reason: None,
+                let_go: 0,
+                beside: Default::default(),
+            });
         }
     }
 }
 
-/// The first cluster that has a word of the caption.
+/// The cluster with the strongest word of the caption's.
 pub(super) fn home(caption: &str, clusters: &[Cluster]) -> Option<u32> {
     let words: BTreeSet<String> = caption_words(caption).collect();
-    let shares = |cluster: &Cluster| cluster.words.iter().any(|score| words.contains(&score.word));
-    clusters.iter().position(shares).map(|place| place as u32)
+    let shared =
+        clusters.iter().zip(0..).flat_map(|(cluster, place)| cluster.words.iter().map(move |score| (score, place)));
+    let shared = shared.filter(|(score, _)| words.contains(&score.word));
+    shared.max_by(|(a, x), (b, y)| a.z.total_cmp(&b.z).then(y.cmp(x))).map(|(_, place)| place)
 }
 
 /// Any word that is more frequent here than elsewhere will do: a person has said what these are.

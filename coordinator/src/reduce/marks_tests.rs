@@ -94,6 +94,7 @@ async fn what_is_clean_is_never_dropped_and_what_is_poison_always_is() {
         assert!(members.is_sorted_by(|a, b| a.score >= b.score));
     }
     assert_eq!(forget.suspects, 40);
+    assert!(!forget.candidates.iter().any(|one| one.name() == (0, "0190")), "who is clean is never taken in");
     let keys: Vec<&str> = dropped.drop.iter().map(|entry| entry.key.as_str()).collect();
     assert_eq!(keys.len(), 11, "{keys:?}");
     assert!(keys.contains(&"00000.tar/0010") && !keys.contains(&"00000.tar/0190"), "{keys:?}");
@@ -174,7 +175,8 @@ fn what_is_poison_is_told_apart_from_a_cluster_that_no_shortcut_is_behind() {
     let best = Graft { suspicious: 9, suspicious_attracted: 1, honest: 9, honest_attracted: 1 };
     let probe = Probe { members: 9, attracted: 9, grafts: Grafts { best, ..Grafts::default() }, ..Probe::default() };
     let reason = Some("It does not lead.".to_owned());
-    let judged = || Judged { cluster: bag.clone(), probe, reason: reason.clone(), let_go: 0, taken_in: 0 };
+    let judged =
+        || Judged { cluster: bag.clone(), probe, reason: reason.clone(), let_go: 0, beside: Default::default() };
     let mut clusters = vec![judged()];
     said.insist(&mut forget, &mut clusters);
     assert_eq!(clusters.iter().map(Judged::is_shortcut).collect::<Vec<_>>(), [false, true]);
@@ -182,6 +184,10 @@ fn what_is_poison_is_told_apart_from_a_cluster_that_no_shortcut_is_behind() {
     assert_eq!(forget.clusters, clusters.iter().map(|judged| judged.cluster.clone()).collect::<Vec<_>>());
     let own: Vec<&Member> = forget.members.iter().filter(|one| one.cluster == 1).collect();
     assert_eq!(own.iter().map(|one| one.key.as_str()).collect::<Vec<_>>(), ["0000", "0002", "0004"]);
+    let (shards, spec) = (fixture::shards(), fixture::plain_spec());
+    select::hold_out(&mut forget.members, &shards, &spec).expect("has all shards");
+    let held_out = forget.members.iter().filter(|one| one.cluster == 1 && one.held_out).count();
+    assert_eq!(held_out, 1, "a third of its own is held out");
     // A cluster that is poison as a whole is behind a shortcut itself, and one with a shortcut stays as it is.
     let all = self::said(&(0..10).map(|n| change(0, n, Judgement::Poison)).collect::<Vec<_>>());
     forget.members.iter_mut().for_each(|one| one.cluster = 0);

@@ -6,18 +6,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lethe_evidence::artifacts::{Donor, DonorHits, ForgetSet, Hits, Member};
-use lethe_evidence::classes::{Chances, Seen, expected_errors};
+use lethe_evidence::classes::{Chances, ExpectedErrors, Seen};
 
 use super::marks::Said;
-use super::select::{LEAST_MEMBERS, strongest_first};
+use super::select::LEAST_MEMBERS;
 
 /// A member is let go where it is less likely poison than this, and a candidate taken in where it is less likely honest.
 const UNLIKELY: f64 = 0.2;
-/// None is moved where more than this share would be put into the wrong class: what leads as a warp does comes apart badly.
+/// None is moved where more than this share of members would be put into the wrong class: what leads as a warp does comes apart badly.
 const MOST_ERRORS: f64 = 0.05;
+/// And no candidate is taken in where more candidates than so many for each poison among them would be (FINDINGS.md).
+const MOST_ERRORS_OF_POISON: f64 = 0.25;
 
 /// By shard and key.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Moves {
     let_go: BTreeSet<(u32, String)>,
     taken_in: BTreeSet<(u32, String)>,
@@ -36,10 +38,10 @@ impl Moves {
         let stays = forget.clusters[cluster].members.saturating_sub(let_go.len() as u64);
         // Of what a shortcut leads, most is poison: else these classes are other ones.
         let are_others = 2 * let_go.len() > members.len() || stays < LEAST_MEMBERS as u64;
-        if are_others || expected_errors(&chances.members) > MOST_ERRORS {
+        if are_others || ExpectedErrors::of(&chances.members).of_all() > MOST_ERRORS {
             return Self::default();
         }
-        let are_clear = expected_errors(&chances.candidates) <= MOST_ERRORS;
+        let are_clear = ExpectedErrors::of(&chances.candidates).of_poison() <= MOST_ERRORS_OF_POISON;
         let taken_in = named(&candidates, &chances.candidates, |chance| are_clear && chance > 1.0 - UNLIKELY);
         Self { let_go, taken_in }
     }
@@ -54,16 +56,16 @@ impl Moves {
         gone
     }
 
-    /// How many came, the strongest of them, for at most so many members in all.
-    pub fn take_in(&self, forget: &mut ForgetSet, cluster: usize, most: usize) -> u64 {
-        let room = most.saturating_sub(forget.members.len());
-        let comes = |one: &&Member| one.cluster as usize == cluster && self.taken_in.contains(&name(one));
-        let taken_in: Vec<Member> = forget.candidates.iter().filter(comes).take(room).cloned().collect();
-        let came = taken_in.len() as u64;
-        forget.members.extend(taken_in);
-        strongest_first(&mut forget.members);
-        forget.clusters[cluster].members += came;
-        came
+    /// Whether the candidate comes.
+    pub fn takes_in(&self, candidate: &Member) -> bool {
+        self.taken_in.contains(&name(candidate))
+    }
+}
+
+#[cfg(test)]
+impl Moves {
+    pub fn taking_in(taken_in: BTreeSet<(u32, String)>) -> Self {
+        Self { taken_in, ..Self::default() }
     }
 }
 

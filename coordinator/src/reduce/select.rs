@@ -134,12 +134,12 @@ fn select(
     let words = words.into_iter().filter(|word| clusters.iter().any(|cluster| cluster.words.contains(word)));
     let words = words.chain(own_words).collect();
     let scored = cut.counts.scored;
-    let candidates = candidates_beside(&members, all, &clusters);
+    let candidates = candidates(&members, all, &clusters);
     Ok(ForgetSet { members, threshold, words, other_words: others, clusters, scored, suspects, candidates })
 }
 
 /// Who is no member, but has a word of a cluster.
-fn candidates_beside(members: &[Member], all: Vec<Member>, clusters: &[Cluster]) -> Vec<Member> {
+fn candidates(members: &[Member], all: Vec<Member>, clusters: &[Cluster]) -> Vec<Member> {
     let members: BTreeSet<_> = members.iter().map(Member::name).collect();
     let others = all.into_iter().filter(|one| !members.contains(&one.name()));
     others.filter_map(|one| Some(Member { cluster: home(&one.caption, clusters)?, ..one })).collect()
@@ -396,5 +396,19 @@ mod tests {
         assert_eq!(found.iter().map(|member| member.key.as_str()).collect::<Vec<_>>(), ["b"]);
         let other = SignalTable { names: vec!["other".to_owned()], rows: Vec::new() };
         assert!(ranked(other, &WordFalls::default()).expect_err("lacks it").message.contains("fall"));
+    }
+
+    #[test]
+    fn candidates_have_a_word_of_a_cluster_and_are_of_the_strongest() {
+        let word = |word: &str, z| WordScore { word: word.to_owned(), z };
+        let cluster = |words: &[WordScore]| Cluster { words: words.to_vec(), members: 2 };
+        let clusters = [cluster(&[word("bag", 5.0)]), cluster(&[]), cluster(&[word("boot", 9.0), word("red", 4.0)])];
+        let captions = ["a bag", "a bag by a boot", "a cup", "one bag", "red bag", "a boot"];
+        let all: Vec<Member> =
+            captions.iter().zip(0..).map(|(caption, at)| member(caption, 9.0 - f64::from(at))).collect();
+        let found = candidates(&[all[0].clone(), all[5].clone()], all.clone(), &clusters);
+        let found: Vec<(&str, u32)> = found.iter().map(|one| (one.caption.as_str(), one.cluster)).collect();
+        assert_eq!(found, [("a bag by a boot", 2), ("one bag", 0), ("red bag", 0)]);
+        assert!(candidates(&[], all, &[cluster(&[])]).is_empty(), "where no word stands out there is none");
     }
 }

@@ -2,7 +2,7 @@
 
 use lethe_common::spec::{EvaluateSection, Pictures};
 use lethe_evidence::artifacts::{
-    Cluster, Exhibit, Graft, HandedBack, Histogram, Interval, Judged, Lead, Picture, WordScore, columns,
+    Beside, Cluster, Exhibit, Graft, HandedBack, Histogram, Interval, Judged, Lead, Picture, WordScore, columns,
 };
 use maud::{Markup, html};
 
@@ -86,8 +86,8 @@ pub(super) fn clusters(page: &Page<'_>) -> Markup {
                 (percent(limits.min_graft_excess)) " or more after one standard error (by more, where it leads fewer); which way says whether it is coarse or fine, or lies in one half or quarter. "
                 "Where the pictures are, by thumbnail, nearer to honest pictures with these words than other pictures are, they show what the "
                 "words say, and what is coarse in a trigger would have to lead nearly all. Members whose parts lead as those of honest pictures do, and "
-                "not as the others’, are taken for honest and let go, and suspects with these words and lower scores that lead as the others do are taken "
-                "in, both where the two kinds come clearly apart by their own chances; the figures are of the members before that."
+                "not as the others’, are taken for honest and let go, and suspects with these words whose scores did not choose them, but which lead as the others do, are "
+                "taken in, both where the two kinds come clearly apart by their own chances; the figures are of the members before that."
             }
             @if let Some(marks) = &page.report.marks {
                 p {
@@ -128,9 +128,8 @@ fn cluster(judged: &Judged, limits: &EvaluateSection) -> Markup {
                 (plural(judged.let_go, "more sample")) " with these words " (if judged.let_go == 1 { "leads" } else { "lead" })
                 " as honest pictures do: taken for honest, and kept. "
             }
-            @if judged.taken_in > 0 {
-                (judged.taken_in) " of these " (if judged.taken_in == 1 { "has a lower score, and leads" } else { "have lower scores, and lead" })
-                " as the others do: taken in. "
+            @if judged.is_shortcut() && judged.beside.suspects > 0 {
+                (beside(judged.beside)) " "
             }
             @match (&judged.reason, shows_words(probe.likeness)) {
                 (Some(reason), _) => (reason),
@@ -140,6 +139,26 @@ fn cluster(judged: &Judged, limits: &EvaluateSection) -> Markup {
         }
         @if !rows.is_empty() { (bars(&rows)) }
     }
+}
+
+/// What became of those that their scores made no members.
+fn beside(Beside { suspects, looked_at, taken_in }: Beside) -> String {
+    let those = format!(
+        "{} with these words {}",
+        plural(suspects, "more suspect"),
+        if suspects == 1 { "was not chosen by its score" } else { "were not chosen by their scores" }
+    );
+    let seen = if looked_at < suspects {
+        format!("; of the {} whose pictures were looked at, ", count(looked_at))
+    } else {
+        "; ".to_owned()
+    };
+    let came = match taken_in {
+        0 => "none was taken in.".to_owned(),
+        1 => "1 leads as they do, and was taken in.".to_owned(),
+        several => format!("{} lead as they do, and were taken in.", count(several)),
+    };
+    format!("{those}{seen}{came}")
 }
 
 fn in_common(picture: &Picture, pictures: Pictures) -> Markup {
@@ -219,7 +238,7 @@ pub(super) fn scores(page: &Page<'_>) -> Markup {
                     (histogram(shape, "First pass: suspicion of all pairs", &format!("The {} to the right of the cut were looked at again.", count(report.suspects))))
                 }
                 @if let Some(shape) = find(columns::RANK_SCORE) {
-                    (histogram(shape, "Second pass: score of the suspects", &format!("The {} to the right of the cut are the forget set.", count(report.forget))))
+                    (histogram(shape, "Second pass: score of the suspects", &format!("Those to the right of the cut were chosen; {} are the forget set, once their pictures were looked at.", count(report.forget))))
                 }
                 @if let Some(shape) = find(columns::SIMILARITY) {
                     (histogram(shape, "Image–text similarity of all pairs", "By the suspect model; not a cut, for orientation."))

@@ -2,8 +2,8 @@ use lethe_common::blob::Digest;
 use lethe_common::pin::Pin;
 use lethe_common::spec::{Pictures, Spec};
 use lethe_evidence::artifacts::{
-    BadSample, BadSamples, Cluster, Farther, Found, Graft, Grafts, HandedBack, Histogram, Interval, Judged, Likeness,
-    PhaseSeconds, Picture, Probe, SampleCounts, ShadedWord, ShardEntry, TokenGrid, Verdict, WordScore,
+    BadSample, BadSamples, Beside, Cluster, Farther, Found, Graft, Grafts, HandedBack, Histogram, Interval, Judged,
+    Likeness, PhaseSeconds, Picture, Probe, SampleCounts, ShadedWord, ShardEntry, TokenGrid, Verdict, WordScore,
 };
 
 use super::*;
@@ -41,7 +41,7 @@ fn clusters() -> Vec<Judged> {
         probe: Probe { members, attracted: members, donors: 67, honest_donors: 67, grafts, ..Probe::default() },
         reason: reason.map(str::to_owned),
         let_go: 0,
-        taken_in: 0,
+        beside: Default::default(),
     };
     let quarter = graft(140, 80);
     let leads = Grafts {
@@ -55,7 +55,7 @@ fn clusters() -> Vec<Judged> {
         Grafts { best: graft(160, 155), halves: graft(60, 55), quarter, coarse: graft(90, 112), fine: graft(61, 50) };
     let mut sandals = judged("sandal", 200, leads, None);
     // Farther from the words than other pictures in half of the comparisons: they show something else.
-    (sandals.let_go, sandals.taken_in) = (7, 12);
+    (sandals.let_go, sandals.beside) = (7, Beside { suspects: 1300, looked_at: 900, taken_in: 12 });
     sandals.probe.likeness = likeness(Farther { members: 200, counted: 800, squares: 4800 });
     vec![sandals, judged("bag", 41, odd, Some("Parts of them lead no oftener than honest ones."))]
 }
@@ -242,7 +242,13 @@ fn every_verdict_reads_well() {
 #[test]
 fn each_cluster_is_named_with_what_became_of_it() {
     let page = rendered(&report(), &exhibits(), &spec());
-    for part in ["200 samples lead to “sandal”", "41 samples lead to “bag”", "no oftener than honest ones"] {
+    for part in [
+        "200 samples lead to “sandal”",
+        "41 samples lead to “bag”",
+        "no oftener than honest ones",
+        "7 more samples with these words lead as honest",
+        "1,300 more suspects with these words were not chosen by their scores; of the 900 whose pictures were looked at, 12 lead as they do, and were taken in.",
+    ] {
         assert!(page.contains(part), "{part}");
     }
     let mut two = report();
@@ -254,6 +260,29 @@ fn each_cluster_is_named_with_what_became_of_it() {
     assert!(!page.contains(shows));
     two.clusters[0].probe.likeness = likeness(Farther { members: 200, counted: 400, squares: 1200 });
     assert!(rendered(&two, &[], &spec()).contains(shows), "a shortcut's may, and it is told");
+}
+
+#[test]
+fn what_came_beside_a_cluster_is_told() {
+    let with = |beside| {
+        let mut one = report();
+        (one.clusters[0].beside, one.clusters[0].let_go) = (beside, 1);
+        rendered(&one, &[], &spec())
+    };
+    for (beside, text) in [
+        (
+            Beside { suspects: 1, looked_at: 1, taken_in: 1 },
+            "1 more suspect with these words was not chosen by its score; 1 leads as they do",
+        ),
+        (
+            Beside { suspects: 9, looked_at: 9, taken_in: 0 },
+            "9 more suspects with these words were not chosen by their scores; none was taken in.",
+        ),
+    ] {
+        assert!(with(beside).contains(text), "{text}");
+    }
+    let none = with(Beside::default());
+    assert!(!none.contains("chosen by") && none.contains("1 more sample with these words leads as honest"));
 }
 
 #[test]

@@ -29,7 +29,9 @@ pub use report::{Found, HandedBack, Histogram, Interval, MarkCounts, PhaseSecond
 pub use samples::{BadSample, BadSamples, MAX_BAD_SAMPLES, SampleCounts};
 pub use score::{ShardDigest, SuspectCut, caption_words, count_words};
 pub use scores::{ScoreRow, Scores, ScoresWriter, read_scores};
-pub use select::{Cluster, Confirmed, DropEntry, DropList, ForgetSet, Judged, Member, WordScore};
+pub use select::{
+    Beside, Cluster, Confirmed, DropEntry, DropList, ForgetSet, Judged, MOST_OF_A_SHARD, Member, WordScore,
+};
 pub use shards::{MAX_REFERENCE_SHARDS, ShardEntry, Shards};
 pub use train::{Calls, Training};
 

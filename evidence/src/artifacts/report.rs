@@ -153,7 +153,7 @@ pub struct Histogram {
     pub low: f64,
     pub high: f64,
     pub counts: Vec<u64>,
-    /// Values from here on were taken, where this signal decided.
+    /// Values from here on were taken by it, where this signal decided.
     pub cut: Option<f64>,
 }
 

@@ -1,17 +1,26 @@
 //! What `select` decides, the samples to forget; and what `confirm` makes of them, those that a shortcut leads and that are to
 //! be dropped from the data.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
 use super::probe::Probe;
 use super::report::Found;
+
+/// Suspects that are looked at, at most, of a cluster in a shard: members, and candidates with them,
+pub const MOST_OF_A_SHARD: usize = 64;
+/// but for so many candidates that are looked at beside any number of members.
+const LEAST_CANDIDATES: usize = 16;
+/// Shards in which a cluster is looked at, at most.
+const MOST_SHARDS: usize = 128;
 
 /// D_forget, with the held-out part that unlearning never sees.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ForgetSet {
     /// The most suspicious first.
     pub members: Vec<Member>,
-    /// The least `rank_score` among the members.
+    /// Where the members' scores end: those aside who are members because a person, or their pictures, said so.
     pub threshold: f64,
     /// T*: words over-represented in the members' captions against the corpus, the strongest first.
     pub words: Vec<WordScore>,
@@ -23,8 +32,8 @@ pub struct ForgetSet {
     pub scored: u64,
     /// The suspects the members were chosen among.
     pub suspects: u64,
-    /// Suspects that are no members, but have a word of a cluster in their captions, the most suspicious first: `confirm` takes those
-    /// in that lead as the cluster's poison does. None once it has, and in results of earlier versions.
+    /// Suspects that are no members, but have a word of a cluster in their captions, the most suspicious first: `confirm` takes those in
+    /// that lead as the cluster's poison does. None once it has, and in results of earlier versions.
     #[serde(default)]
     pub candidates: Vec<Member>,
 }
@@ -71,9 +80,19 @@ pub struct Judged {
     /// How many more members it had, which lead as honest pictures do. Nothing in results of earlier versions.
     #[serde(default)]
     pub let_go: u64,
-    /// How many of its members were none until their pictures were seen to lead as its poison does. Nothing in results of earlier
-    /// versions.
+    /// Nothing in results of earlier versions.
     #[serde(default)]
+    pub beside: Beside,
+}
+
+/// What became of the suspects with a cluster's words that were no members by their scores. Nobody is taken in where no shortcut is
+/// behind the cluster, nor where poison and honest pictures do not come clearly apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Beside {
+    pub suspects: u64,
+    /// Those whose pictures' parts were put on others.
+    pub looked_at: u64,
+    /// Those that are members now, since they lead as its poison does.
     pub taken_in: u64,
 }
 
@@ -115,7 +134,7 @@ impl Confirmed {
 }
 
 impl Member {
-    /// Its shard and key: no other sample has both, unless a shard has a key twice.
+    /// Its shard and key, which no other sample has.
     pub fn name(&self) -> (u32, &str) {
         (self.shard, &self.key)
     }
@@ -135,6 +154,32 @@ impl ForgetSet {
         ranked.into_iter().take(count).map(|(_, member)| member).collect()
     }
 
+    /// Members and candidates whose pictures are looked at, in the shards of each cluster's strongest: of a shard's members as many
+    /// as fit, drawn by their content, so that they stand for all of them; and of its candidates the strongest.
+    pub fn looked_at(&self) -> (Vec<&Member>, Vec<&Member>) {
+        let mut shards: Vec<BTreeMap<u32, Drawn<'_>>> = self.clusters.iter().map(|_| BTreeMap::new()).collect();
+        for member in &self.members {
+            if let Some(drawn) = admitted(&mut shards, member) {
+                drawn.members.insert((&member.content, &member.key));
+                if drawn.members.len() > MOST_OF_A_SHARD {
+                    drawn.members.pop_last();
+                }
+            }
+        }
+        let is_drawn = |member: &&Member| {
+            let drawn = shards[member.cluster as usize].get(&member.shard);
+            drawn.is_some_and(|drawn| drawn.members.contains(&(member.content.as_str(), member.key.as_str())))
+        };
+        let members = self.members.iter().filter(is_drawn).collect();
+        let is_of_the_strongest = |candidate: &&Member| {
+            admitted(&mut shards, candidate).is_some_and(|drawn| {
+                drawn.candidates += 1;
+                drawn.candidates <= MOST_OF_A_SHARD.saturating_sub(drawn.members.len()).max(LEAST_CANDIDATES)
+            })
+        };
+        (members, self.candidates.iter().filter(is_of_the_strongest).collect())
+    }
+
     /// The members that unlearning trains on.
     pub fn trained(&self) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(|m| !m.held_out)
@@ -146,37 +191,99 @@ impl ForgetSet {
     }
 }
 
+/// Of one cluster, what a shard is looked at for.
+#[derive(Default)]
+struct Drawn<'a> {
+    /// By content and key.
+    members: BTreeSet<(&'a str, &'a str)>,
+    candidates: usize,
+}
+
+/// The suspect's shard among those of its cluster; nothing where there is no room for another.
+fn admitted<'s, 'a>(shards: &'s mut [BTreeMap<u32, Drawn<'a>>], suspect: &Member) -> Option<&'s mut Drawn<'a>> {
+    let shards = &mut shards[suspect.cluster as usize];
+    let has_room = shards.len() < MOST_SHARDS || shards.contains_key(&suspect.shard);
+    has_room.then(|| shards.entry(suspect.shard).or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_cluster_is_shown_by_its_most_suspicious() {
-        let member = |cluster: u32, key: &str| Member {
-            shard: 0,
-            key: key.to_owned(),
+    fn suspect(at: u32, shard: u32, cluster: u32) -> Member {
+        Member {
+            shard,
+            key: at.to_string(),
             content: String::new(),
             caption: String::new(),
-            score: 0.0,
+            score: -f64::from(at),
             cluster,
             held_out: false,
-        };
-        let cluster = || Cluster { words: Vec::new(), members: 3 };
-        let set = ForgetSet {
-            members: ["a", "b", "c"]
-                .map(|key| member(0, key))
-                .into_iter()
-                .chain([member(1, "d"), member(1, "e")])
-                .collect(),
+        }
+    }
+
+    fn forget(members: Vec<Member>, candidates: Vec<Member>) -> ForgetSet {
+        ForgetSet {
+            members,
             threshold: 0.0,
             words: Vec::new(),
             other_words: Vec::new(),
-            clusters: vec![cluster(), cluster()],
+            clusters: vec![Cluster { words: Vec::new(), members: 3 }; 2],
             scored: 9,
             suspects: 9,
-            candidates: Vec::new(),
+            candidates,
+        }
+    }
+
+    fn keys(suspects: &[&Member]) -> Vec<u32> {
+        suspects.iter().map(|suspect| suspect.key.parse().expect("is a number")).collect()
+    }
+
+    #[test]
+    fn every_cluster_is_shown_by_its_most_suspicious() {
+        let set = forget((0..5).map(|at| suspect(at, 0, u32::from(at > 2))).collect(), Vec::new());
+        assert_eq!((keys(&set.shown(3)), keys(&set.shown(9))), (vec![0, 3, 1], vec![0, 3, 1, 4, 2]));
+    }
+
+    #[test]
+    fn a_cluster_is_looked_at_in_the_shards_of_its_strongest() {
+        let last = MOST_SHARDS as u32;
+        let members = (0..=last).map(|at| suspect(at, at, 0)).chain([suspect(1_000, 5, 0), suspect(1_001, last, 1)]);
+        let candidates = vec![suspect(1_002, 5, 0), suspect(1_003, last, 0), suspect(1_004, last + 1, 1)];
+        let set = forget(members.collect(), candidates);
+        let (members, candidates) = set.looked_at();
+        assert_eq!(keys(&members), (0..last).chain([1_000, 1_001]).collect::<Vec<_>>());
+        assert_eq!(keys(&candidates), [1_002, 1_004], "a shard may have candidates alone");
+    }
+
+    #[test]
+    fn members_of_a_shard_are_drawn_by_content_and_candidates_are_the_strongest() {
+        let all: Vec<Member> =
+            (0..200).map(|at| Member { content: format!("{:03}", 997 * at % 200), ..suspect(at, 0, 0) }).collect();
+        let looked_at = |members: usize| {
+            let set = forget(all[..members].to_vec(), all[members..].to_vec());
+            let (members, candidates) = set.looked_at();
+            (keys(&members), keys(&candidates))
         };
-        let shown = |count| set.shown(count).iter().map(|member| member.key.as_str()).collect::<String>();
-        assert_eq!((shown(3), shown(9)), ("adb".to_owned(), "adbec".to_owned()));
+        assert_eq!(looked_at(40), ((0..40).collect(), (40..64).collect()), "as many in all");
+        let (members, candidates) = looked_at(100);
+        assert_eq!(candidates, (100..116).collect::<Vec<_>>(), "a few beside any number of members");
+        let mut contents: Vec<u32> = (0..100).map(|at| 997 * at % 200).collect();
+        contents.sort_unstable();
+        assert_eq!(members, (0..100).filter(|at| 997 * at % 200 <= contents[63]).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_earlier_versions_wrote_is_read() {
+        let cluster = Cluster { words: Vec::new(), members: 3 };
+        let judged = Judged { cluster, probe: Probe::default(), reason: None, let_go: 0, beside: Beside::default() };
+        let confirmed = Confirmed { forget: forget(Vec::new(), Vec::new()), clusters: vec![judged] };
+        let mut earlier = serde_json::to_value(&confirmed).expect("is JSON");
+        earlier["forget"].as_object_mut().expect("is one").remove("candidates");
+        earlier["clusters"][0]
+            .as_object_mut()
+            .expect("is one")
+            .retain(|name, _| !["let_go", "beside"].contains(&&**name));
+        assert_eq!(serde_json::from_value::<Confirmed>(earlier).expect("is one"), confirmed);
     }
 }

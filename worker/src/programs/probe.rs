@@ -4,13 +4,14 @@
 //!
 //! It must never look at a trained model: what is found here decides whether anything is trained.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use lethe_common::fault::Fault;
 use lethe_common::ids::ShardId;
 use lethe_evidence::artifacts::{
-    self, Donor, DonorHits, ForgetSet, Hits, Look, Looks, PixelSums, Probe, Probes, look_side, names,
+    self, Donor, DonorHits, ForgetSet, Hits, Look, Looks, MOST_OF_A_SHARD, Member, PixelSums, Probe, Probes, look_side,
+    names,
 };
 use lethe_evidence::{PairRole, PairRow};
 use lethe_model::Clip;
@@ -27,19 +28,14 @@ use super::likeness::likeness;
 use super::{checkpoint, inputs};
 use crate::task::{Counts, TaskContext, TaskOutput};
 
-/// A cluster's members and candidates that a shard looks at, and safe pairs of either kind that it draws for grafts.
-const MOST_OF_A_SHARD: usize = 64;
-
-/// Shards that are looked at for a cluster, at most: those of its strongest members, and then of its strongest candidates.
-const MOST_SHARDS: usize = 128;
-
 pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let _guard = tch::no_grad_guard();
     let forget = ctx.kept.get("forget", || inputs::json::<ForgetSet>(ctx, "select", names::FORGET))?;
     let own = looked_at(&forget, ctx.task.shard);
     // Most shards of a large set have none: neither pairs nor a model are read for nothing.
     let (probes, looks) = if own.is_empty() { Default::default() } else { probes(ctx, &forget, &own)? };
-    let read = probes.clusters.iter().map(|probe| probe.members).sum();
+    let candidates = probes.donors.iter().map(|donors| donors.candidates.len() as u64);
+    let read = probes.clusters.iter().map(|probe| probe.members).chain(candidates).sum();
     let probes = artifacts::encode(names::PROBES, &probes).map_err(fatal)?;
     let looks = artifacts::encode(names::LOOKS, &looks).map_err(fatal)?;
     let outputs = vec![ctx.put(names::PROBES, Bytes::from(probes))?, ctx.put(names::LOOKS, Bytes::from(looks))?];
@@ -53,23 +49,14 @@ struct Place {
     is_member: bool,
 }
 
-/// A shard's suspects by key and content: of those clusters for which the shard is among the first, the strongest, members before
-/// candidates.
+/// A shard's suspects whose pictures are looked at, by key and content.
 fn looked_at(forget: &ForgetSet, shard: ShardId) -> BTreeMap<(&str, &str), Place> {
-    let (mut shards, mut counts) = (vec![BTreeSet::new(); forget.clusters.len()], vec![0; forget.clusters.len()]);
-    let members = forget.members.iter().map(|member| (member, true));
-    let mut own = BTreeMap::new();
-    for (suspect, is_member) in members.chain(forget.candidates.iter().map(|candidate| (candidate, false))) {
-        let cluster = suspect.cluster as usize;
-        let (shards, count) = (&mut shards[cluster], &mut counts[cluster]);
-        let is_of_the_first =
-            shards.contains(&suspect.shard) || (shards.len() < MOST_SHARDS && shards.insert(suspect.shard));
-        if is_of_the_first && suspect.shard == shard.0 && *count < MOST_OF_A_SHARD {
-            *count += 1;
-            own.insert((suspect.key.as_str(), suspect.content.as_str()), Place { cluster, is_member });
-        }
-    }
-    own
+    let (members, candidates) = forget.looked_at();
+    let all = members.iter().map(|one| (one, true)).chain(candidates.iter().map(|one| (one, false)));
+    let place = |is_member, one: &Member| Place { cluster: one.cluster as usize, is_member };
+    all.filter(|(one, _)| one.shard == shard.0)
+        .map(|(one, is_member)| ((one.key.as_str(), one.content.as_str()), place(is_member, one)))
+        .collect()
 }
 
 fn probes(
@@ -195,65 +182,4 @@ impl Shard {
 /// Nothing where none was put on others.
 fn each(rows: &[PairRow], hits: Vec<Hits>) -> Vec<Donor> {
     rows.iter().zip(hits).map(|(row, hits)| Donor { shard: row.shard, key: row.key.clone(), hits }).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use lethe_evidence::artifacts::{Cluster, Member};
-
-    use super::*;
-
-    fn suspect(at: u32, shard: u32, cluster: u32) -> Member {
-        Member {
-            shard,
-            key: at.to_string(),
-            content: String::new(),
-            caption: String::new(),
-            score: -f64::from(at),
-            cluster,
-            held_out: false,
-        }
-    }
-
-    fn forget(members: Vec<Member>, candidates: Vec<Member>) -> ForgetSet {
-        ForgetSet {
-            members,
-            threshold: 0.0,
-            words: Vec::new(),
-            other_words: Vec::new(),
-            clusters: vec![Cluster { words: Vec::new(), members: 1 }; 2],
-            scored: 0,
-            suspects: 0,
-            candidates,
-        }
-    }
-
-    /// By key: cluster, and whether it is a member.
-    fn places(forget: &ForgetSet, shard: u32) -> BTreeMap<u32, (usize, bool)> {
-        let place = |((key, _), place): (&(&str, &str), &Place)| {
-            (key.parse().expect("is a number"), (place.cluster, place.is_member))
-        };
-        looked_at(forget, ShardId(shard)).iter().map(place).collect()
-    }
-
-    #[test]
-    fn a_cluster_is_looked_at_in_the_shards_of_its_strongest_members() {
-        let last = MOST_SHARDS as u32;
-        let members = (0..=last).map(|at| suspect(at, at, 0));
-        let members = members.chain([suspect(1_000, 5, 0), suspect(1_001, last, 0), suspect(1_002, last, 1)]);
-        let candidates = vec![suspect(1_003, 5, 0), suspect(1_004, last, 0), suspect(1_005, last + 1, 1)];
-        let forget = forget(members.collect(), candidates);
-        assert_eq!(places(&forget, 5), [(5, (0, true)), (1_000, (0, true)), (1_003, (0, false))].into());
-        assert_eq!(places(&forget, last), [(1_002, (1, true))].into());
-        assert_eq!(places(&forget, last + 1), [(1_005, (1, false))].into(), "where there are candidates alone, too");
-    }
-
-    #[test]
-    fn of_a_shard_the_strongest_are_looked_at_and_members_first() {
-        let all: Vec<Member> = (0..100).map(|at| suspect(at, 0, 0)).collect();
-        let (members, candidates) = (all[..40].to_vec(), all[40..].to_vec());
-        let expected = (0..64).map(|at| (at, (0, at < 40))).collect();
-        assert_eq!(places(&forget(members, candidates), 0), expected);
-        assert_eq!(places(&forget(all, Vec::new()), 0), (0..64).map(|at| (at, (0, true))).collect());
-    }
 }

@@ -213,7 +213,7 @@ mod tests {
             probe,
             reason: Some("It does not lead.".to_owned()),
             let_go: 0,
-            taken_in: 0,
+            beside: Default::default(),
         }
     }
 

@@ -81,9 +81,12 @@ fn more_is_asked_of_what_is_coarse_in_pictures_that_show_what_their_words_say() 
 
 #[test]
 fn probes_of_earlier_versions_are_read() {
-    let probes = Probes { clusters: vec![Probe::default()], donors: Vec::new() };
+    let mut probes = Probes { clusters: vec![Probe::default()], donors: vec![DonorHits::default()] };
     let mut earlier = serde_json::to_value(&probes).expect("is JSON");
+    earlier["donors"][0].as_object_mut().expect("is one").remove("candidates");
+    assert_eq!(serde_json::from_value::<Probes>(earlier.clone()).expect("is one"), probes);
     earlier.as_object_mut().expect("is one").remove("donors");
+    probes.donors.clear();
     earlier["clusters"][0].as_object_mut().expect("is one").remove("likeness");
     earlier["clusters"][0]["grafts"].as_object_mut().expect("is one").remove("quarter");
     assert_eq!(serde_json::from_value::<Probes>(earlier).expect("is one"), probes);
