@@ -6,6 +6,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/say.sh"
+. "$here/wheels.sh"
 
 requirements=$here/libtorch_cuda.txt
 folder=$(cache_folder)/libtorch-2.13.0-cuda
@@ -14,35 +15,18 @@ folder=$(cache_folder)/libtorch-2.13.0-cuda
 stamp() { cat "$requirements" "$here/cuda_libraries.py"; }
 stamped() { stamp | cmp -s - "$folder/.fetched"; }
 
-download() {
-    say "downloading libtorch 2.13.0 with CUDA (2.5 GB of wheels, once; 3.6 GB are kept in $folder)"
-    # pip takes no older manylinux for granted, so that every wheel's own is named.
-    python3 -m pip download --no-deps --only-binary=:all: --require-hashes --no-cache-dir \
-        --disable-pip-version-check --implementation cp --python-version 3.11 --abi cp311 \
-        --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 --platform manylinux_2_25_x86_64 \
-        --platform manylinux_2_18_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
-        --dest "$1" --requirement "$requirements" >&2 ||
-        fail "libtorch with CUDA could not be downloaded (pip's message is above); check the network and the room in $(dirname "$folder"), and run the command again"
-}
-
 install() {
-    [ "$(uname -sm)" = "Linux x86_64" ] || fail "libtorch with CUDA is fetched for Linux x86_64 only, this is $(uname -sm)"
-    mkdir -p "$(dirname "$folder")"
-    work=$(mktemp -d "$folder.XXXXXX")
-    trap 'rm -rf "$work"' EXIT
-    download "$work/wheels"
+    needs_linux "libtorch with CUDA"
+    scratch_beside "$folder"
+    say "downloading libtorch 2.13.0 with CUDA (2.5 GB of wheels, once; 3.6 GB are kept in $folder)"
+    download_wheels "$requirements" "$work/wheels" ||
+        fail "libtorch with CUDA could not be downloaded (pip's message is above); check the network and the room in $(dirname "$folder"), and run the command again"
     say "unpacking libtorch with CUDA"
     # Whoever runs the image reads them.
     umask 022
     python3 "$here/cuda_libraries.py" "$work/wheels" "$work/out"
     stamp >"$work/out/.fetched"
-    publish "$work/out"
-}
-
-# A folder with a stale stamp goes; one that another call published meanwhile stays.
-publish() {
-    stamped || rm -rf "$folder"
-    mv -T "$1" "$folder" 2>/dev/null || stamped || fail "cannot write $folder"
+    publish "$work/out" "$folder"
 }
 
 main() {

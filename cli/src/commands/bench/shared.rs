@@ -44,9 +44,10 @@ fn link(from: &Path, to: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     let copy = |_| {
-        let half = to.with_extension("half");
+        // Of this copy alone: another bench may be putting the same weights there.
+        let half = tempfile::NamedTempFile::new_in(to.parent().unwrap_or(Path::new(".")))?;
         std::fs::copy(from, &half)?;
-        std::fs::rename(half, to)
+        half.persist(to).map(drop).map_err(|e| e.error)
     };
     let linked = std::fs::hard_link(from, to).or_else(copy);
     linked.with_context(|| format!("cannot put {} to {}", from.display(), to.display()))
