@@ -1,12 +1,14 @@
-"""Takes the libraries out of the wheels of a torch with CUDA, laid as a wheel lays them: torch's find NVIDIA's beside themselves.
+"""Takes the libraries out of the wheels of a torch with CUDA, laid as a wheel lays them: torch's find NVIDIA's beside themselves. And
+their licences.
 
 It must never take Python's half, nor what has no part in a worker; and a wheel goes when it was unpacked, since both are large.
 """
 
 import re
 import sys
-import zipfile
 from pathlib import Path
+
+import wheels as of_wheels
 
 WANTED = re.compile(r"(torch|nvidia/[^/]+)/lib/[^/]+\.so[.0-9]*$")
 # Python's; and what no other library needs or names: CUDA's for several GPUs in one call, for BLAS and FFTW programs, for
@@ -20,10 +22,7 @@ UNWANTED = re.compile(
 
 def take(wheels: Path, out: Path) -> None:
     for wheel in sorted(wheels.glob("*.whl")):
-        with zipfile.ZipFile(wheel) as archive:
-            names = [name for name in archive.namelist() if WANTED.match(name) and not UNWANTED.search(name)]
-            assert names, f"{wheel.name} has no library"
-            archive.extractall(out, names)
+        of_wheels.take(wheel, lambda name: WANTED.match(name) and not UNWANTED.search(name), out)
         wheel.unlink()
 
 

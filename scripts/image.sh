@@ -60,6 +60,14 @@ lay_base() {
     printf 'hosts: files dns\n' >"$base/etc/nsswitch.conf"
 }
 
+# Of our own code and of the crates in it; Debian's packages bring theirs, and libtorch's lie with it.
+lay_licences() {
+    local into=$context/base/usr/share/doc/lethe
+    mkdir -p "$into"
+    cp "$here"/../{LICENSE,NOTICE} "$into/"
+    "$here/licences.py" >"$into/THIRD-PARTY.txt"
+}
+
 lay_binaries() {
     mkdir -p "$context/bin"
     local names=(lethe-coordinator lethe-worker)
@@ -70,11 +78,13 @@ lay_binaries() {
     done
 }
 
-# The libraries alone, laid as in a wheel: libtorch finds CUDA's beside itself.
+# The libraries, laid as in a wheel, and their licences: libtorch finds CUDA's beside itself.
 lay_libtorch() {
     mkdir -p "$context/libtorch/torch"
     cp -a "$LIBTORCH/lib" "$context/libtorch/torch/lib"
     rm -f "$context"/libtorch/torch/lib/*.a
+    [ -d "$LIBTORCH/../licences" ] || fail "LIBTORCH=$LIBTORCH has no licences beside it, which an image must carry; take that of scripts/libtorch.sh"
+    cp -a "$LIBTORCH/../licences" "$context/libtorch/licences"
     [ ! -d "$LIBTORCH/../nvidia" ] || cp -a "$LIBTORCH/../nvidia" "$context/libtorch/nvidia"
 }
 
@@ -89,6 +99,7 @@ lay_cuda() {
     mkdir -p "$context/cuda/opt/libtorch/torch" "$context/worker-cuda/opt/nccl" "$context/worker-cuda/usr/bin"
     lay "$libtorch/lib" "$context/cuda/opt/libtorch/torch/lib"
     lay "$libtorch/../nvidia" "$context/cuda/opt/libtorch/nvidia"
+    lay "$libtorch/../licences" "$context/cuda/opt/libtorch/licences"
     take_packages "$context/cuda" "${cuda_packages[@]}"
     rm -rf "$context"/cuda/usr/share/doc/*/changelog*
     # The cache may be its owner's alone.
@@ -131,6 +142,7 @@ main() {
     printf '{"default": [{"type": "insecureAcceptAnything"}]}\n' >"$out/policy.json"
     say "laying out what images hold"
     lay_base
+    lay_licences
     lay_binaries
     lay_libtorch
     build coordinator lethe-coordinator
@@ -143,9 +155,10 @@ main() {
     if [ -n "$with_cuda" ]; then
         lay_cuda
         build worker-cuda lethe-worker-cuda
+        "$here/sbom.sh" "$out/lethe-worker-cuda.cdx.json" --cuda
     elif [ -z "$services_alone" ]; then
         # One of another day's binaries is no part of this build.
-        rm -f "$out/lethe-worker-cuda.tar"
+        rm -f "$out"/lethe-worker-cuda.{tar,cdx.json}
         builder rmi "lethe-worker-cuda:$version" >/dev/null 2>&1 || true
     fi
     # Images that these replaced have no name any more, and each would stay whole; but not what somebody runs.

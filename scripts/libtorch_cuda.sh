@@ -12,7 +12,7 @@ requirements=$here/libtorch_cuda.txt
 folder=$(cache_folder)/libtorch-2.13.0-cuda
 
 # The stamp is the list of wheels and what takes libraries out of them: a change to either makes the old stamp stale.
-stamp() { cat "$requirements" "$here/cuda_libraries.py"; }
+stamp() { cat "$requirements" "$here/cuda_libraries.py" "$here/wheels.py"; }
 stamped() { stamp | cmp -s - "$folder/.fetched"; }
 
 install() {

@@ -33,7 +33,7 @@ for package in (packages[package] for package in sbom.needed(found)):
         without.append(f"{name}: {package['license']}")
     for text in own:
         holders[text].append(name)
-print("What Lethe is built from, beside its own code (LICENSE) and libtorch (its own LICENSE lies with it).\n")
+print("What Lethe is built from, beside its own code (LICENSE) and libtorch (whose licences lie with it, as licences/).\n")
 for text, names in sorted(holders.items(), key=lambda entry: sorted(entry[1])):
     print("=" * 80, *sorted(names), "-" * 80, text, sep="\n", end="\n\n")
 print("=" * 80, "Without a text of their own; under the licence that each names:", *sorted(without), sep="\n")

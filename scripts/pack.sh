@@ -23,7 +23,7 @@ done
 cp "$root"/{LICENSE,NOTICE,README.md,CHANGELOG.md,SECURITY.md} "$into/"
 "$here/licences.py" >"$into/share/licences/THIRD-PARTY.txt"
 # What fetches libtorch by its hashes: ln -s "$(scripts/libtorch.sh)" libtorch
-cp "$here"/{libtorch.sh,libtorch.txt,libtorch.sha256,say.sh,slim.py,wheels.sh} "$into/scripts/"
+cp "$here"/{libtorch.sh,libtorch.txt,libtorch.sha256,say.sh,slim.py,wheels.py,wheels.sh} "$into/scripts/"
 "$here/sbom.sh" "$into/share/lethe.cdx.json"
 
 find "$into" -type d -exec chmod 755 {} + -o -type f -exec chmod 644 {} +

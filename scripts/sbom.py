@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes a CycloneDX 1.6 bill of materials of what `make release` ships, to stdout: every crate that the binaries are built
-from, by cargo's own account and Cargo.lock's checksums, and the libtorch that they load.
+from, by cargo's own account and Cargo.lock's checksums, and the libtorch that they load. With --cuda, of the worker's image with CUDA.
 
 It must never depend on the machine or the hour: the time is SOURCE_DATE_EPOCH's, and no path is in it.
 """
@@ -11,17 +11,17 @@ import os
 import pathlib
 import re
 import subprocess
+import sys
 import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BINARIES = ["lethe-cli", "lethe-coordinator", "lethe-worker"]
 TARGET = "x86_64-unknown-linux-gnu"
 REGISTRY = "registry+https://github.com/rust-lang/crates.io-index"
-LIBTORCH_LICENCES = {
-    "torch": "BSD-3-Clause",
-    "nvidia-cuda-runtime": "LicenseRef-NVIDIA-Proprietary",
-    "nvidia-cuda-cupti": "LicenseRef-NVIDIA-Proprietary",
-}
+TORCH = "Apache-2.0 AND Apache-2.0 WITH LLVM-exception AND BSD-2-Clause AND BSD-3-Clause AND BSL-1.0 AND MIT"
+NVIDIA = "LicenseRef-NVIDIA-Proprietary"
+# As the wheels say themselves; what is not named here is NVIDIA's own.
+WHEEL_LICENCES = {"torch": TORCH, "nvidia-nvtx": "Apache-2.0"}
 
 
 def metadata():
@@ -29,11 +29,11 @@ def metadata():
     return json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
 
 
-def needed(found):
+def needed(found, binaries=BINARIES):
     """The packages that the binaries are built from or with, each with what it needs itself: tests' are left out."""
     nodes = {node["id"]: node for node in found["resolve"]["nodes"]}
     ours = {package["name"]: package["id"] for package in found["packages"] if package["id"] in found["workspace_members"]}
-    left, needs = [ours[name] for name in BINARIES], {}
+    left, needs = [ours[name] for name in binaries], {}
     while left:
         package = left.pop()
         if package in needs:
@@ -69,14 +69,16 @@ def crate(package, checksum):
     return component
 
 
-def libtorch():
-    """The wheels that scripts/libtorch.sh takes it from."""
+def libtorch(wheels):
+    """The wheels that scripts/libtorch.sh takes it from, or scripts/libtorch_cuda.sh."""
     components = []
-    for line in (ROOT / "scripts/libtorch.txt").read_text().splitlines():
-        match = re.fullmatch(r"([\w-]+)==([\d.]+) --hash=sha256:([0-9a-f]{64})", line.strip())
-        if match is None:
+    for line in (ROOT / "scripts" / wheels).read_text().splitlines():
+        if not line.strip() or line.startswith("#"):
             continue
+        match = re.fullmatch(r"([\w-]+)==([\d.]+) --hash=sha256:([0-9a-f]{64})", line.strip())
+        assert match, f"scripts/{wheels}: {line}"
         name, version, digest = match.groups()
+        assert name in WHEEL_LICENCES or name.startswith("nvidia-"), f"{name} has no licence here"
         reference = f"pkg:pypi/{name}@{version}"
         components.append({
             "type": "library",
@@ -84,27 +86,26 @@ def libtorch():
             "name": name,
             "version": version,
             "purl": reference,
-            "licenses": [{"license": {"name": LIBTORCH_LICENCES[name]}}],
+            "licenses": [{"expression": WHEEL_LICENCES.get(name, NVIDIA)}],
             "hashes": [{"alg": "SHA-256", "content": digest}],
         })
-    assert len(components) == len(LIBTORCH_LICENCES), "scripts/libtorch.txt names other wheels than are licensed here"
     return components
 
 
-def bill():
+def bill(name, binaries, wheels):
     found = metadata()
     packages = {package["id"]: package for package in found["packages"]}
-    needs, sums, torch = needed(found), checksums(), libtorch()
+    needs, sums, torch = needed(found, binaries), checksums(), libtorch(wheels)
     for package in needs:
         source = packages[package]["source"]
         assert source in (None, REGISTRY), f"{package} comes from {source}"
-    version = packages[next(p for p in needs if packages[p]["name"] == "lethe-cli")]["version"]
+    version = packages[next(p for p in needs if packages[p]["name"] == binaries[0])]["version"]
     crates = [crate(packages[p], sums.get((packages[p]["name"], packages[p]["version"]))) for p in needs]
     links = [{"ref": purl(packages[p]), "dependsOn": sorted({purl(packages[d]) for d in deps})} for p, deps in needs.items()]
     for link in links:
         if link["ref"].startswith("pkg:cargo/torch-sys@"):
             link["dependsOn"] = sorted(link["dependsOn"] + [component["bom-ref"] for component in torch])
-    roots = sorted(purl(packages[p]) for p in needs if packages[p]["name"] in BINARIES)
+    roots = sorted(purl(packages[p]) for p in needs if packages[p]["name"] in binaries)
     links += [{"ref": "lethe", "dependsOn": roots}]
     links += [{"ref": component["bom-ref"], "dependsOn": []} for component in torch]
     epoch = int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
@@ -119,7 +120,7 @@ def bill():
             "component": {
                 "type": "application",
                 "bom-ref": "lethe",
-                "name": "lethe",
+                "name": name,
                 "version": version,
                 "licenses": [{"expression": "Apache-2.0"}],
             },
@@ -130,4 +131,8 @@ def bill():
 
 
 if __name__ == "__main__":
-    print(json.dumps(bill(), indent=1, sort_keys=True))
+    if "--cuda" in sys.argv[1:]:
+        made = bill("lethe-worker-cuda", ["lethe-worker"], "libtorch_cuda.txt")
+    else:
+        made = bill("lethe", BINARIES, "libtorch.txt")
+    print(json.dumps(made, indent=1, sort_keys=True))

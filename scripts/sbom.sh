@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes the bill of materials to the file that it is given, and checks it against CycloneDX's own schema (whose checker is kept in a
-# venv of the cache, 20 MB).
+# venv of the cache, 20 MB). With --cuda as second argument, that of the worker's image with CUDA.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/say.sh"
@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 out=${1:?a file to write}
 venv=$(locked_venv "$here/cyclonedx.txt" cyclonedx "CycloneDX's checker (20 MB)")
-python3 "$here/sbom.py" >"$out.part"
+python3 "$here/sbom.py" ${2:+"$2"} >"$out.part"
 "$venv/bin/python" - "$out.part" <<'PYTHON' || fail "the bill of materials is not valid CycloneDX (above); it is $out.part"
 import json, sys
 from cyclonedx.schema import SchemaVersion

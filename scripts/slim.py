@@ -1,12 +1,13 @@
-"""Takes out of the wheels what a CPU build of Lethe needs: headers, five libraries, two links.
+"""Takes out of the wheels what a CPU build of Lethe needs: headers, five libraries, two links, and the licences.
 
 It must never install anything: the wheels hold 1.2 GB, a build needs 0.5 GB of it.
 """
 
 import re
 import sys
-import zipfile
 from pathlib import Path
+
+import wheels as of_wheels
 
 WANTED = re.compile(
     r"torch/include/"
@@ -20,8 +21,7 @@ LINKS = {"libtorch.so": "libtorch_cpu.so", "libgomp.so": "libgomp.so.1"}
 
 def slim(wheels: Path, out: Path) -> None:
     for wheel in sorted(wheels.glob("*.whl")):
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(out, [name for name in archive.namelist() if WANTED.match(name)])
+        of_wheels.take(wheel, WANTED.match, out)
     for link, library in LINKS.items():
         (out / "torch/lib" / link).symlink_to(library)
     # torch-sys compares this file with the version it was generated for.

@@ -27,9 +27,9 @@ pub struct Phase {
     pub seconds: f64,
 }
 
-/// Pictures that a probe looks at in a shard, of one cluster: its members and candidates, and 80 donors on 8 hosts each in 10 ways
-/// (worker/src/programs/grafts.rs).
-const PROBED: f64 = 64.0 + 80.0 * 8.0 * 10.0;
+/// Pictures that a probe looks at in a shard, of one cluster: its members, and donors on 8 hosts each in 10 ways: 64 members, 16
+/// candidates and 16 honest pictures (worker/src/programs/grafts.rs).
+const PROBED: f64 = 64.0 + (64.0 + 16.0 + 16.0) * 8.0 * 10.0;
 /// Clusters, and shards that are looked at for each, at most.
 const CLUSTERS: f64 = 8.0;
 const PROBED_SHARDS: f64 = 128.0;
