@@ -56,6 +56,32 @@ pub const SHOWN: &[&str] = &[
     "worker/src/programs/measure.rs",
 ];
 
+/// What decides what is found among suspects. A remedy that does not rest on evidence makes nothing of it.
+const FOUND: &[&str] = &[
+    "coordinator/src/reduce/confirm.rs",
+    "coordinator/src/reduce/ranking.rs",
+    "coordinator/src/reduce/regroup.rs",
+    "coordinator/src/reduce/select.rs",
+    "coordinator/src/reduce/verdict.rs",
+    "evidence/src/artifacts/falls.rs",
+    "evidence/src/artifacts/likeness.rs",
+    "evidence/src/artifacts/probe.rs",
+    "evidence/src/artifacts/select.rs",
+    "evidence/src/classes.rs",
+    "evidence/src/otsu.rs",
+    "evidence/src/shortcut.rs",
+    "worker/src/programs/backdoor.rs",
+    "worker/src/programs/bystanders.rs",
+    "worker/src/programs/gang/overfit.rs",
+    "worker/src/programs/gang/stand_in.rs",
+    "worker/src/programs/gang/unlearn.rs",
+    "worker/src/programs/grafts.rs",
+    "worker/src/programs/likeness.rs",
+    "worker/src/programs/localize.rs",
+    "worker/src/programs/probe.rs",
+    "worker/src/programs/rescore.rs",
+];
+
 fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     println!("cargo:rerun-if-env-changed=LETHE_RPATH");
@@ -67,6 +93,7 @@ fn main() {
     }
     println!("cargo:rustc-env=LETHE_VICTIM={}", digest(VICTIM, JUDGE));
     println!("cargo:rustc-env=LETHE_METHOD={}", digest(METHOD, SHOWN));
+    println!("cargo:rustc-env=LETHE_PEERS={}", digest(METHOD, &[SHOWN, FOUND].concat()));
 }
 
 /// Of the code under these paths, without those.
@@ -80,6 +107,7 @@ pub fn digest(paths: &[&str], without: &[&str]) -> String {
         assert!(root.join(path).exists(), "{path} is gone: the digest of the code must follow it");
         collect(&root.join(path), &mut files);
     }
+    without.iter().for_each(|path| assert!(root.join(path).exists(), "{path} is gone: the digest must follow it"));
     files.sort();
     let mut hasher = blake3::Hasher::new();
     for file in files {

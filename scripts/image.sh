@@ -24,8 +24,8 @@ context=$out/context
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$here/../Cargo.toml" | head -n 1)
 # What the binaries link beside libtorch, and the authorities that object stores are believed by.
 base_packages=(base-files libc6 libgcc-s1 libstdc++6 ca-certificates)
-# cuDNN's libraries link it, and nothing else here does.
-cuda_packages=(zlib1g)
+# cuDNN's libraries link the first, and nothing else here does; NCCL opens libibverbs where there is InfiniBand.
+cuda_packages=(zlib1g libibverbs1 ibverbs-providers libnl-3-200 libnl-route-3-200)
 # The folders of programs' own, and of what says where they come from.
 etcd_packages=(etcd-server etcd-client)
 

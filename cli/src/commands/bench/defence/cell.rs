@@ -21,8 +21,10 @@ use serde::{Deserialize, Serialize};
 use super::ablation::Ablation;
 use super::remedy::Remedy;
 
-/// Of the code that determines a cell; build.rs says which that is.
+/// Of the code that determines what an audit comes to; build.rs says which that is.
 pub const METHOD: &str = env!("LETHE_METHOD");
+/// Of the part of it that determines what such remedies make of a model as do not rest on evidence.
+const PEERS: &str = env!("LETHE_PEERS");
 /// Enough of a digest to tell cells apart.
 const KEY_DIGITS: usize = 16;
 
@@ -66,6 +68,13 @@ impl Question {
     }
 }
 
+impl Remedy {
+    /// The digest of the code that determines its cells.
+    pub fn code(self) -> &'static str {
+        if self.rests_on_evidence() { METHOD } else { PEERS }
+    }
+}
+
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cell {
@@ -92,7 +101,7 @@ pub struct Cell {
 
 impl Cell {
     pub fn is_stale(&self) -> bool {
-        self.method != METHOD
+        self.method != self.question.remedy.code()
     }
 }
 
@@ -167,7 +176,7 @@ pub mod tests {
             |clean_accuracy, attack_success| Judgement { clean_accuracy, attack_success: Some(attack_success) };
         Cell {
             key: question.key().expect("is a good recipe"),
-            method: METHOD.to_owned(),
+            method: question.remedy.code().to_owned(),
             question,
             before: judged(0.86, 0.99),
             after: judged(after.0, after.1),
@@ -198,6 +207,7 @@ pub mod tests {
         ];
         assert!(others.iter().all(|other| *other != one));
         assert_eq!(METHOD.len(), 12);
+        assert_ne!(Remedy::Par.code(), Remedy::Ubt.code(), "what was found among suspects is nothing to it");
     }
 
     #[test]

@@ -162,7 +162,7 @@ fn answer(question: &Question, options: &Defence, test: &dyn Pool) -> anyhow::Re
     let detected = detect(&victim.drill, result.path())?;
     Ok(Some(Cell {
         key: question.key()?,
-        method: METHOD.to_owned(),
+        method: remedy.code().to_owned(),
         question: question.clone(),
         before: victim.before,
         after: victim.judge(&handed_back, test)?,
