@@ -22,7 +22,9 @@ export SOURCE_DATE_EPOCH LETHE_COMMIT TZ=UTC LC_ALL=C
 # Where sources and headers lie, as the binaries may tell it.
 cargo_home=${CARGO_HOME:-$HOME/.cargo}
 maps=("$root=/lethe" "$cargo_home=/cargo" "$LIBTORCH=/libtorch")
-RUSTFLAGS="" CFLAGS="" CXXFLAGS=""
+# LLVM keeps what a loop adds up in registers, in an order that follows its own memory's addresses (LICM's scalar promotion): the kernels of
+# fast_image_resize, which are compiled into lethe-data, came out otherwise in each build. Without it they are the same, and as fast.
+RUSTFLAGS="-C llvm-args=-disable-licm-promotion" CFLAGS="" CXXFLAGS=""
 for map in "${maps[@]}"; do
     RUSTFLAGS+=" --remap-path-prefix=$map"
     CFLAGS+=" -ffile-prefix-map=$map"
