@@ -15,7 +15,7 @@ stamped() { cmp -s "$manifest" "$folder/.checked"; }
 intact() { [ -d "$1/torch/include" ] && (cd "$1" && sha256sum --check --status "$manifest"); }
 
 install() {
-    needs_linux libtorch
+    needs_linux libtorch "set LIBTORCH to a libtorch 2.13.0"
     scratch_beside "$folder"
     say "downloading libtorch 2.13.0 (540 MB, once; it is kept in $folder)"
     download_wheels "$here/libtorch.txt" "$work/wheels" ||

@@ -1,7 +1,9 @@
 # Folders of the cache that are made from pinned wheels. To be sourced after say.sh.
 
-# needs_linux WHAT
-needs_linux() { [ "$(uname -sm)" = "Linux x86_64" ] || fail "$1 is fetched for Linux x86_64 only, this is $(uname -sm); set LIBTORCH to a libtorch 2.13.0"; }
+# needs_linux WHAT [INSTEAD]
+needs_linux() {
+    [ "$(uname -sm)" = "Linux x86_64" ] || fail "$1 is fetched for Linux x86_64 only, this is $(uname -sm)${2:+; $2}"
+}
 
 # download_wheels REQUIREMENTS FOLDER: whatever Python runs this, one wheel of each, so that its hash can be pinned.
 download_wheels() {

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::probe::Probe;
 use super::report::Found;
 
-/// Suspects that are looked at, at most, of a cluster in a shard: members, and candidates with them,
+/// Members of a cluster that are looked at in a shard, at most; candidates fill what they leave of it. As many other pairs of
+/// either kind are drawn there to compare them with.
 pub const MOST_OF_A_SHARD: usize = 64;
-/// but for so many candidates that are looked at beside any number of members.
+/// Candidates that are looked at in a shard however many members it has.
 const LEAST_CANDIDATES: usize = 16;
 /// Shards in which a cluster is looked at, at most.
 const MOST_SHARDS: usize = 128;
