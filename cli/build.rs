@@ -142,7 +142,9 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) {
 fn code(text: &str) -> impl Iterator<Item = &str> {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let is_tests = |pair: &[&str]| {
-        pair[0] == "#[cfg(test)]" && (pair[1].starts_with("mod tests") || pair[1].starts_with("pub mod tests"))
+        // Where they are a file of their own, it is named first.
+        let of_tests = ["mod tests", "pub mod tests", "#[path = "];
+        pair[0] == "#[cfg(test)]" && of_tests.iter().any(|start| pair[1].starts_with(start))
     };
     let end = lines.windows(2).position(is_tests).unwrap_or(lines.len());
     lines.into_iter().take(end).filter(|line| !line.starts_with("//"))
