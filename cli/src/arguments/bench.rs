@@ -206,6 +206,9 @@ pub struct Defence {
     /// ablations.md
     #[arg(long, value_delimiter = ',', value_enum, num_args = 0..)]
     pub ablations: Option<Vec<Ablation>>,
+    /// In place of their own learning rate the remedies with each of these, to tune them; writes tuning.md
+    #[arg(long, value_delimiter = ',', conflicts_with = "ablations", value_parser = super::learning_rate)]
+    pub learning_rates: Vec<f64>,
     /// The poisoned share of all pairs
     #[arg(long, default_value_t = lethe_redteam::recipe::Recipe::RATE)]
     pub rate: f64,

@@ -148,6 +148,11 @@ impl Command {
     }
 }
 
+fn learning_rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "no number; such as 1.5e-3".to_owned())?;
+    if rate > 0.0 && rate < 1.0 { Ok(rate) } else { Err("a learning rate is above 0 and below 1".to_owned()) }
+}
+
 /// Lists the attacks in the help.
 fn attack() -> impl TypedValueParser<Value = Attack> {
     PossibleValuesParser::new(Attack::ALL.map(Attack::name)).try_map(|name| name.parse::<Attack>())

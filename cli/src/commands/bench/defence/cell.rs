@@ -36,12 +36,20 @@ pub struct Question {
     /// One choice of the remedy replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ablation: Option<Ablation>,
+    /// In place of the remedy's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f64>,
 }
 
 impl Question {
+    pub fn new(recipe: Recipe, remedy: Remedy) -> Self {
+        Self { recipe, remedy, ablation: None, learning_rate: None }
+    }
+
     pub fn name(&self) -> String {
         let ablation = self.ablation.map_or_else(String::new, |ablation| format!(", {}", ablation.name()));
-        format!("{}, seed {}, {}{ablation}", self.recipe.attack, self.recipe.seed, self.remedy.name())
+        let rate = self.learning_rate.map_or_else(String::new, |rate| format!(" at {rate:e}"));
+        format!("{}, seed {}, {}{rate}{ablation}", self.recipe.attack, self.recipe.seed, self.remedy.name())
     }
 
     /// What an operator would write.
@@ -52,6 +60,9 @@ impl Question {
         let mut spec = self.remedy.spec(&self.recipe, folder, workers)?;
         if let Some(ablation) = self.ablation {
             ablation.apply(&mut spec);
+        }
+        if let Some(rate) = self.learning_rate {
+            spec.unlearn.gang.learning_rate = rate;
         }
         Ok(spec)
     }
@@ -168,7 +179,7 @@ pub mod tests {
     use super::*;
 
     pub fn question(attack: Attack, seed: u64, remedy: Remedy) -> Question {
-        Question { recipe: Recipe::usual(attack, seed), remedy, ablation: None }
+        Question::new(Recipe::usual(attack, seed), remedy)
     }
 
     pub fn cell(question: Question, after: (f64, f64)) -> Cell {
@@ -202,6 +213,9 @@ pub mod tests {
             key(Attack::Badnet, 1, Remedy::UbtTrusted),
             key(Attack::Badnet, 1, Remedy::Par),
             Question { ablation: Some(Ablation::NoAnchor), ..question(Attack::Badnet, 1, Remedy::Ubt) }
+                .key()
+                .expect("is a good recipe"),
+            Question { learning_rate: Some(1e-3), ..question(Attack::Badnet, 1, Remedy::Ubt) }
                 .key()
                 .expect("is a good recipe"),
         ];

@@ -4,11 +4,11 @@
 //! fails is told at the end and must never stop the others.
 
 mod ablation;
-mod ablations;
 mod cell;
 mod page;
 mod remedy;
 mod table;
+mod variants;
 mod victim;
 
 use std::collections::BTreeSet;
@@ -76,7 +76,11 @@ pub fn run(options: &Defence) -> anyhow::Result<Ending> {
 /// The table of the cells that are asked for, on disk and as text.
 fn write(options: &Defence, cells: &Cells, keys: &BTreeSet<String>) -> anyhow::Result<String> {
     let wanted = table::sorted(cells, keys);
-    let write = if options.ablations.is_none() { table::write } else { ablations::write };
+    let write = match options {
+        Defence { ablations: Some(_), .. } => variants::write_ablations,
+        Defence { learning_rates, .. } if !learning_rates.is_empty() => variants::write_tuning,
+        _ => table::write,
+    };
     write(&options.out, &wanted)
 }
 
@@ -110,13 +114,18 @@ fn questions(options: &Defence) -> Vec<Question> {
     for &seed in &options.seeds {
         for &attack in &options.attacks {
             let recipe = victim::recipe((attack, seed), options);
-            let question = |remedy, ablation| Question { recipe: recipe.clone(), remedy, ablation };
-            match options.ablations.as_deref() {
-                None => all.extend(options.remedies.iter().map(|&remedy| question(remedy, None))),
-                Some(asked) => {
-                    let replaced = if asked.is_empty() { Ablation::value_variants() } else { asked };
-                    let replaced = std::iter::once(None).chain(replaced.iter().copied().map(Some));
-                    all.extend(replaced.map(|ablation| question(Remedy::Ubt, ablation)));
+            if let Some(asked) = options.ablations.as_deref() {
+                let replaced = if asked.is_empty() { Ablation::value_variants() } else { asked };
+                let replaced = std::iter::once(None).chain(replaced.iter().copied().map(Some));
+                let usual = Question::new(recipe, Remedy::Ubt);
+                all.extend(replaced.map(|ablation| Question { ablation, ..usual.clone() }));
+                continue;
+            }
+            for usual in options.remedies.iter().map(|&remedy| Question::new(recipe.clone(), remedy)) {
+                let at = |&rate| Question { learning_rate: Some(rate), ..usual.clone() };
+                all.extend(options.learning_rates.iter().map(at));
+                if options.learning_rates.is_empty() {
+                    all.push(usual);
                 }
             }
         }

@@ -1,0 +1,110 @@
+//! Tables of what is varied: the default remedy with one of its choices replaced, and remedies at other learning rates.
+//!
+//! Every row must be of the same victims, or two choices are not compared.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::cell::{Cell, Question};
+use super::table::{Summary, head, is_learned, put, stale};
+
+/// Writes the table of ablations as Markdown, and gives it.
+pub fn write_ablations(folder: &Path, cells: &[&Cell]) -> anyhow::Result<String> {
+    let text = ablations(cells);
+    put(folder, "ablations.md", &text)?;
+    Ok(text)
+}
+
+/// Writes the table of learning rates as Markdown, and gives it.
+pub fn write_tuning(folder: &Path, cells: &[&Cell]) -> anyhow::Result<String> {
+    let text = tuning(cells);
+    put(folder, "tuning.md", &text)?;
+    Ok(text)
+}
+
+fn ablations(cells: &[&Cell]) -> String {
+    let opening = "# Ablations\n\nMade by `lethe bench defence --ablations`. Each row is `ubt` with one choice replaced, on those victims \
+that every row has and that learned their backdoor; columns are those of defence.md: mean (worst). Another split signal also changes what \
+the stand-in forgets and a tenth of the final score.\n\n";
+    let names = |question: &Question| match question.ablation {
+        None => "- | nothing: the default".to_owned(),
+        Some(ablation) => format!("{} | {}", ablation.choice(), ablation.name()),
+    };
+    opening.to_owned() + &rows("choice | replaced by", cells, |question| question.ablation, names) + &stale(cells)
+}
+
+fn tuning(cells: &[&Cell]) -> String {
+    let opening = "# Learning rates\n\nMade by `lethe bench defence --learning-rates`. Each row is a remedy at another learning rate, on \
+those victims that every row has and that learned their backdoor; columns are those of defence.md: mean (worst).\n\n";
+    // A rate is above 0, and such numbers are in the order of their bits.
+    let by = |question: &Question| (question.remedy, question.learning_rate.map(f64::to_bits));
+    let names = |question: &Question| {
+        let rate = question.learning_rate.map_or_else(|| "its own".to_owned(), |rate| format!("{rate:e}"));
+        format!("{} | {rate}", question.remedy.name())
+    };
+    opening.to_owned() + &rows("remedy | learning rate", cells, by, names) + &stale(cells)
+}
+
+/// A row for each of what the cells are told apart by.
+fn rows<K: Ord>(
+    columns: &str,
+    cells: &[&Cell],
+    by: impl Fn(&Question) -> K,
+    names: impl Fn(&Question) -> String,
+) -> String {
+    let mut rows: BTreeMap<K, BTreeMap<(String, u64), &Cell>> = BTreeMap::new();
+    for cell in cells.iter().filter(|cell| is_learned(cell)) {
+        let recipe = &cell.question.recipe;
+        rows.entry(by(&cell.question)).or_default().insert((recipe.attack.to_string(), recipe.seed), cell);
+    }
+    let in_all = |victim: &(String, u64)| rows.values().all(|row| row.contains_key(victim));
+    let mut text = head(columns);
+    for row in rows.values() {
+        let common: Vec<&Cell> = row.iter().filter(|(victim, _)| in_all(victim)).map(|(_, cell)| *cell).collect();
+        text.extend(Summary::of(&common).map(|summary| summary.row(&names(&common[0].question))));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use lethe_redteam::attack::Attack;
+
+    use super::super::ablation::Ablation;
+    use super::super::cell::tests::{cell, question};
+    use super::super::remedy::Remedy;
+    use super::*;
+
+    fn varied(attack: Attack, remedy: Remedy, after: (f64, f64), vary: impl Fn(&mut Question)) -> Cell {
+        let mut found = cell(question(attack, 1, remedy), after);
+        vary(&mut found.question);
+        found
+    }
+
+    #[test]
+    fn rows_are_of_the_victims_that_all_have() {
+        let of = |attack, ablation, after| varied(attack, Remedy::Ubt, after, |question| question.ablation = ablation);
+        let cells = [
+            of(Attack::Badnet, None, (0.86, 0.03)),
+            of(Attack::Blended, None, (0.86, 0.93)),
+            of(Attack::Badnet, Some(Ablation::NoAnchor), (0.80, 0.03)),
+        ];
+        let text = ablations(&cells.iter().collect::<Vec<_>>());
+        // The blended victim has no cell without an anchor.
+        assert!(text.contains("| - | nothing: the default | 1 | +0.0 (+0.0) | +0.0 (+0.0) |"), "{text}");
+        assert!(text.contains("| anchor | no-anchor | 1 | +0.0 (+0.0) | +6.0 (+6.0) |"), "{text}");
+    }
+
+    #[test]
+    fn a_remedy_at_another_rate_is_a_row_of_its_own_in_the_rates_order() {
+        let at = |rate, after| {
+            varied(Attack::Badnet, Remedy::Par, (0.86, after), |question| question.learning_rate = Some(rate))
+        };
+        let cells = [at(1.5e-3, 0.53), at(6e-3, 0.03), at(3e-4, 0.93)];
+        let text = tuning(&cells.iter().collect::<Vec<_>>());
+        let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| par |")).collect();
+        let starts = ["| par | 3e-4 | 1 | +90.0", "| par | 1.5e-3 | 1 | +50.0", "| par | 6e-3 | 1 | +0.0"];
+        assert!(rows.iter().zip(starts).all(|(row, start)| row.starts_with(start)), "{text}");
+        assert_eq!(rows.len(), 3, "{text}");
+    }
+}
