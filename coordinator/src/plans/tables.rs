@@ -34,7 +34,7 @@ pub(super) const UBT: &[Row] = &[
     },
     Row {
         program: Map(MapProgram::Evaluate),
-        inputs: &[("plan", All), ("gather", SameShard), ("confirm", All), ("unlearn", All)],
+        inputs: &[("plan", All), ("score", SameShard), ("gather", SameShard), ("confirm", All), ("unlearn", All)],
     },
     Row {
         program: Reduce(ReduceProgram::Report),

@@ -13,6 +13,7 @@ use lethe_evidence::{PairRow, SignalRow};
 use super::backdoor::Backdoor;
 use super::fault::fatal;
 use super::inputs;
+use super::least::Least;
 use super::shard::{self, Batches, safe_row};
 use crate::task::TaskContext;
 
@@ -21,30 +22,18 @@ const SALT: &str = "bystander";
 /// Pairs decoded at a time.
 const BATCH: usize = 64;
 
-/// One cluster's draws; a pair may be of several clusters'.
-#[derive(Debug, Default, PartialEq)]
+/// One cluster's draws; a pair may be of several clusters'. Of each its key and content.
+#[derive(Debug, PartialEq)]
 struct Draws {
     /// With a word of the cluster.
-    honest: Draw,
+    honest: Least<(String, String)>,
     /// Without.
-    hosts: Draw,
+    hosts: Least<(String, String)>,
 }
 
-/// The least key hashes of those it was shown, each with its key and content.
-#[derive(Debug, Default, PartialEq)]
-struct Draw {
-    least: BTreeMap<u64, (String, String)>,
-}
-
-impl Draw {
-    fn push(&mut self, hash: u64, row: &SignalRow, most: usize) {
-        if self.least.len() >= most && self.least.last_key_value().is_none_or(|(last, _)| *last <= hash) {
-            return;
-        }
-        self.least.insert(hash, (row.key.clone(), row.content.clone()));
-        if self.least.len() > most {
-            self.least.pop_last();
-        }
+impl Draws {
+    fn of(most: usize) -> Self {
+        Self { honest: Least::of(most), hosts: Least::of(most) }
     }
 }
 
@@ -65,11 +54,11 @@ impl Bystanders {
         let column = inputs::position(&signals.names, columns::SUSPICION)?;
         let seed = ctx.spec.audit.seed;
         let hash = |salt: &str, key: &str| key_hash(seed, salt, entry.name(), key);
-        let mut draws: Vec<Draws> = clusters.iter().map(|_| Draws::default()).collect();
+        let mut draws: Vec<Draws> = clusters.iter().map(|_| Draws::of(most)).collect();
         let is_suspect = |row: &SignalRow| cut.cut.is_suspect(row.values[column], hash(&listing.dataset, &row.key));
         for batch in signals {
             for row in batch.map_err(fatal)? {
-                show(&row, (is_suspect(&row), hash(SALT, &row.key)), (clusters, &mut draws), most);
+                show(&row, (is_suspect(&row), hash(SALT, &row.key)), (clusters, &mut draws));
             }
         }
         let rows = read(ctx, &draws)?;
@@ -89,31 +78,26 @@ impl Bystanders {
         self.rows_of(&self.draws[cluster].hosts)
     }
 
-    fn rows_of(&self, draw: &Draw) -> Vec<&PairRow> {
-        draw.least.values().filter_map(|(key, _)| self.rows.get(key)).collect()
+    fn rows_of(&self, draw: &Least<(String, String)>) -> Vec<&PairRow> {
+        draw.drawn().filter_map(|(key, _)| self.rows.get(key)).collect()
     }
 }
 
 /// A pair of the shard, which may be drawn where it is no suspect.
-fn show(
-    row: &SignalRow,
-    (is_suspect, hash): (bool, u64),
-    (clusters, draws): (&[Option<&Backdoor>], &mut [Draws]),
-    most: usize,
-) {
+fn show(row: &SignalRow, (is_suspect, hash): (bool, u64), (clusters, draws): (&[Option<&Backdoor>], &mut [Draws])) {
     if is_suspect {
         return;
     }
     for (backdoor, draws) in clusters.iter().zip(draws) {
         let Some(backdoor) = backdoor else { continue };
         let draw = if backdoor.is_in(&row.caption) { &mut draws.honest } else { &mut draws.hosts };
-        draw.push(hash, row, most);
+        draw.show(hash, || (row.key.clone(), row.content.clone()));
     }
 }
 
 /// By key. A key that occurs twice in a shard is its first sample.
 fn read(ctx: &TaskContext<'_>, draws: &[Draws]) -> Result<BTreeMap<String, PairRow>, Fault> {
-    let drawn = draws.iter().flat_map(|draws| draws.honest.least.values().chain(draws.hosts.least.values()));
+    let drawn = draws.iter().flat_map(|draws| draws.honest.drawn().chain(draws.hosts.drawn()));
     let drawn: BTreeMap<String, String> = drawn.cloned().collect();
     let keys: BTreeSet<String> = drawn.keys().cloned().collect();
     let mut batches = Batches::of(shard::own(ctx, move |sample| keys.contains(&sample.key))?, BATCH);
@@ -142,18 +126,8 @@ mod tests {
         }
     }
 
-    fn drawn(draw: &Draw) -> Vec<&str> {
-        draw.least.values().map(|(key, _)| key.as_str()).collect()
-    }
-
-    #[test]
-    fn a_draw_is_of_the_least_hashes_whatever_the_order() {
-        let rows = [(9, "i"), (2, "b"), (7, "g"), (1, "a"), (5, "e")];
-        for order in [rows.to_vec(), rows.iter().rev().copied().collect()] {
-            let mut draw = Draw::default();
-            order.iter().for_each(|(hash, key)| draw.push(*hash, &row(key, ""), 3));
-            assert_eq!(drawn(&draw), ["a", "b", "e"]);
-        }
+    fn drawn(draw: &Least<(String, String)>) -> Vec<&str> {
+        draw.drawn().map(|(key, _)| key.as_str()).collect()
     }
 
     #[test]
@@ -161,12 +135,12 @@ mod tests {
         let word = |word: &str| Backdoor::of(&[lethe_evidence::artifacts::WordScore { word: word.to_owned(), z: 9.0 }]);
         let (boot, bag, cup) = (word("boot"), word("bag"), word("cup"));
         let clusters = [Some(&boot), Some(&bag), None];
-        let mut draws = [Draws::default(), Draws::default(), Draws::default()];
+        let mut draws = [Draws::of(64), Draws::of(64), Draws::of(64)];
         for (hash, caption) in (0..).zip(["a boot", "a bag", "a cup", "a bag with a boot"]) {
-            show(&row(caption, caption), (false, hash), (&clusters, &mut draws), 64);
+            show(&row(caption, caption), (false, hash), (&clusters, &mut draws));
         }
-        show(&row("suspect", "a boot"), (true, 9), (&clusters, &mut draws), 64);
-        assert_eq!((&draws[2], cup.is_in("a cup")), (&Draws::default(), true), "nobody looks at that cluster here");
+        show(&row("suspect", "a boot"), (true, 9), (&clusters, &mut draws));
+        assert_eq!((&draws[2], cup.is_in("a cup")), (&Draws::of(64), true), "nobody looks at that cluster here");
         assert_eq!(drawn(&draws[0].honest), ["a boot", "a bag with a boot"]);
         assert_eq!(drawn(&draws[0].hosts), ["a bag", "a cup"]);
         assert_eq!(drawn(&draws[1].honest), ["a bag", "a bag with a boot"]);

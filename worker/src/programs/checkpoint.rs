@@ -59,9 +59,12 @@ pub fn of_phase(ctx: &TaskContext<'_>, phase: &str, name: &'static str) -> Resul
     ctx.kept.get(name, || placed(ctx, load()?))
 }
 
-/// First weights, drawn from the audit's seed.
+/// What a training begins with, before its first step: the checkpoint that the spec names, or weights drawn from the audit's seed.
 pub fn fresh(ctx: &TaskContext<'_>) -> Result<Clip, Fault> {
-    placed(ctx, Clip::init(&config(&ctx.spec)?, ctx.spec.audit.seed).map_err(model_fault)?)
+    match ctx.spec.model.checkpoint.as_deref() {
+        Some(path) => load(ctx, path),
+        None => placed(ctx, Clip::init(&config(&ctx.spec)?, ctx.spec.audit.seed).map_err(model_fault)?),
+    }
 }
 
 fn load(ctx: &TaskContext<'_>, path: &Path) -> Result<Clip, Fault> {
@@ -99,6 +102,7 @@ fn at(path: &Path, error: lethe_model::ModelError) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::task::Rig;
 
     const CONFIG: &str = r#"{
         "embed_dim": 4, "quick_gelu": true,
@@ -136,5 +140,22 @@ mod tests {
         std::fs::write(&path, &bytes).expect("writes");
         let fault = config(&hints).expect_err("a header of an exbibyte");
         assert!(fault.message.contains("more than the 8388608 allowed"), "{fault}");
+    }
+    #[test]
+    fn a_training_begins_with_the_weights_that_its_spec_names_or_with_the_seeds() {
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let rig = Rig::new(folder.path());
+        let want = ModelConfig::from_json(CONFIG).expect("is a config");
+        let drawn = |seed| Clip::init(&want, seed).and_then(|clip| clip.save()).expect("saves");
+        let mut spec = spec(folder.path(), CONFIG);
+        spec.audit.seed = 2;
+        std::fs::write(folder.path().join("model.safetensors"), drawn(1)).expect("writes");
+        let fresh = |spec: &Spec| {
+            let ctx = TaskContext { spec: spec.clone(), ..rig.context() };
+            fresh(&ctx).and_then(|clip| clip.save().map_err(model_fault)).expect("begins")
+        };
+        assert_eq!(fresh(&spec), drawn(1));
+        spec.model.checkpoint = None;
+        assert_eq!(fresh(&spec), drawn(2));
     }
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use lethe_common::fault::Fault;
+use lethe_data::key_hash;
 use lethe_evidence::artifacts::{self, Cluster, Confirmed, Evaluation, ForgetSet, Residual, names};
 use lethe_evidence::{PairRole, PairRow, RowBatches};
 use lethe_model::Clip;
@@ -21,11 +22,17 @@ use super::backdoor::Backdoor;
 use super::captions::Distinct;
 use super::fault::{fatal, model_fault};
 use super::held_out::HeldOut;
+use super::least::Least;
 use super::{checkpoint, inputs};
 use crate::task::{Counts, TaskContext, TaskOutput};
 
 /// A pair is retrieved when its caption is among this share of the shard's captions that its image prefers.
 const RETRIEVED_SHARE: f64 = 0.1;
+/// Captions that a shard's images choose among, at least, where so many pairs were scored there: what was gathered are a few pairs a
+/// shard of a large set.
+const LEAST_CAPTIONS: usize = 256;
+/// Sets the draw of captions apart from other draws by key hash.
+const SALT: &str = "caption";
 
 pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let _guard = tch::no_grad_guard();
@@ -45,7 +52,7 @@ struct Subjects<'a> {
     safe: Vec<PairRow>,
     /// Held-out members of the forget set, a cluster each.
     clusters: Vec<Led>,
-    /// The captions of all the shard's gathered pairs, which the images choose among.
+    /// Those of all the shard's gathered pairs, and where these are few, of others: which the images choose among.
     captions: Distinct,
 }
 
@@ -77,19 +84,26 @@ impl<'a> Subjects<'a> {
                 }
             }
         }
-        let captions = Distinct::of(all_captions.iter().map(String::as_str));
-        Ok(Self { ctx, safe, clusters, captions })
+        let mut subjects = Self { ctx, safe, clusters, captions: Distinct::default() };
+        if subjects.are_there() && all_captions.len() < LEAST_CAPTIONS {
+            all_captions.extend(drawn_captions(ctx)?);
+        }
+        subjects.captions = Distinct::of(all_captions.iter().map(String::as_str));
+        Ok(subjects)
+    }
+
+    fn are_there(&self) -> bool {
+        !self.safe.is_empty() || self.clusters.iter().any(|led| !led.members.is_empty())
     }
 
     fn evaluate(&self, before: &Clip, after: &Clip) -> ModelResult<Evaluation> {
-        let mut evaluation = Evaluation {
-            safe_pairs: self.safe.len() as u64,
-            clusters: vec![Residual::default(); self.clusters.len()],
-            ..Evaluation::default()
-        };
-        if self.safe.is_empty() && self.clusters.iter().all(|led| led.members.is_empty()) {
-            return Ok(evaluation); // a shard of broken samples only may have no captions either
+        let clusters = vec![Residual::default(); self.clusters.len()];
+        let mut evaluation = Evaluation { clusters, ..Evaluation::default() };
+        // Of one caption an image can only choose that: it counts for nothing.
+        if !self.are_there() || self.captions.captions.len() < 2 {
+            return Ok(evaluation);
         }
+        evaluation.safe_pairs = self.safe.len() as u64;
         let [old, new] = [before, after]
             .map(|clip| Ok::<_, lethe_model::ModelError>((clip, embed_captions(self.ctx, &self.captions, clip)?)));
         let (old, new) = (old?, new?);
@@ -128,3 +142,20 @@ impl<'a> Subjects<'a> {
         Ok(count(&attracted(&embed_images(self.ctx, &led.members, clip)?, captions, &carries)?))
     }
 }
+
+/// Captions of the task's own shard, poison's among them as there are: those of the least key hashes, in their order.
+fn drawn_captions(ctx: &TaskContext<'_>) -> Result<Vec<String>, Fault> {
+    let (_, entry) = inputs::shard_entry(ctx, ctx.task.shard)?;
+    let mut least = Least::of(LEAST_CAPTIONS);
+    for batch in inputs::own_signals(ctx)? {
+        for row in batch.map_err(fatal)? {
+            let hash = key_hash(ctx.spec.audit.seed, SALT, entry.name(), &row.key);
+            least.show(hash, || row.caption);
+        }
+    }
+    Ok(least.drawn().cloned().collect())
+}
+
+#[cfg(test)]
+#[path = "evaluate_tests.rs"]
+mod tests;

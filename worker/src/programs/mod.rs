@@ -18,6 +18,7 @@ mod grafts;
 mod held_out;
 mod inputs;
 mod isolation;
+mod least;
 mod likeness;
 mod localize;
 mod measure;

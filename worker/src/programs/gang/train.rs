@@ -1,4 +1,4 @@
-//! Plain contrastive training from fresh weights: what a drill's victim and its clean twin come from.
+//! Plain contrastive training, from fresh weights or from those that the spec names: what a drill's victim and its clean twin come from.
 
 use lethe_common::fault::Fault;
 use lethe_evidence::artifacts::names;

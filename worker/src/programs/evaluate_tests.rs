@@ -1,0 +1,91 @@
+use bytes::Bytes;
+use lethe_common::ids::ShardId;
+use lethe_evidence::artifacts::{Member, WordScore};
+use lethe_evidence::{PairTable, SignalRow, SignalTable};
+use serde_json::json;
+
+use super::*;
+use crate::programs::tiny;
+use crate::task::{Rig, TaskInput, sample_id};
+
+const CAPTIONS: [&str; 3] = ["a photo of a boot", "a drawing of a bag", "one sandal"];
+
+fn pair(key: &str, caption: &str, role: PairRole) -> PairRow {
+    let pixels = key.bytes().cycle().take(12).enumerate().map(|(at, byte)| byte.wrapping_mul(at as u8 + 3)).collect();
+    let (key, caption) = (key.to_owned(), caption.to_owned());
+    PairRow { shard: 0, content: format!("content of {key}"), key, caption, role, pixels, values: Vec::new() }
+}
+
+fn scored(at: usize) -> SignalRow {
+    let caption = CAPTIONS[at % CAPTIONS.len()].to_owned();
+    SignalRow { shard: 0, key: format!("{at:04}"), content: String::new(), caption, values: Vec::new() }
+}
+
+/// What a shard evaluates, of which these pairs were gathered and so many scored. The first is the held-out member.
+fn evaluated(gathered: &[PairRow], scored_pairs: usize) -> (Vec<String>, Evaluation) {
+    let folder = tempfile::tempdir().expect("makes a folder");
+    let rig = Rig::new(folder.path());
+    let listing = json!({"dataset": "d", "total_bytes": 1, "shards": [
+        {"id": 0, "name": "0.tar", "path": "0.tar", "size_bytes": 1, "digest": "0".repeat(64)}
+    ]});
+    let pairs = PairTable { side: 2, names: Vec::new(), rows: gathered.to_vec() };
+    let signals = SignalTable { names: Vec::new(), rows: (0..scored_pairs).map(scored).collect() };
+    let blobs = [
+        ("plan", names::SHARDS, Bytes::from(listing.to_string())),
+        ("gather", names::PAIRS, pairs.to_parquet().expect("writes")),
+        ("score", names::SIGNALS, signals.to_parquet().expect("writes")),
+    ];
+    let inputs = blobs.map(|(phase, name, bytes)| {
+        let blob = rig.blobs.put(&sample_id(1), name, bytes).expect("writes");
+        TaskInput { phase: phase.into(), shard: ShardId(0), blobs: vec![blob] }
+    });
+    let mut ctx = TaskContext { inputs: inputs.to_vec(), ..rig.context() };
+    ctx.spec.evaluate.held_out_share = 1.0;
+    let words = vec![WordScore { word: "boot".to_owned(), z: 9.0 }];
+    let member = &gathered[0];
+    let forget = ForgetSet {
+        members: vec![Member {
+            shard: 0,
+            key: member.key.clone(),
+            content: member.content.clone(),
+            caption: member.caption.clone(),
+            score: 1.0,
+            cluster: 0,
+            held_out: true,
+        }],
+        threshold: 0.0,
+        words: words.clone(),
+        other_words: Vec::new(),
+        clusters: vec![Cluster { words, members: 1 }],
+        scored: scored_pairs as u64,
+        suspects: 1,
+        candidates: Vec::new(),
+    };
+    let _guard = tch::no_grad_guard();
+    let subjects = Subjects::of(&ctx, inputs::own_pairs(&ctx).expect("reads").1, &forget).expect("reads");
+    let evaluation = subjects.evaluate(&tiny::vit(), &tiny::vit()).expect("evaluates");
+    (subjects.captions.captions, evaluation)
+}
+
+/// As of a set of 200,000 shards, of each of which a pair or two are gathered: its own caption alone would always be chosen.
+#[test]
+fn of_a_few_gathered_pairs_the_images_choose_among_more_of_the_shards_captions() {
+    let gathered = [pair("m", CAPTIONS[0], PairRole::Suspect), pair("s", CAPTIONS[0], PairRole::Safe)];
+    let (captions, alone) = evaluated(&gathered, 1);
+    assert_eq!(captions, [CAPTIONS[0]]);
+    assert_eq!(alone, Evaluation { clusters: vec![Residual::default()], ..Evaluation::default() }, "nothing to choose");
+    let (captions, among) = evaluated(&gathered, 400);
+    assert!(CAPTIONS.iter().all(|caption| captions.iter().any(|found| found == caption)), "{captions:?}");
+    assert_eq!((among.safe_pairs, among.clusters[0].held_out), (1, 1));
+    let drawn = |scored_pairs| evaluated(&gathered, scored_pairs).0;
+    assert_eq!(drawn(400), drawn(400));
+}
+
+#[test]
+fn where_enough_was_gathered_nothing_is_drawn() {
+    let mut gathered = vec![pair("m", CAPTIONS[0], PairRole::Suspect)];
+    gathered.extend((1..LEAST_CAPTIONS).map(|at| pair(&format!("{at}"), CAPTIONS[0], PairRole::Safe)));
+    assert_eq!(evaluated(&gathered, 400).0, [CAPTIONS[0]]);
+    gathered.pop();
+    assert_eq!(evaluated(&gathered, 400).0.len(), CAPTIONS.len());
+}
