@@ -96,6 +96,14 @@ pub enum BlobError {
 }
 
 impl BlobError {
+    /// Whether the store, and not the blob, is what fails: it may answer the next time.
+    pub fn is_of_store(&self) -> bool {
+        match self {
+            Self::Open { .. } | Self::Access { .. } => !self.is_absent(),
+            Self::Damaged { .. } | Self::TooLarge { .. } => false,
+        }
+    }
+
     /// Whether the store answered, and has no such blob.
     pub fn is_absent(&self) -> bool {
         match self {
@@ -173,7 +181,12 @@ impl BlobStore {
         }
         let at = object_store::path::Path::from(blob.path.as_str());
         let access = |source| BlobError::Access { path: blob.path.clone(), source };
-        let bytes = self.inner.get(&at).await.map_err(access)?.bytes().await.map_err(access)?;
+        let got = self.inner.get(&at).await.map_err(access)?;
+        // Before any memory is taken: somebody may have put another thing there.
+        if got.meta.size != blob.size_bytes {
+            return Err(blob.damaged(got.meta.size, None));
+        }
+        let bytes = got.bytes().await.map_err(access)?;
         let found = Digest::of(&bytes);
         if found != blob.digest || bytes.len() as u64 != blob.size_bytes {
             return Err(blob.damaged(bytes.len() as u64, Some(found)));

@@ -61,12 +61,16 @@ impl Finder<'_> {
         SourceError::Spec(format!("{}: {problem}", self.purpose.named_by))
     }
 
+    fn not_here(&self, problem: &str) -> SourceError {
+        SourceError::NotHere(format!("{}: {problem}", self.purpose.named_by))
+    }
+
     /// The value of the variable that a field names.
     fn variable(&mut self, field: &str, name: Option<&String>) -> Result<Option<String>, SourceError> {
         let Some(name) = name else { return Ok(None) };
         let value = std::env::var(name).ok().filter(|value| !value.is_empty());
         let value = value.ok_or_else(|| {
-            self.wrong(&format!(
+            self.not_here(&format!(
                 "{field} names ${name}, which is not set here; set it for the coordinator and every worker"
             ))
         })?;
@@ -77,7 +81,7 @@ impl Finder<'_> {
     /// The first profile of a file as ~/.aws/credentials: id, key, and token if there is one.
     fn profile(&mut self, path: &Path) -> Result<(String, String, Option<String>), SourceError> {
         let text = std::fs::read_to_string(path)
-            .map_err(|e| self.wrong(&format!("credentials_file {}: {e}", path.display())))?;
+            .map_err(|e| self.not_here(&format!("credentials_file {}: {e}", path.display())))?;
         let lines = text.lines().map(str::trim).skip_while(|line| !line.starts_with('[')).skip(1);
         let lines: Vec<(&str, &str)> = lines
             .take_while(|line| !line.starts_with('['))
@@ -86,7 +90,7 @@ impl Finder<'_> {
             .collect();
         let find = |wanted: &str| lines.iter().find(|(name, _)| *name == wanted).map(|(_, value)| (*value).to_owned());
         let (Some(id), Some(key)) = (find("aws_access_key_id"), find("aws_secret_access_key")) else {
-            return Err(self.wrong(&format!(
+            return Err(self.not_here(&format!(
                 "credentials_file {} has no profile with aws_access_key_id and aws_secret_access_key",
                 path.display()
             )));
@@ -174,14 +178,14 @@ fn gs(finder: &Finder<'_>, section: &StoreSection) -> Result<Arc<dyn ObjectStore
     }
     if let Some(file) = &section.credentials_file {
         if !file.is_file() {
-            return Err(finder.wrong(&format!("credentials_file {} is not there", file.display())));
+            return Err(finder.not_here(&format!("credentials_file {} is not there", file.display())));
         }
         builder = builder.with_service_account_path(file.to_string_lossy());
     }
     // Its error may quote the file.
     let built = builder
         .build()
-        .map_err(|_| finder.wrong("its credentials cannot be used; expected a service account's JSON"))?;
+        .map_err(|_| finder.not_here("its credentials cannot be used; expected a service account's JSON"))?;
     Ok(Arc::new(built))
 }
 
@@ -209,9 +213,9 @@ fn az(finder: &mut Finder<'_>, section: &StoreSection) -> Result<Arc<dyn ObjectS
         builder = builder.with_config(AzureConfigKey::SasKey, token);
     }
     // Its error may quote the key.
-    let built = builder
-        .build()
-        .map_err(|_| finder.wrong("its credentials cannot be used; expected a base64 account key, or a SAS token"))?;
+    let built = builder.build().map_err(|_| {
+        finder.not_here("its credentials cannot be used; expected a base64 account key, or a SAS token")
+    })?;
     Ok(Arc::new(built))
 }
 

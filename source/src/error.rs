@@ -9,6 +9,9 @@ pub enum SourceError {
     /// What the spec says cannot be followed here.
     #[error("{0}")]
     Spec(String),
+    /// This machine lacks what the spec names, such as a variable; another may have it.
+    #[error("{0}")]
+    NotHere(String),
     #[error("{name} is not there; check data.shards and what was deleted since")]
     Missing { name: String },
     #[error(
@@ -31,7 +34,9 @@ impl SourceError {
             Self::Spec(_) => Fault::fatal(message),
             Self::Changed { .. } => Fault::bad_shard(message),
             // Another worker may have the rights, and a mount may come back.
-            Self::Missing { .. } | Self::Denied { .. } | Self::Broken { .. } => Fault::retryable(message),
+            Self::NotHere(_) | Self::Missing { .. } | Self::Denied { .. } | Self::Broken { .. } => {
+                Fault::retryable(message)
+            }
         }
     }
 
@@ -39,7 +44,9 @@ impl SourceError {
     pub(crate) fn passes(&self) -> bool {
         match self {
             Self::Broken { .. } => true,
-            Self::Spec(_) | Self::Missing { .. } | Self::Denied { .. } | Self::Changed { .. } => false,
+            Self::Spec(_) | Self::NotHere(_) | Self::Missing { .. } | Self::Denied { .. } | Self::Changed { .. } => {
+                false
+            }
         }
     }
 }

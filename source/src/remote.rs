@@ -77,6 +77,7 @@ pub(crate) fn picture(object: Result<Object, SourceError>, limit_bytes: u64) -> 
         fetched().map_err(|error| match error {
             SourceError::Broken { .. } => Unfetched::Lost(error.into()),
             SourceError::Spec(_)
+            | SourceError::NotHere(_)
             | SourceError::Missing { .. }
             | SourceError::Denied { .. }
             | SourceError::Changed { .. } => Unfetched::Refused(format!("its image: {error}")),

@@ -24,7 +24,7 @@ pub enum TlsError {
     NotBelieved { folder: PathBuf, source: rustls::Error },
     #[error("cannot make the certificate: {0}")]
     Make(#[from] rcgen::Error),
-    #[error("{} is there already; it is not overwritten", .0.display())]
+    #[error("{} is there already, and is not overwritten; name another folder, or renew what is in it with --renew", .0.display())]
     Exists(PathBuf),
     #[error("{0:?} is no host: expected a DNS name or an IP address")]
     Host(String),

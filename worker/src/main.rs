@@ -119,8 +119,12 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("cannot start the agent's runtime")?.block_on(async {
-        let stops = stop::requests(arguments.parent_stdin)?;
-        let options = options(arguments).await?;
+        let mut stops = stop::requests(arguments.parent_stdin)?;
+        // To look for a device may take a minute, and nothing is held yet.
+        let options = tokio::select! {
+            options = options(arguments) => options?,
+            _ = stops.recv() => return Ok(()),
+        };
         let (metrics, spans) = (options.metrics.clone(), options.spans.clone());
         if let Some(address) = arguments.metrics {
             serve(address, metrics).await?;

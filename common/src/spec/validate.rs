@@ -30,29 +30,45 @@ pub(super) fn validate(spec: &Spec, text: &str) -> Vec<Problem> {
     found.stores(spec);
     found.shares(spec);
     found.counts(spec);
-    found.unlearn(spec);
-    found.gang(
-        ["overfit.gang.steps", "overfit.gang.batch", "overfit.gang.learning_rate", "overfit.gang.micro_batch"],
-        &spec.overfit.gang,
-        spec,
-    );
-    found.gang(
-        ["stand_in.gang.steps", "stand_in.gang.batch", "stand_in.gang.learning_rate", "stand_in.gang.micro_batch"],
-        &spec.stand_in.gang,
-        spec,
-    );
-    found.gang(
-        ["unlearn.gang.steps", "unlearn.gang.batch", "unlearn.gang.learning_rate", "unlearn.gang.micro_batch"],
-        &spec.unlearn.gang,
-        spec,
-    );
-    found.gang(
-        ["train.gang.steps", "train.gang.batch", "train.gang.learning_rate", "train.gang.micro_batch"],
-        &spec.train.gang,
-        spec,
-    );
+    found.weights(spec);
+    match spec.audit.plan {
+        PlanName::Ubt => {
+            found.gang(&OVERFIT, &spec.overfit.gang, spec);
+            found.gang(&STAND_IN, &spec.stand_in.gang, spec);
+            found.gang(&UNLEARN, &spec.unlearn.gang, spec);
+        }
+        PlanName::Train => found.gang(&TRAIN, &spec.train.gang, spec),
+    }
     found.list
 }
+
+/// A gang's fields as they are written.
+struct GangFields {
+    steps: &'static str,
+    batch: &'static str,
+    learning_rate: &'static str,
+    weight_decay: &'static str,
+    micro_batch: &'static str,
+    may_be_left_out: bool,
+}
+
+macro_rules! gang_fields {
+    ($name:ident, $section:literal, $may_be_left_out:literal) => {
+        const $name: GangFields = GangFields {
+            steps: concat!($section, ".gang.steps"),
+            batch: concat!($section, ".gang.batch"),
+            learning_rate: concat!($section, ".gang.learning_rate"),
+            weight_decay: concat!($section, ".gang.weight_decay"),
+            micro_batch: concat!($section, ".gang.micro_batch"),
+            may_be_left_out: $may_be_left_out,
+        };
+    };
+}
+
+gang_fields!(OVERFIT, "overfit", true);
+gang_fields!(STAND_IN, "stand_in", false);
+gang_fields!(UNLEARN, "unlearn", false);
+gang_fields!(TRAIN, "train", false);
 
 pub(super) struct Problems<'a> {
     text: &'a str,
@@ -135,15 +151,24 @@ impl Problems<'_> {
         self.require((50..=60_000).contains(&spec.workers.heartbeat_ms), "workers.heartbeat_ms", || {
             format!("{} ms; expected 50 to 60000", spec.workers.heartbeat_ms)
         });
-        self.require(spec.score.batch >= 1, "score.batch", || "expected at least 1".to_owned());
+        for (field, count) in [
+            ("score.batch", u64::from(spec.score.batch)),
+            ("suspect.max_suspects", spec.suspect.max_suspects),
+            ("suspect.max_safe", spec.suspect.max_safe),
+        ] {
+            self.require(count >= 1, field, || "expected at least 1".to_owned());
+        }
         self.require(spec.reference.samples >= 64, "reference.samples", || {
             format!("{} pairs are too few to compare with; expected at least 64", spec.reference.samples)
         });
     }
 
-    fn unlearn(&mut self, spec: &Spec) {
+    fn weights(&mut self, spec: &Spec) {
         let section = &spec.unlearn;
         for (field, weight) in [
+            ("overfit.pull_weight", spec.overfit.pull_weight),
+            ("stand_in.anchor_weight", spec.stand_in.anchor_weight),
+            ("stand_in.forget_weight", spec.stand_in.forget_weight),
             ("unlearn.anchor_weight", section.anchor_weight),
             ("unlearn.forget_weight", section.forget_weight),
             ("unlearn.self_supervised_weight", section.self_supervised_weight),
@@ -153,23 +178,31 @@ impl Problems<'_> {
                 format!("{weight} is not a weight; expected 0 or more")
             });
         }
+        let min_z = spec.localize.min_z;
+        self.require(min_z.is_finite(), "localize.min_z", || format!("{min_z} is not a z-score; expected a number"));
         let limit = section.perturb_limit;
         self.require((0.0..=4.0).contains(&limit), "unlearn.perturb_limit", || {
             format!("{limit} is not a squared distance of unit vectors; expected 0 to 4")
         });
     }
 
-    fn gang(&mut self, [steps, batch, rate, micro_batch]: [&'static str; 4], gang: &GangSection, spec: &Spec) {
-        if steps == "overfit.gang.steps" && gang.steps == 0 {
-            return; // it is left out
+    fn gang(&mut self, fields: &GangFields, gang: &GangSection, spec: &Spec) {
+        if fields.may_be_left_out && gang.steps == 0 {
+            return;
         }
-        self.require(gang.steps >= 1, steps, || "expected at least one step".to_owned());
-        self.require(gang.batch >= spec.workers.count.max(2), batch, || {
+        self.require(gang.steps >= 1, fields.steps, || "expected at least one step".to_owned());
+        self.require(gang.batch >= spec.workers.count.max(2), fields.batch, || {
             format!("a global batch of {} cannot be shared by {} workers", gang.batch, spec.workers.count)
         });
-        self.require(gang.micro_batch != Some(0), micro_batch, || "expected at least one pair".to_owned());
-        let lr = gang.learning_rate;
-        self.require(lr.is_finite() && lr > 0.0, rate, || format!("{lr} is not a learning rate; expected more than 0"));
+        self.require(gang.micro_batch != Some(0), fields.micro_batch, || "expected at least one pair".to_owned());
+        let rate = gang.learning_rate;
+        self.require(rate.is_finite() && rate > 0.0, fields.learning_rate, || {
+            format!("{rate} is not a learning rate; expected more than 0")
+        });
+        let decay = gang.weight_decay;
+        self.require(decay.is_finite() && decay >= 0.0, fields.weight_decay, || {
+            format!("{decay} is not a weight decay; expected 0 or more")
+        });
     }
 }
 
@@ -254,12 +287,31 @@ mod tests {
         for (bad, says) in [
             ("perturb_limit = 4.1", "line 9: unlearn.perturb_limit"),
             ("forget_weight = -1.0", "line 9: unlearn.forget_weight"),
+            ("[stand_in]\nforget_weight = -1.0", "line 10: stand_in.forget_weight"),
+            ("[stand_in]\nanchor_weight = nan", "line 10: stand_in.anchor_weight"),
+            ("[overfit]\npull_weight = inf", "line 10: overfit.pull_weight"),
+            ("[localize]\nmin_z = nan", "line 10: localize.min_z"),
+            ("[suspect]\nmax_safe = 0\nmax_suspects = 0", "line 11: suspect.max_suspects"),
             ("method = \"erase\"", "line 9"),
             ("weight = 1.0", "unknown field `weight`"),
         ] {
             let message = problems(&format!("{GOOD}[unlearn]\n{bad}\n"));
             assert!(message.contains(says), "{message}; expected {says}");
         }
+    }
+
+    const GANG: &str = "steps = 1\nlearning_rate = 0.1\nwarmup_steps = 0\nbatch = 4096\n";
+
+    #[test]
+    fn the_gangs_of_the_plan_that_runs_are_checked_and_no_others() {
+        let train = GOOD.replacen("id = \"a\"\n", "id = \"a\"\nplan = \"train\"\n", 1) + "[workers]\ncount = 300\n";
+        let message = problems(&train);
+        assert!(message.contains("train.gang.batch") && !message.contains("unlearn"), "{message}");
+        assert_eq!(problems(&format!("{train}[train.gang]\n{GANG}weight_decay = 0.1\n")), "");
+        let message = problems(&format!("{train}[train.gang]\n{GANG}weight_decay = -0.1\n"));
+        assert!(message.contains("train.gang.weight_decay"), "{message}");
+        let message = problems(&format!("{GOOD}[workers]\ncount = 300\n"));
+        assert!(message.contains("unlearn.gang.batch") && !message.contains("train.gang"), "{message}");
     }
 
     #[test]

@@ -9,9 +9,15 @@ use super::{Spec, StoreSection};
 impl Problems<'_> {
     pub(super) fn stores(&mut self, spec: &Spec) {
         let data = &spec.data;
+        let mut seen: Vec<StoreUrl> = Vec::new();
         for (url, store) in &data.stores {
             if let Err(problem) = check(url, store) {
                 self.require(false, "data.stores", || format!("{}: {problem}", without_user(url)));
+            } else if let Ok((known, _)) = StoreUrl::split(url) {
+                self.require(!seen.contains(&known), "data.stores", || {
+                    format!("{url}: {known} has another section under another spelling; leave one out")
+                });
+                seen.push(known);
             }
         }
         for pattern in data.shards.iter().filter(|pattern| pattern.contains("://")) {

@@ -14,6 +14,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
+use tracing::warn;
 
 use super::TOKEN_VARIABLE;
 use crate::frame::{self, FromExecutor, ToExecutor};
@@ -88,7 +89,8 @@ impl Sender {
 
 async fn feed(mut writer: OwnedWriteHalf, mut messages: mpsc::UnboundedReceiver<ToExecutor>) {
     while let Some(message) = messages.recv().await {
-        if frame::write_async(&mut writer, &message).await.is_err() {
+        if let Err(error) = frame::write_async(&mut writer, &message).await {
+            warn!(%error, "a message for the executor could not be written; it is ended");
             return; // the reader sees the end too
         }
     }

@@ -21,7 +21,7 @@ use lethe_common::fault::Fault;
 use lethe_common::ids::TaskId;
 
 use super::Slots;
-use super::slot::{Aborting, MAP_GRACE, Running, Slot, gang_timeout};
+use super::slot::{Aborting, MAP_GRACE, Running, START_GRACE, Slot, gang_timeout};
 use crate::frame::RunTask;
 use crate::task::TaskOutput;
 
@@ -117,7 +117,7 @@ impl Desk {
     /// Whether no task is held.
     pub(super) fn is_free(&self) -> bool {
         match &self.slot {
-            Slot::Starting | Slot::Idle | Slot::Down { .. } | Slot::Stopped => self.waiting.is_empty(),
+            Slot::Starting { .. } | Slot::Idle | Slot::Down { .. } | Slot::Stopped => self.waiting.is_empty(),
             Slot::Running(_) | Slot::Aborting(_) => false,
         }
     }
@@ -165,9 +165,12 @@ impl Desk {
             Slot::Running(running) if !running.is_gang() => {
                 self.waiting.front().and_then(RunTask::to_expect).map(|run| Action::Expect(Box::new(run)))
             }
-            Slot::Starting | Slot::Idle | Slot::Running(_) | Slot::Aborting(_) | Slot::Down { .. } | Slot::Stopped => {
-                None
-            }
+            Slot::Starting { .. }
+            | Slot::Idle
+            | Slot::Running(_)
+            | Slot::Aborting(_)
+            | Slot::Down { .. }
+            | Slot::Stopped => None,
         }
     }
 
@@ -175,7 +178,7 @@ impl Desk {
         let current = match &self.slot {
             Slot::Running(running) => &running.task == task,
             Slot::Aborting(aborting) => &aborting.task == task,
-            Slot::Starting | Slot::Idle | Slot::Down { .. } | Slot::Stopped => false,
+            Slot::Starting { .. } | Slot::Idle | Slot::Down { .. } | Slot::Stopped => false,
         };
         current || self.waiting.iter().any(|run| &run.task == task)
     }
@@ -232,7 +235,7 @@ impl Desk {
             Slot::Aborting(Aborting { task, fault, .. }) => {
                 actions.extend([Action::Fail(task, fault), Action::KillExecutor]);
             }
-            Slot::Starting | Slot::Idle | Slot::Down { .. } | Slot::Stopped => {}
+            Slot::Starting { .. } | Slot::Idle | Slot::Down { .. } | Slot::Stopped => {}
         }
         actions
     }
@@ -258,13 +261,13 @@ impl Desk {
         fault: impl Fn(&TaskId) -> Fault,
         now: Instant,
     ) -> Option<Action> {
-        match std::mem::replace(&mut self.slot, Slot::Starting) {
+        match std::mem::replace(&mut self.slot, Slot::Stopped) {
             Slot::Running(running) if of(&running) => {
                 let (task, fault) = (running.task.clone(), fault(&running.task));
                 self.slot = Slot::Aborting(running.abort(fault, now));
                 Some(Action::Abort(task))
             }
-            other @ (Slot::Starting
+            other @ (Slot::Starting { .. }
             | Slot::Idle
             | Slot::Running(_)
             | Slot::Aborting(_)
@@ -279,7 +282,7 @@ impl Desk {
     fn ready(&mut self) -> Vec<Action> {
         self.failed_starts = 0;
         self.slot = match std::mem::replace(&mut self.slot, Slot::Idle) {
-            Slot::Starting | Slot::Idle | Slot::Down { .. } => Slot::Idle,
+            Slot::Starting { .. } | Slot::Idle | Slot::Down { .. } => Slot::Idle,
             kept @ (Slot::Running(_) | Slot::Aborting(_) | Slot::Stopped) => kept, // said twice, or too late
         };
         self.next()
@@ -292,7 +295,12 @@ impl Desk {
             (Slot::Running(running), Err(fault)) if running.task == task => Action::Fail(task, fault),
             (Slot::Aborting(aborting), _) if aborting.task == task => Action::Fail(task, aborting.fault.clone()),
             (
-                Slot::Starting | Slot::Idle | Slot::Running(_) | Slot::Aborting(_) | Slot::Down { .. } | Slot::Stopped,
+                Slot::Starting { .. }
+                | Slot::Idle
+                | Slot::Running(_)
+                | Slot::Aborting(_)
+                | Slot::Down { .. }
+                | Slot::Stopped,
                 _,
             ) => return Vec::new(),
         };
@@ -310,33 +318,36 @@ impl Desk {
                 self.slot = Slot::Aborting(Aborting { task: task.clone(), fault, kill_at });
             }
             Slot::Aborting(aborting) if aborting.task == *task => aborting.kill_at = kill_at,
-            Slot::Starting | Slot::Idle | Slot::Running(_) | Slot::Aborting(_) | Slot::Down { .. } | Slot::Stopped => {}
+            Slot::Starting { .. }
+            | Slot::Idle
+            | Slot::Running(_)
+            | Slot::Aborting(_)
+            | Slot::Down { .. }
+            | Slot::Stopped => {}
         }
         Vec::new()
     }
 
     fn exited(&mut self, how: &str, now: Instant) -> Vec<Action> {
-        let lost = match std::mem::replace(&mut self.slot, Slot::Starting) {
-            Slot::Starting | Slot::Down { .. } => return self.failed_start(how, now),
+        let lost = match std::mem::replace(&mut self.slot, Slot::Stopped) {
+            Slot::Starting { .. } | Slot::Down { .. } => return self.failed_start(how, now),
             Slot::Idle => None,
             Slot::Running(Running { task, .. }) => {
                 let fault = Fault::retryable(format!("executor {how} while running {task}"));
                 Some(Action::Fail(task, fault))
             }
             Slot::Aborting(Aborting { task, fault, .. }) => Some(Action::Fail(task, fault)),
-            Slot::Stopped => {
-                self.slot = Slot::Stopped;
-                None
-            }
+            Slot::Stopped => None,
         };
-        lost.into_iter().chain(self.restart()).collect()
+        lost.into_iter().chain(self.restart(now)).collect()
     }
 
-    fn restart(&mut self) -> Option<Action> {
+    fn restart(&mut self, now: Instant) -> Option<Action> {
         if self.draining.is_some() {
             self.slot = Slot::Stopped;
             return None;
         }
+        self.slot = Slot::Starting { kill_at: Some(now + START_GRACE) };
         Some(Action::StartExecutor)
     }
 
@@ -351,17 +362,21 @@ impl Desk {
 
     fn tick(&mut self, now: Instant) -> Vec<Action> {
         match &mut self.slot {
-            Slot::Down { restart_at } if *restart_at <= now => {
-                self.slot = Slot::Starting;
-                self.restart().into_iter().collect()
+            Slot::Down { restart_at } if *restart_at <= now => self.restart(now).into_iter().collect(),
+            Slot::Starting { kill_at } if kill_at.is_some_and(|at| at <= now) => {
+                *kill_at = None;
+                vec![Action::KillExecutor]
             }
             Slot::Aborting(aborting) if aborting.kill_at.is_some_and(|at| at <= now) => {
                 aborting.kill_at = None;
                 vec![Action::KillExecutor]
             }
-            Slot::Starting | Slot::Idle | Slot::Running(_) | Slot::Aborting(_) | Slot::Down { .. } | Slot::Stopped => {
-                Vec::new()
-            }
+            Slot::Starting { .. }
+            | Slot::Idle
+            | Slot::Running(_)
+            | Slot::Aborting(_)
+            | Slot::Down { .. }
+            | Slot::Stopped => Vec::new(),
         }
     }
 }

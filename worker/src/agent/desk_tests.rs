@@ -6,7 +6,7 @@ use lethe_common::ids::{Generation, ShardId};
 use lethe_common::program::{GangProgram, MapProgram};
 
 use super::*;
-use crate::agent::slot::{GANG_GRACE, MAP_GRACE};
+use crate::agent::slot::{GANG_GRACE, MAP_GRACE, START_GRACE};
 use crate::frame::{Place, Work};
 use crate::task::{TaskInput, sample_id};
 
@@ -159,6 +159,22 @@ fn an_executor_that_does_not_start_hands_tasks_back_and_is_tried_less_and_less()
     desk.step(now, exited());
     assert_eq!(desk.step(now + Duration::from_millis(399), Input::Tick), []);
     assert_eq!(desk.step(now + Duration::from_millis(400), Input::Tick), [Action::StartExecutor]);
+}
+
+/// As where a driver hangs: the worker would draw in task after task.
+#[test]
+fn an_executor_that_hangs_before_it_is_ready_is_killed_once_and_hands_tasks_back() {
+    let now = Instant::now();
+    let mut desk = Desk::new(now, Slots::default());
+    desk.step(now, Input::Tick);
+    desk.step(now, assigned(gang(1, 1_000)));
+    let before = now + START_GRACE - Duration::from_millis(1);
+    assert_eq!(desk.step(before, Input::Tick), []);
+    assert_eq!(desk.step(now + START_GRACE, Input::Tick), [Action::KillExecutor]);
+    assert_eq!(desk.step(now + LATER, Input::Tick), [], "once");
+    let died = desk.step(now + LATER, exited());
+    assert_eq!(died, [fail(1, "TASK: executor died with signal 9 before it was ready")]);
+    assert_eq!(desk.step(now + LATER + Duration::from_millis(200), Input::Tick), [Action::StartExecutor]);
 }
 
 #[test]

@@ -182,6 +182,11 @@ impl Meter {
         self.running.as_ref().filter(|running| running.task == *task)?.trace.map(|(_, own)| own)
     }
 
+    /// Whether that is what runs, and a map task.
+    pub fn runs_map(&self, task: &TaskId) -> bool {
+        self.running.as_ref().is_some_and(|running| running.task == *task && !running.is_gang)
+    }
+
     /// Samples of a map task so far; a gang's units are steps, which are told apart.
     pub fn progressed(&mut self, task: &TaskId, done: u64) {
         let Some(running) = self.running.as_mut().filter(|running| running.task == *task && !running.is_gang) else {

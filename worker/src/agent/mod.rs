@@ -241,9 +241,12 @@ impl Agent {
                 }
             }
             ExecutorEvent::Frame(FromExecutor::Done { task, output, took_ms }) => {
+                let is_map = self.meter.runs_map(&task);
                 self.meter.done(&task, &output, Duration::from_millis(took_ms));
-                self.pace.add(&output, took_ms);
-                self.post.iter().for_each(|post| post.pace(self.pace));
+                if is_map {
+                    self.pace.add(&output, took_ms);
+                    self.post.iter().for_each(|post| post.pace(self.pace));
+                }
                 self.step(Input::ExecutorDone { task, output });
             }
             ExecutorEvent::Frame(FromExecutor::Broken { task, fault }) => {

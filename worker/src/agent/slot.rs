@@ -9,6 +9,9 @@ use lethe_common::ids::TaskId;
 
 use crate::frame::{RunTask, Work};
 
+/// How long a process may take until it is ready: to load libtorch, and to open a device, at which a driver may hang for good.
+pub(super) const START_GRACE: Duration = Duration::from_secs(120);
+
 /// How long an aborted map task may go on before its executor is killed.
 pub(super) const MAP_GRACE: Duration = Duration::from_secs(5);
 
@@ -18,7 +21,10 @@ pub(super) const GANG_GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) enum Slot {
     /// The process runs but is not ready.
-    Starting,
+    Starting {
+        /// None once it was killed.
+        kill_at: Option<Instant>,
+    },
     Idle,
     Running(Running),
     Aborting(Aborting),

@@ -3,8 +3,8 @@
 //!
 //! It must never change what a task gives, nor make anyone wait but the task that wants its shard.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use lethe_common::fault::Fault;
@@ -20,40 +20,50 @@ use crate::task::{Blobs, Kept, TaskContext};
 /// Opens a task's shard; `None` of a program that reads no whole one.
 pub type Open = fn(MapProgram, &TaskContext<'_>) -> Result<Option<Prefetch>, Fault>;
 
-/// Clones share the one place.
-#[derive(Clone)]
 pub(super) struct Ahead {
     open: Open,
-    place: Arc<Mutex<Option<Opening>>>,
+    opening: Option<Opening>,
 }
 
-struct Opening {
+/// A task's shard, which was opened or is about to be.
+pub(super) struct Opening {
     task: TaskId,
-    shard: JoinHandle<Option<Prefetch>>,
+    /// None once somebody has it.
+    shard: Option<JoinHandle<Option<Prefetch>>>,
 }
 
 impl Ahead {
     pub(super) fn new(open: Open) -> Self {
-        Self { open, place: Arc::default() }
+        Self { open, opening: None }
     }
 
     /// Begins to open a task's shard, in the place of any other.
-    pub(super) fn expect(&self, run: RunTask) {
+    pub(super) fn expect(&mut self, run: RunTask) {
         let (open, task) = (self.open, run.task.clone());
         let shard = thread::Builder::new().name("ahead".to_owned()).spawn(move || opened(open, run));
         // Without a thread the task opens its shard itself.
-        *self.lock() = shard.ok().map(|shard| Opening { task, shard });
+        self.opening = shard.ok().map(|shard| Opening { task, shard: Some(shard) });
     }
 
-    /// The task's shard, where it was opened, or is about to be: that is no slower than to begin now. What was opened for
-    /// another task is let go.
-    pub(super) fn take(&self, task: &TaskId) -> Option<Prefetch> {
-        let opening = self.lock().take();
-        opening.filter(|opening| opening.task == *task)?.shard.join().ok().flatten()
+    /// What is opened for a task; whatever is opened for another one is let go.
+    pub(super) fn claim(&mut self, task: &TaskId) -> Option<Opening> {
+        self.opening.take().filter(|opening| opening.task == *task)
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Option<Opening>> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+impl Opening {
+    /// Waits for it, which is no slower than to begin now.
+    pub(super) fn shard(mut self) -> Option<Prefetch> {
+        self.shard.take()?.join().ok().flatten()
+    }
+}
+
+impl Drop for Opening {
+    /// A shard that nobody wants is closed by a thread of its own: closing waits for whoever reads it, who may wait for a server.
+    fn drop(&mut self) {
+        if let Some(shard) = self.shard.take() {
+            drop(thread::Builder::new().name("close".to_owned()).spawn(move || drop(shard.join())));
+        }
     }
 }
 
@@ -79,6 +89,8 @@ fn opened(open: Open, run: RunTask) -> Option<Prefetch> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use lethe_data::{BadSample, Target, decode_shard};
 
     use super::*;
@@ -108,19 +120,45 @@ mod tests {
     #[test]
     fn a_task_gets_its_own_shard_or_none() {
         let folder = tempfile::tempdir().expect("makes a folder");
-        let ahead = Ahead::new(open);
-        let keys = |counter| {
-            ahead.take(&sample_id(counter)).map(|mut shard| shard.next().map(|read| read.expect_err("is broken").key))
+        let mut ahead = Ahead::new(open);
+        let keys = |ahead: &mut Ahead, counter| {
+            let shard = ahead.claim(&sample_id(counter)).and_then(Opening::shard);
+            shard.map(|mut shard| shard.next().map(|read| read.expect_err("is broken").key))
         };
-        assert_eq!(keys(1), None, "nothing was expected");
+        assert_eq!(keys(&mut ahead, 1), None, "nothing was expected");
         ahead.expect(run(folder.path(), 1));
         ahead.expect(run(folder.path(), 2));
-        assert_eq!(keys(2), Some(Some("2".to_owned())), "the last one counts");
-        assert_eq!(keys(2), None, "it was taken");
+        assert_eq!(keys(&mut ahead, 2), Some(Some("2".to_owned())), "the last one counts");
+        assert_eq!(keys(&mut ahead, 2), None, "it was taken");
         ahead.expect(run(folder.path(), 3));
-        assert_eq!(keys(4), None, "another ran in its place");
-        assert_eq!(keys(3), None, "and it was let go");
+        assert_eq!(keys(&mut ahead, 4), None, "another ran in its place");
+        assert_eq!(keys(&mut ahead, 3), None, "and it was let go");
         ahead.expect(run(folder.path(), 9));
-        assert_eq!(keys(9), None, "the task tells what is wrong");
+        assert_eq!(keys(&mut ahead, 9), None, "the task tells what is wrong");
+    }
+
+    /// A server that says nothing must not keep an abort from getting through.
+    #[test]
+    fn nobody_waits_for_a_shard_that_is_let_go() {
+        static ENDS: AtomicBool = AtomicBool::new(false);
+        fn stalled(_: MapProgram, _: &TaskContext<'_>) -> Result<Option<Prefetch>, Fault> {
+            let bad = std::iter::from_fn(|| {
+                while !ENDS.load(Ordering::SeqCst) {
+                    thread::yield_now();
+                }
+                None::<Result<lethe_data::Sample, BadSample>>
+            });
+            Ok(Some(decode_shard(bad, Target::exact(8), 1, 1)))
+        }
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let mut ahead = Ahead::new(stalled);
+        ahead.expect(run(folder.path(), 1));
+        let opened = || ahead.opening.as_ref().and_then(|one| one.shard.as_ref()).is_some_and(JoinHandle::is_finished);
+        while !opened() {
+            thread::yield_now();
+        }
+        ahead.expect(run(folder.path(), 2));
+        assert!(ahead.claim(&sample_id(3)).is_none());
+        ENDS.store(true, Ordering::SeqCst); // only now: had anybody waited, this would never have been reached
     }
 }

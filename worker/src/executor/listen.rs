@@ -9,13 +9,14 @@ use std::sync::mpsc::Sender;
 
 use lethe_common::ids::TaskId;
 
-use super::ahead::Ahead;
+use super::ahead::{Ahead, Opening};
 use super::link::Link;
 use crate::frame::{self, RunTask, ToExecutor};
 
-/// A task, and the flag that tells it to stop.
+/// A task, its shard where that was opened ahead, and the flag that tells it to stop.
 pub(super) struct Assignment {
     pub(super) run: RunTask,
+    pub(super) opening: Option<Opening>,
     pub(super) cancelled: Arc<AtomicBool>,
 }
 
@@ -56,8 +57,9 @@ impl Listener {
     fn assign(&mut self, run: RunTask) {
         let cancelled = Arc::new(AtomicBool::new(false));
         self.current = Some((run.task.clone(), cancelled.clone()));
+        let opening = self.ahead.claim(&run.task);
         // The other thread is gone only while the process ends.
-        drop(self.tasks.send(Assignment { run, cancelled }));
+        drop(self.tasks.send(Assignment { run, opening, cancelled }));
     }
 
     /// The flag first, so that a call which opens now sees it.

@@ -44,7 +44,7 @@ pub struct Programs {
 /// compute than to map.
 fn allocate_sparingly() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: settings of the allocator, which it checks; no other thread runs yet.
+    // SAFETY: settings of the allocator, which it checks and locks.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 2);
         libc::mallopt(libc::M_MMAP_THRESHOLD, 16 << 20);
@@ -78,10 +78,9 @@ pub fn run(programs: Programs, device: Device, worker: String) -> anyhow::Result
         exact_cuda()?;
     }
     let (tasks, assigned) = mpsc::channel();
-    let ahead = Ahead::new(programs.open);
-    listen::start(&link, tasks, ahead.clone())?;
+    listen::start(&link, tasks, Ahead::new(programs.open))?;
     link.send(&FromExecutor::Ready)?;
-    let mut runner = Runner::new(programs, (device, worker), link, ahead);
+    let mut runner = Runner::new(programs, (device, worker), link);
     for assignment in assigned {
         runner.run(assignment)?;
     }

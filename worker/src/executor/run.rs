@@ -17,7 +17,7 @@ use lethe_common::spec::Spec;
 use lethe_model::tch::Device;
 use lethe_telemetry::logs;
 
-use super::ahead::Ahead;
+use super::ahead::Opening;
 use super::give_back;
 use super::link::Link;
 use super::listen::Assignment;
@@ -40,7 +40,6 @@ pub(super) struct Runner {
     programs: Programs,
     device: Device,
     link: Link,
-    ahead: Ahead,
     memory: GangMemory,
     kept: Kept,
     /// Whose executor this is, for its log.
@@ -50,9 +49,9 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    pub(super) fn new(programs: Programs, (device, worker): (Device, String), link: Link, ahead: Ahead) -> Self {
+    pub(super) fn new(programs: Programs, (device, worker): (Device, String), link: Link) -> Self {
         let (memory, kept) = (GangMemory::default(), Kept::default());
-        Self { programs, device, link, ahead, memory, kept, worker, blobs: None }
+        Self { programs, device, link, memory, kept, worker, blobs: None }
     }
 
     /// Runs one task and reports its end.
@@ -92,10 +91,11 @@ impl Runner {
     }
 
     fn attempt(&mut self, assignment: Assignment) -> Result<TaskOutput, Fault> {
-        let Assignment { run, cancelled } = assignment;
+        let Assignment { run, opening, cancelled } = assignment;
         let RunTask { task, work, spec_json, inputs, batch_halvings, blob_root, traceparent: _ } = run;
         let spec: Spec = serde_json::from_str(&spec_json)
-            .map_err(|e| Fault::fatal(format!("{task}: this worker cannot read the audit's spec: {e}")))?;
+            // A worker of another build may know better.
+            .map_err(|e| Fault::retryable(format!("{task}: this worker cannot read the audit's spec: {e}")))?;
         let blobs = blobs(&mut self.blobs, blob_root)?;
         match &work {
             Work::Map { .. } => {
@@ -117,7 +117,7 @@ impl Runner {
             device: self.device,
             blobs,
             kept: &self.kept,
-            opened: self.ahead.take(&task).into(),
+            opened: opening.and_then(Opening::shard).into(),
             progress,
             cancelled: cancelled_flag,
         };

@@ -26,7 +26,8 @@ pub struct Blobs {
 impl Blobs {
     /// Opens the store at a root as the coordinator's welcome gives it: `file:///…`, or a bucket by this machine's credentials.
     pub fn open(root: &str) -> Result<Self, Fault> {
-        let scratch = scratch()?;
+        // A folder of blobs has one of its own.
+        let scratch = if root.starts_with("file://") { PathBuf::new() } else { scratch()? };
         let store = lethe_source::open_blobs(root, &scratch).map_err(root_fault)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| Fault::retryable(format!("cannot start a runtime for blobs: {e}")))?;
@@ -96,10 +97,11 @@ fn scratch() -> Result<PathBuf, Fault> {
     Ok(folder)
 }
 
-/// A folder that is not there may come back; other credentials have a worker of their own.
+/// A folder that is not there may come back; another worker may have the credentials that this one lacks.
 fn root_fault(error: SourceError) -> Fault {
     match error {
         SourceError::Broken { .. } => Fault::storage(error.to_string()),
+        SourceError::NotHere(_) => Fault::retryable(error.to_string()),
         SourceError::Spec(_)
         | SourceError::Missing { .. }
         | SourceError::Denied { .. }

@@ -32,7 +32,8 @@ impl TaskContext<'_> {
             BlobError::Damaged { .. } => Fault::bad_shard(error.to_string()),
             BlobError::Open { .. } | BlobError::Access { .. } | BlobError::TooLarge { .. } => blob_fault(error),
         })?;
-        file.reopen().map_err(|e| scratch_fault(file.path(), &e))
+        // Not `reopen`: a second try has made another file under the name, which is meant.
+        File::open(file.path()).map_err(|e| scratch_fault(file.path(), &e))
     }
 }
 
