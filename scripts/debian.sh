@@ -17,7 +17,8 @@ unpack_debian() {
     private=()
     (
         cd "$work"
-        apt-get download "$@" >&2 2>first.log || { update_lists && apt-get "${private[@]}" download "$@" >&2; } || {
+        # What the first try brought may be of another version than the new lists'.
+        apt-get download "$@" >&2 2>first.log || { rm -f ./*.deb && update_lists && apt-get "${private[@]}" download "$@" >&2; } || {
             cat first.log >&2
             fail "$* could not be downloaded (apt's message is above); check the network, run 'apt-get update' as root, or $instead"
         }

@@ -132,6 +132,15 @@ build() {
     printf '%s:%s\t%s MB\n' "$name" "$version" "$(($(stat -c %s "$out/$name.tar") / 1000000))"
 }
 
+# A next version of another day's code is none of this build's.
+forget_next() {
+    [ -e "$out/next" ] || return 0
+    local next
+    next=$(cat "$out/next")
+    rm -f "$out/next"
+    builder rmi "lethe-coordinator:$next" "lethe-worker:$next" >/dev/null 2>&1 || true
+}
+
 main() {
     : "${LIBTORCH:?the folder of libtorch, as scripts/libtorch.sh prints it}"
     [ ! -e "$LIBTORCH/lib/libtorch_cuda.so" ] ||
@@ -140,6 +149,7 @@ main() {
     mkdir -p "$out"
     rm -rf "$context"
     printf '{"default": [{"type": "insecureAcceptAnything"}]}\n' >"$out/policy.json"
+    [ -n "$services_alone" ] || forget_next
     say "laying out what images hold"
     lay_base
     lay_licences

@@ -16,6 +16,8 @@ next=${version%.*}.$((${version##*.} + 1))
 
 say "building $next from a copy of $version"
 mkdir -p "$copy"
+# What was deleted since the last time must not be built; what was built then is taken up again.
+find "$copy" -mindepth 1 -maxdepth 1 ! -name target -exec rm -rf {} +
 (cd "$here/.." && git ls-files -z | tar --null --files-from - --create) | tar --extract --directory "$copy"
 sed -i "s/^version = \"$version\"/version = \"$next\"/" "$copy/Cargo.toml"
 sed -i "/^name = \"lethe-/{n;s/\"$version\"/\"$next\"/}" "$copy/Cargo.lock"

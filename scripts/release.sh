@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds a release and packs it into the folder that it is given. The same commit gives the same bytes, wherever it is built.
+# Builds a release and packs it into the folder that it is given. The same commit, toolchain and libtorch give the same bytes in any folder
+# (`make reproduce` compares two); other machines were not tried.
 #
 # PROFILE chooses cargo's profile (release). Nothing in the archive tells the folder, the user or the hour of the build.
 set -euo pipefail

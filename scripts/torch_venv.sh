@@ -24,6 +24,14 @@ install() { # mark, packages
     printf '%s\n' "$@" >"$mark"
 }
 
+is_complete() { is_marked .complete "${pins[@]}" && is_marked .complete-more "${more[@]}"; }
+
+if ! is_complete; then
+    mkdir -p "$(dirname "$venv")"
+    # Beside the folder, which is removed. Held to the end: a second set-up waits, and finds it made.
+    exec {lock}>"$venv.lock"
+    flock "$lock" || fail "cannot lock $venv.lock"
+fi
 if ! is_marked .complete "${pins[@]}"; then
     say "installing ${pins[*]} in $venv (5 GB, once)"
     rm -rf "$venv"

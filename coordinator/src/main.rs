@@ -5,6 +5,7 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
@@ -83,12 +84,12 @@ struct Arguments {
     /// Stores that specs may name, such as s3://bucket, and the endpoints they may name for them; as for --root
     #[arg(long, value_name = "URL[,URL..]", value_delimiter = ',', requires = "tls", value_parser = store_url)]
     store_url: Vec<StoreUrl>,
-    /// Folder that the results of the one audit go to
-    #[arg(long, required_unless_present = "results", conflicts_with = "results")]
-    result: Option<PathBuf>,
     /// Folder in which every audit gets a result folder of its own
-    #[arg(long)]
+    #[arg(long, required_unless_present = "result", conflicts_with = "result")]
     results: Option<PathBuf>,
+    /// Folder that the results of the one audit go to, in place of --results
+    #[arg(long)]
+    result: Option<PathBuf>,
     /// How often a worker shows that it lives; every other wait derives from it and is printed at the start
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(50..=60_000))]
     heartbeat_ms: u64,
@@ -121,7 +122,10 @@ fn main() -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(serve(arguments))
+    let ended = runtime.block_on(serve(arguments));
+    // Work that cannot be interrupted, such as the hash of a large file or a look at a mount that hangs, is not waited for.
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    ended
 }
 
 async fn serve(arguments: Arguments) -> anyhow::Result<()> {

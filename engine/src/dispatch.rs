@@ -21,7 +21,7 @@ impl Engine {
         let mut live = usize::MAX;
         let mut served = Vec::new();
         // What ends makes room for what waits.
-        while self.live.len() < live && turn.outbox.records() < ENOUGH_RECORDS {
+        while self.live.len() < live && self.has_room(&turn.outbox, ENOUGH_RECORDS) {
             live = self.live.len();
             served = self.advance(turn);
         }
@@ -55,7 +55,7 @@ impl Engine {
         let admitted = self.admitted();
         let mut served = Vec::with_capacity(admitted.len());
         for id in self.ranked(admitted, turn) {
-            if turn.outbox.records() >= ENOUGH_RECORDS {
+            if !self.has_room(&turn.outbox, ENOUGH_RECORDS) {
                 break;
             }
             let audit = self.audits.get_mut(&id).expect("live audits are kept");
@@ -113,7 +113,7 @@ impl Engine {
 
     pub(crate) fn speculate(&mut self, turn: &mut Turn<'_>) {
         for id in self.admitted() {
-            if turn.outbox.records() >= ENOUGH_RECORDS {
+            if !self.has_room(&turn.outbox, ENOUGH_RECORDS) {
                 return;
             }
             let Audit { ledger, work, .. } = self.audits.get_mut(&id).expect("live audits are kept");

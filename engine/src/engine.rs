@@ -33,6 +33,9 @@ const MAX_EVENTS: usize = 1_024;
 /// dispatch after them adds is bounded too, so that the sum fits one atomic batch of 120.
 const ENOUGH_RECORDS: usize = 16;
 
+/// Nor once it writes so many bytes of specs: a spec has up to 96 KiB, as JSON in JSON up to twice that, and a batch 1 MiB.
+const ENOUGH_SPEC_BYTES: usize = 256 << 10;
+
 /// Every decision of one leader's term.
 #[derive(Debug, Clone)]
 pub struct Engine {
@@ -85,7 +88,10 @@ impl Engine {
             gathers: false,
         };
         let mut taken = 0;
-        while taken < MAX_EVENTS && (taken == 0 || turn.outbox.records() < ENOUGH_RECORDS) && !turn.outbox.forgets() {
+        while taken < MAX_EVENTS
+            && (taken == 0 || self.has_room(&turn.outbox, ENOUGH_RECORDS))
+            && !turn.outbox.forgets()
+        {
             let Some(event) = events.pop_front() else { break };
             self.apply(event, &mut turn);
             taken += 1;
@@ -94,6 +100,12 @@ impl Engine {
         let outbox = turn.outbox;
         self.workers = workers;
         outbox.seal(|key| self.read(key))
+    }
+
+    /// Whether a step may write more than it does.
+    pub(crate) fn has_room(&self, outbox: &Outbox, most_records: usize) -> bool {
+        let spec_bytes = |id| self.audits.get(id).map_or(0, |audit: &Audit| audit.ledger.audit.spec_json.len());
+        outbox.records() < most_records && outbox.audits().map(spec_bytes).sum::<usize>() < ENOUGH_SPEC_BYTES
     }
 
     fn apply(&mut self, event: Event, turn: &mut Turn<'_>) {
@@ -234,7 +246,7 @@ impl Engine {
     fn tick(&mut self, turn: &mut Turn<'_>) {
         turn.workers.forgive(turn.now);
         for (worker, dropped, silent_ms) in turn.workers.overdue(turn.now) {
-            if turn.outbox.records() >= ENOUGH_RECORDS {
+            if !self.has_room(&turn.outbox, ENOUGH_RECORDS) {
                 break; // the others at the next tick: one batch holds so much
             }
             dropped.iter().for_each(|task| turn.abort(&worker, task, "its lease ran out"));

@@ -45,6 +45,14 @@ impl Outbox {
         self.changed.len() + self.forgotten.len()
     }
 
+    /// The audits whose own record, their spec in it, this step writes.
+    pub fn audits(&self) -> impl Iterator<Item = &AuditId> {
+        self.changed.iter().filter_map(|key| match key {
+            RecordKey::Audit(audit) => Some(audit),
+            RecordKey::Phase(..) | RecordKey::Segment(..) => None,
+        })
+    }
+
     /// The whole list: one `Persist` of every changed record in key order, where there is any, then
     /// the commands in the order they were given.
     pub fn seal(self, read: impl Fn(&RecordKey) -> Record) -> Vec<Command> {

@@ -11,7 +11,7 @@ use crate::gang_size::Presence;
 use crate::ledger::{Ledger, Stage};
 use crate::member::Member;
 use crate::plan::PhaseKind;
-use crate::record::{AuditState, Conclusion, Deed, Fate, PhaseState, Tally};
+use crate::record::{AuditState, Conclusion, Control, Deed, Fate, PhaseState, Tally, What};
 use crate::workers::Workers;
 
 /// Quarantined shards that one view lists.
@@ -156,6 +156,13 @@ fn worker_view(worker: &WorkerId, member: &Member) -> WorkerView {
     }
 }
 
+fn cancelled_by(deeds: &[Deed]) -> String {
+    let cancelled = deeds.iter().rev().find(|deed| deed.what == What::Controlled(Control::Cancel));
+    cancelled
+        .filter(|deed| !deed.by.is_empty())
+        .map_or_else(|| "by request".to_owned(), |deed| format!("by {}", deed.by))
+}
+
 fn audit_view(audit: &Audit, scene: &Scene<'_>, queue_position: Option<u32>) -> AuditView {
     let ledger = &audit.ledger;
     let phases: Vec<_> =
@@ -171,7 +178,8 @@ fn audit_view(audit: &Audit, scene: &Scene<'_>, queue_position: Option<u32>) -> 
             .iter()
             .find(|phase| phase.state == PhaseState::Running)
             .map_or_else(String::new, |p| p.reason.clone()),
-        (AuditState::Succeeded { .. } | AuditState::Cancelled { .. }, _, _) => String::new(),
+        (AuditState::Cancelled { .. }, _, _) => cancelled_by(&record.deeds),
+        (AuditState::Succeeded { .. }, _, _) => String::new(),
     };
     AuditView {
         audit: ledger.id.clone(),

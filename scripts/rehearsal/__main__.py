@@ -11,6 +11,7 @@ It must never count as seen what was not: each line it prints as `ok` was waited
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -28,6 +29,7 @@ from updates import Updates, ok
 
 HERE = Path(__file__).resolve().parent
 K8S = HERE.parent.parent / "k8s"
+READER = HERE.parent / "kube.py"
 # 2026-11-29T02:00:00Z in minutes since 1970: the Job's name ends in it.
 NIGHT, DAY = 29931960, 24 * 60
 WAIT_S = 900
@@ -55,11 +57,10 @@ class Rehearsal:
     def __init__(self, tools: Path, images: Path, data: Path, out: Path, overlay: str, worker: str):
         self.out, self.data, self.bucket = out, data, None
         self.has_cuda = worker == cuda.IMAGE
-        rendered = subprocess.run([sys.executable, HERE.parent / "kube.py", "render", K8S / "overlays" / overlay],
-                                  check=True, stdout=subprocess.PIPE).stdout
+        rendered = documents("render", K8S / "overlays" / overlay)
         self.cluster = Cluster(tools, images, out)
         self.api = Api(self.cluster.outside, out)
-        self.overlay = Overlay(json.loads(rendered), self.folder, self.cluster.place, self.api)
+        self.overlay = Overlay(rendered, self.folder, self.cluster.place, self.api)
         self.overlay.replace("lethe-worker", worker, cuda.VARIABLES if self.has_cuda else {})
         certificates.make(self.overlay.of_kind("Certificate"), out / "secret")
         settings = self.overlay.find("ConfigMap", "lethe-settings")["data"]
@@ -201,31 +202,38 @@ class Rehearsal:
         assert not (self.out / "claim/lethe-work").exists(), "somebody mounted the work folder"
         ok(f"blobs lie in the bucket (its first page lists {objects}), and no pod mounts a work folder")
 
+    def etcdctl(self, *words) -> Pod:
+        """Asks the first member, as whoever has its certificate; what it writes goes where a courier would carry it."""
+        member = self.pods["lethe-etcd"][0]
+        mounts = [mount for mount in member.mounts if mount.path == "/tls"]
+        mounts.append(Mount("/results", self.folder("claim", "lethe-results")))
+        reach = ["--endpoints=https://lethe-etcd-0.lethe-etcd:2379", "--cacert=/tls/ca.crt", "--cert=/tls/tls.crt", "--key=/tls/tls.key"]
+        return Pod("etcdctl", member.image, ["etcdctl", *reach, *words], mounts=mounts)
+
+    def delete_claims(self, member: Pod) -> None:
+        """A member's own: a new one is empty."""
+        for mount in [mount for mount in member.mounts if not mount.is_read_only]:
+            shutil.rmtree(mount.source)
+            self.folder("claim", Path(mount.source).name)
+
     def back_up_and_restore(self) -> None:
-        """As docs/operations.md has it, after every member of etcd lost its claim."""
+        """By the steps of docs/operations.md: all pods stopped, etcd's claims deleted, and each member restored by the patch."""
         before = self.told()
-        backup, members = self.folder("claim", "backup"), self.pods["lethe-etcd"]
-        own = [mount for mount in members[0].mounts if mount.path == "/tls"]
-        files = ["--cacert=/tls/ca.crt", "--cert=/tls/tls.crt", "--key=/tls/tls.key"]
-        save = ["etcdctl", "--endpoints=https://lethe-etcd-0.lethe-etcd:2379", *files, "snapshot", "save", "/backup/backup.db"]
-        self.to_the_end(Pod("backup", members[0].image, save, mounts=[Mount("/backup", backup), *own]))
-        for pod in [pod for pods in self.pods.values() for pod in pods]:
+        self.to_the_end(self.etcdctl("snapshot", "save", "/results/backup.db"))
+        everybody = [pod for pods in self.pods.values() for pod in pods]
+        for pod in everybody:
             if pod.name in self.kubelet.kept:
                 self.kubelet.stop(pod.name)
-        wanted = ("--name=", "--data-dir=", "--initial-cluster=", "--initial-cluster-token=", "--initial-advertise-peer-urls=")
-        for pod in members:
-            for mount in [mount for mount in pod.mounts if not mount.is_read_only]:
-                Path(mount.source).rename(f"{mount.source}-lost")
-                self.folder("claim", Path(mount.source).name)
-            words = [word for word in pod.argv if word.startswith(wanted)]
-            assert len(words) == len(wanted), words
-            restore = ["etcdctl", "snapshot", "restore", "/backup/backup.db", *words]
-            self.to_the_end(Pod(f"restore-{pod.name}", pod.image, restore, mounts=[Mount("/backup", backup, True), *pod.mounts]))
-        for pod in [pod for pods in self.pods.values() for pod in pods]:
+        for member in self.pods["lethe-etcd"]:
+            self.delete_claims(member)
+        [patch] = documents("read", K8S / "by-hand/restore.yaml")
+        for pod in self.overlay.initial("lethe-etcd", patch):
+            self.to_the_end(pod)
+        for pod in everybody:
             self.kubelet.run(pod)
         until("a leader", lambda: self.ask("list", "--all"), 180)
         assert self.told() == before, "audits are others than before"
-        ok("etcd is restored from a snapshot after all members lost their claims: every audit is as it was")
+        ok("etcd is restored from a snapshot into new claims: every audit is as it was")
 
     def told(self) -> list:
         """All that is known of every audit, but for how many have a session now."""
@@ -233,6 +241,10 @@ class Rehearsal:
 
     def to_the_end(self, pod) -> None:
         assert self.cluster.start(pod).wait(WAIT_S) == 0, self.cluster.log(pod.name)
+
+
+def documents(deed: str, path: Path) -> list:
+    return json.loads(subprocess.run([sys.executable, READER, deed, path], check=True, stdout=subprocess.PIPE).stdout)
 
 
 def delivered(audit: dict) -> dict:

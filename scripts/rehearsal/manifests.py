@@ -72,6 +72,18 @@ class Overlay:
         spec = owner["spec"]
         return [self.pod(spec["template"]["spec"], f"{name}-{n}", spec) for n in range(spec["replicas"])]
 
+    def initial(self, name: str, patch: dict) -> list:
+        """Of each replica the init container that a patch of the StatefulSet gives it, as a pod that ends."""
+        owner, added = self.find("StatefulSet", name), patch["spec"]["template"]["spec"]
+        spec = owner["spec"]["template"]["spec"]
+        [container] = added["initContainers"]
+        container = container | {"image": spec["containers"][0]["image"]}
+        spec = spec | {"containers": [container], "volumes": spec["volumes"] + added["volumes"]}
+        pods = [self.pod(spec, f"{name}-{n}", owner["spec"]) for n in range(owner["spec"]["replicas"])]
+        for pod in pods:
+            pod.name = f"{container['name']}-{pod.name}"
+        return pods
+
     def job(self, name: str, minute: int, attempt: str) -> Pod:
         """The pod of the Job that a CronJob's controller makes for a minute."""
         spec = self.find("CronJob", name)["spec"]["jobTemplate"]["spec"]["template"]["spec"]

@@ -6,6 +6,7 @@ compared with the same audits in a cluster that nobody touched.
 
 import os
 import signal
+import subprocess
 import time
 
 from load import SEEDS, Load
@@ -35,6 +36,7 @@ class Updates:
         self.is_of(tag)
         self.at_work("one worker more", lambda: self.scale_up(3))
         self.at_work("a member of etcd lost and back", self.lose_a_member)
+        self.at_work("a member of etcd lost with its claim", self.lose_a_claim)
         self.at_work("a worker that hangs", self.hang)
         self.at_work("one worker fewer", lambda: self.scale_down(2))
         names = self.load.stop()
@@ -153,6 +155,28 @@ class Updates:
         self.r.kubelet.run(self.r.pods["lethe-etcd"][0])
         self.until(f"{lost.name} to be ready", lambda: self.r.kubelet.is_ready(lost.name), READY_S)
         return f"audits got on by two of three members; {lost.name} is back at another address with its claim"
+
+    def lose_a_claim(self) -> str:
+        """Its disk goes with its node: by the steps of docs/operations.md another takes its place, which begins with nothing."""
+        lost, settings = self.r.pods["lethe-etcd"][1], self.r.overlay.find("ConfigMap", "lethe-settings")["data"]
+        self.r.kubelet.lose(lost.name)
+        done = self.progress()
+        self.until("audits to get on, so that etcd has a leader", lambda: self.progress() > done, READY_S)
+        settings["etcd-state"] = "existing"
+        self.r.to_the_end(self.r.etcdctl("member", "remove", self.member(lost.name)))
+        self.r.to_the_end(self.r.etcdctl("member", "add", lost.name, f"--peer-urls=https://{lost.name}.lethe-etcd:2380"))
+        self.r.delete_claims(lost)
+        self.r.kubelet.run(self.r.overlay.pods("lethe-etcd")[1])
+        self.until(f"{lost.name} to be ready", lambda: self.r.kubelet.is_ready(lost.name), READY_S)
+        settings["etcd-state"] = "new"
+        self.r.pods["lethe-etcd"] = self.r.overlay.pods("lethe-etcd")
+        return f"{lost.name} was removed and added, and is ready with an empty claim"
+
+    def member(self, name: str) -> str:
+        """A member's id, as etcd lists it."""
+        told, _ = self.r.cluster.start(self.r.etcdctl("member", "list"), stdout=subprocess.PIPE).communicate(timeout=READY_S)
+        lines = [line.split(", ") for line in told.decode().splitlines()]
+        return next(fields[0] for fields in lines if fields[2] == name)
 
     def progress(self) -> int:
         told = self.r.ask("list", "--all")

@@ -300,7 +300,7 @@ pub struct Hostile {
 }
 
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Example:\n  lethe bench swarm --coordinator http://127.0.0.1:4040 --workers 100 --seconds 10")]
+#[command(after_help = "Example:\n  lethe bench swarm --coordinator http://127.0.0.1:7400 --workers 100 --seconds 10")]
 pub struct Swarm {
     /// Addresses of the coordinators; a worker that loses one dials the next
     #[arg(long, value_delimiter = ',', required = true)]

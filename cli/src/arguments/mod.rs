@@ -101,7 +101,7 @@ pub enum Command {
     Doctor(Doctor),
     /// Certificates for coordinators, workers and people, by a small authority
     Pki(Pki),
-    /// Measure what a coordinator sustains on this machine
+    /// Measure what a cluster sustains on this machine, and what the defence comes to
     Bench(Bench),
     /// Completions for your shell
     Completions(Completions),

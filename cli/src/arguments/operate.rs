@@ -204,7 +204,7 @@ pub struct Workers {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  lethe cluster --coordinator https://10.0.0.1:4040,https://10.0.0.2:4040")]
+#[command(after_help = "Example:\n  lethe cluster --coordinator https://10.0.0.1:7400,https://10.0.0.2:7400")]
 pub struct Cluster {
     #[command(flatten)]
     pub remote: Remote,

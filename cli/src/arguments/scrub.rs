@@ -41,6 +41,9 @@ pub struct Scrub {
     /// Go on where samples on the drop list are not in their shards
     #[arg(long)]
     pub allow_missing: bool,
+    /// Scrub by the drop list of a result that the audit itself rejected
+    #[arg(long)]
+    pub rejected: bool,
     /// Shards that are read and written at once
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=MAX_JOBS))]
     pub jobs: u32,
@@ -61,6 +64,7 @@ impl Scrub {
             listing: None,
             spec: None,
             allow_missing: false,
+            rejected: false,
             jobs: 2,
             output: Format::default(),
         }

@@ -80,12 +80,18 @@ fn find_inputs(spec: &Spec) -> anyhow::Result<()> {
         ("early", model.early.as_ref()),
     ];
     for (field, path) in named.into_iter().filter_map(|(field, path)| Some((field, path?))) {
-        if !path.is_file() {
-            return Err(bad_input(format!(
-                "model.{field} names {}, which is not a file; check the path",
-                path.display()
-            )));
+        if path.is_file() {
+            continue;
         }
+        let named = path.display();
+        // A relative path was made one under the spec's folder, which leaves one slash of a URL's.
+        return Err(bad_input(match path.to_string_lossy().contains(":/") {
+            true => format!(
+                "model.{field} names {named}: it must be a file, since stores are read for shards alone; copy it to a folder \
+                 that coordinators and workers have"
+            ),
+            false => format!("model.{field} names {named}, which is not a file; check the path"),
+        }));
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ impl Address {
     /// Bad input, with what was expected.
     pub fn new(text: &str) -> anyhow::Result<Self> {
         let refuse =
-            || bad_input(format!("the coordinator address {text:?} is none; expected such as https://10.0.0.1:4040"));
+            || bad_input(format!("the coordinator address {text:?} is none; expected such as https://10.0.0.1:7400"));
         let text = text.trim().trim_end_matches('/');
         let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let uri: tonic::transport::Uri = full.parse().map_err(|_| refuse())?;

@@ -80,6 +80,23 @@ fn bad_input_is_told_before_anything_is_written() {
     refused(&["--out", "clean"], "expected the result folder of an audit");
 }
 
+/// What an audit does not stand by may name honest samples.
+#[test]
+fn the_list_of_a_rejected_result_is_not_followed_unless_told() {
+    let audited = Audited::of(&[("0.csv", "filepath,title\na.jpg,one\nb.jpg,two\n".into())], &[]);
+    let path = audited.path("march/report.json");
+    let mut report: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).expect("reads")).expect("is JSON");
+    report["verdict"] = "rejected".into();
+    std::fs::write(&path, report.to_string()).expect("writes");
+    let error = audited.scrub(&["--keep-list", "keep.txt"]).error(2);
+    assert!(error.contains("rejected its own result") && error.contains("--rejected"), "{error}");
+    assert!(!audited.path("keep.txt").exists());
+    assert_eq!(audited.scrub(&["--keep-list", "keep.txt", "--rejected"]).code, Some(0));
+    std::fs::write(audited.path("mine.txt"), "0.csv/a.jpg\n").expect("writes");
+    let mine = ["--keep-list", "mine-kept.txt", "--drop", "mine.txt"];
+    assert_eq!(audited.scrub(&mine).code, Some(0), "a list of one's own is one's own");
+}
+
 #[test]
 fn a_manifest_can_only_be_listed() {
     let rows = "filepath,title\na.jpg,one\nb.jpg,two\n";

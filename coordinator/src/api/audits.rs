@@ -169,7 +169,9 @@ fn left<T>(request: &Request<T>) -> Result<Option<Duration>, Status> {
 /// Who asks.
 fn named(by: &str) -> Result<String, Status> {
     if by.len() > MAX_NAME_BYTES || by.chars().any(char::is_control) {
-        return Err(faults::bad_request("who asks has no name; expected at most 64 bytes of text"));
+        return Err(faults::bad_request(
+            "the name of who asks is too long or no text; expected at most 64 bytes, and no control characters",
+        ));
     }
     Ok(by.to_owned())
 }
@@ -301,7 +303,8 @@ impl v1::audits_server::Audits for AuditsApi {
 
     async fn list_marks(&self, request: Request<v1::ListMarksRequest>) -> Result<Response<v1::ListMarksReply>, Status> {
         let view = self.watch(&request.get_ref().audit).await?.borrow().view.clone();
-        let marks = review::marks_of(&view, &self.blobs).await.map_err(faults::mark)?;
+        let lead = self.seat.lead().await?;
+        let marks = review::marks_of(&view, &lead).await.map_err(faults::mark)?;
         Ok(Response::new(v1::ListMarksReply { marks: marks.all().map(wire::mark).collect() }))
     }
 

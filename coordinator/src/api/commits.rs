@@ -4,7 +4,7 @@
 
 use futures::StreamExt;
 use futures::stream;
-use lethe_common::blob::{BlobStore, NamedBlob};
+use lethe_common::blob::{BlobError, BlobStore, NamedBlob};
 use lethe_common::ids::{TaskId, WorkerId};
 use lethe_engine::{CommitOutcome, Counts};
 use lethe_proto::{WireError, v1};
@@ -49,8 +49,8 @@ fn bounded(outputs: Vec<v1::NamedBlob>) -> Result<Vec<v1::NamedBlob>, WireError>
 pub(super) async fn one(lead: &Lead, request: v1::CommitRequest) -> Result<v1::CommitReply, Status> {
     let worker = request.worker.clone();
     let commit = Commit::read(&worker, request).map_err(faults::wire)?;
-    if let Err(reason) = verified(&lead.blobs, &commit.outputs).await {
-        return Err(faults::bad_request(reason));
+    if let Err(error) = verified(&lead.blobs, &commit.outputs).await {
+        return Err(faults::bad_request(unfit(error)?));
     }
     match ask(lead, commit).await? {
         CommitOutcome::Refused => Err(faults::bad_request(MISPLACED)),
@@ -66,7 +66,9 @@ pub(super) async fn checkpoint(
     request: v1::CheckpointGangRequest,
 ) -> Result<v1::CheckpointGangReply, Status> {
     let (worker, task, checkpoint) = wire::checkpointed(request).map_err(faults::wire)?;
-    lead.blobs.verify(&checkpoint.blob, CHECKED_BYTES).await.map_err(faults::bad_request)?;
+    if let Err(error) = lead.blobs.verify(&checkpoint.blob, CHECKED_BYTES).await {
+        return Err(faults::bad_request(unfit(error)?));
+    }
     let asked = lead.driver.ask(|reply| Input::Checkpoint { worker, task, checkpoint, reply }).await;
     match asked.map_err(faults::ask)? {
         CommitOutcome::Refused => Err(faults::bad_request(MISPLACED_CHECKPOINT)),
@@ -98,10 +100,10 @@ pub(super) async fn many(lead: &Lead, request: v1::CommitManyRequest) -> Result<
     Ok(v1::CommitManyReply { results: results.into_iter().collect::<Result<_, _>>()? })
 }
 
-async fn settle(lead: &Lead, commit: Commit, looked: Result<(), String>) -> Result<v1::CommitResult, Status> {
+async fn settle(lead: &Lead, commit: Commit, looked: Result<(), BlobError>) -> Result<v1::CommitResult, Status> {
     let refused = |reason: String| v1::CommitResult { outcome: v1::CommitOutcome::Refused.into(), reason };
-    if let Err(reason) = looked {
-        return Ok(refused(reason));
+    if let Err(error) = looked {
+        return Ok(refused(unfit(error)?));
     }
     Ok(match ask(lead, commit).await? {
         CommitOutcome::Refused => refused(MISPLACED.to_owned()),
@@ -116,9 +118,18 @@ async fn ask(lead: &Lead, commit: Commit) -> Result<CommitOutcome, Status> {
 }
 
 /// Whether the blobs are there as the worker says.
-async fn verified(blobs: &BlobStore, outputs: &[NamedBlob]) -> Result<(), String> {
+async fn verified(blobs: &BlobStore, outputs: &[NamedBlob]) -> Result<(), BlobError> {
     for output in outputs {
-        blobs.verify(&output.blob, CHECKED_BYTES).await.map_err(|e| e.to_string())?;
+        blobs.verify(&output.blob, CHECKED_BYTES).await?;
     }
     Ok(())
+}
+
+/// Why what was written is no good. Where nobody can tell, since the store does not answer us, the worker keeps it and asks again: its
+/// work is not lost because of us.
+fn unfit(error: BlobError) -> Result<String, Status> {
+    if error.is_of_store() {
+        return Err(Status::unavailable(format!("the coordinator cannot look at what was written: {error}")));
+    }
+    Ok(error.to_string())
 }

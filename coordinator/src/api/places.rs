@@ -72,7 +72,7 @@ fn is_listed(field: &str, url: &str, stores: &[StoreUrl]) -> Result<(), String> 
         return Ok(());
     }
     let known = listed(stores.iter().map(ToString::to_string));
-    Err(format!("{field}: {store} is none of this coordinator's --store-url ({known})"))
+    Err(format!("{field}: {store} is none of this coordinator's --store-url ({known}); whoever runs it can add it"))
 }
 
 fn listed(names: impl Iterator<Item = String>) -> String {
@@ -133,7 +133,10 @@ fn is_under(field: &str, path: &Path, roots: &[Root]) -> Result<(), String> {
         return Ok(());
     }
     let known = listed(roots.iter().map(|root| root.written.display().to_string()));
-    Err(format!("{field}: {} lies under none of this coordinator's --root folders ({known})", path.display()))
+    Err(format!(
+        "{field}: {} lies under none of this coordinator's --root folders ({known}); move it there, or have one added",
+        path.display()
+    ))
 }
 
 #[cfg(test)]

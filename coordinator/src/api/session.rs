@@ -68,7 +68,20 @@ async fn open(
     Ok((joined.map_err(faults::join)?, hello.version))
 }
 
+/// Of what a worker says of its machine: some of it is a part of what is stored.
+const MAX_TEXT_BYTES: usize = 256;
+
 fn greeting(hello: &v1::WorkerHello) -> Result<Greeting, Status> {
+    for (what, text) in
+        [("instance", &hello.instance), ("host", &hello.host), ("device", &hello.device), ("release", &hello.release)]
+    {
+        if text.len() > MAX_TEXT_BYTES {
+            let bytes = text.len();
+            return Err(faults::bad_request(format!(
+                "its {what} has {bytes} bytes; expected at most {MAX_TEXT_BYTES}"
+            )));
+        }
+    }
     let slots = if hello.version < 2 { 1 } else { hello.slots.clamp(1, MAX_SLOTS) };
     Ok(Greeting {
         worker: WorkerId::new(&hello.worker).map_err(faults::bad_request)?,

@@ -180,6 +180,7 @@ impl Driver {
 
     /// Shows what changed, and ends the rooms of gangs that run no more.
     pub(super) fn publish(&mut self) {
+        self.publish_is_due = self.saving.is_some();
         if self.saving.is_none() && self.watchers.take_change() {
             self.publish_now();
             self.rendezvous.retain(|gang| self.is_running(gang));

@@ -14,7 +14,9 @@ async function refresh() {
   // Nobody looks, or a button has the focus, which a new page would take away.
   if (document.hidden || document.activeElement?.closest("main form, main a")) return;
   const answer = await fetch(location.href, { credentials: "same-origin" });
-  if (!answer.ok) return location.reload();
+  // Logged out, or gone. Anything else passes, and a page that says so would never be brought anew.
+  if (answer.status === 401 || answer.status === 403 || answer.status === 404) return location.reload();
+  if (!answer.ok) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   document.querySelector("main").replaceWith(page.querySelector("main"));
   localTimes();

@@ -18,8 +18,8 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
 const HEADER_DEADLINE: Duration = Duration::from_secs(10);
-/// From the headers of a form to the answer's own: a form is short, and the driver answers within less.
-const FORM_DEADLINE: Duration = Duration::from_secs(20);
+/// From the headers of a form to the answer's own: longer than a call waits for a leader, and then twice for the driver.
+const FORM_DEADLINE: Duration = Duration::from_secs(90);
 /// The same of a page: the suspects of a large audit, or a picture among those of its shard, come from a store that may be slow.
 const PAGE_DEADLINE: Duration = Duration::from_secs(2 * 60);
 /// A connection ends by then whatever it does: a report of tens of MiB has come over a slow line.
@@ -66,8 +66,8 @@ async fn in_time(request: Request, next: Next) -> Response {
         }
         false => (
             FORM_DEADLINE,
-            StatusCode::REQUEST_TIMEOUT,
-            "the request did not come whole in time; go back and try again",
+            StatusCode::GATEWAY_TIMEOUT,
+            "this took too long, and may have been done all the same: go back and look before you try again",
         ),
     };
     timeout(deadline, next.run(request)).await.unwrap_or_else(|_| (code, why).into_response())

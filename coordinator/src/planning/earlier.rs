@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lethe_common::blob::{BlobStore, Digest};
 use lethe_common::earlier::{Basis, Changes, EARLIER, Since, Taken};
+use lethe_common::fault::Fault;
 use lethe_common::ids::AuditId;
 use lethe_common::pin::Pin;
 use lethe_common::program::MapProgram;
@@ -37,21 +38,43 @@ pub(super) struct Settled {
     pub rearranged: Option<(Shards, Vec<u32>)>,
 }
 
+/// Gives why it is of no use, where it is.
+///
 /// # Errors
-/// Why it is of no use.
-pub(super) async fn read(known: Result<(AuditView, Vec<Taken>), String>, blobs: &BlobStore) -> Result<Before, String> {
-    let (view, taken) = known?;
+/// The blob store does not answer, which is no reason to score everything anew.
+pub(super) async fn read(
+    known: Result<(AuditView, Vec<Taken>), String>,
+    blobs: &BlobStore,
+) -> Result<Result<Before, String>, Fault> {
+    let (view, taken) = match known {
+        Ok(known) => known,
+        Err(why) => return Ok(Err(why)),
+    };
     let (shards, basis) = (artefact(&view, names::SHARDS, blobs).await?, artefact(&view, EARLIER, blobs).await?);
     let drop_list = view.phases.iter().flat_map(|phase| &phase.outputs).find(|output| output.name == DROP_LIST);
-    Ok(Before { shards, basis, taken, drop_list: drop_list.cloned() })
+    let drop_list = drop_list.cloned();
+    Ok(shards.and_then(|shards| Ok(Before { shards, basis: basis?, taken, drop_list })))
 }
 
-async fn artefact<T: DeserializeOwned>(view: &AuditView, name: &str, blobs: &BlobStore) -> Result<T, String> {
-    let audit = &view.audit;
-    let found = view.phases.iter().flat_map(|phase| &phase.outputs).find(|output| output.name == name);
-    let found = found.ok_or_else(|| format!("{audit} has no {name}: an older release planned it"))?;
-    let bytes = blobs.get(&found.blob).await.map_err(|error| format!("{name} of {audit} cannot be read: {error}"))?;
-    serde_json::from_slice(&bytes).map_err(|error| format!("{name} of {audit} is not what this build writes: {error}"))
+async fn artefact<T: DeserializeOwned + Send + 'static>(
+    view: &AuditView,
+    name: &'static str,
+    blobs: &BlobStore,
+) -> Result<Result<T, String>, Fault> {
+    let audit = view.audit.clone();
+    let Some(found) = view.phases.iter().flat_map(|phase| &phase.outputs).find(|output| output.name == name) else {
+        return Ok(Err(format!("{audit} has no {name}: an older release planned it")));
+    };
+    let bytes = match blobs.get(&found.blob).await {
+        Ok(bytes) => bytes,
+        Err(error) if error.is_of_store() => return Err(Fault::storage(error.to_string())),
+        Err(error) => return Ok(Err(format!("{name} of {audit} cannot be read: {error}"))),
+    };
+    let read = tokio::task::spawn_blocking(move || {
+        serde_json::from_slice(&bytes)
+            .map_err(|error| format!("{name} of {audit} is not what this build writes: {error}"))
+    });
+    read.await.map_err(|panic| Fault::retryable(panic.to_string()))
 }
 
 pub(super) fn settle(

@@ -55,14 +55,20 @@ async fn plan(ctx: ReduceContext, earlier: Option<Earlier>) -> Result<ReduceResu
     }
     let listed = result.outputs.iter().find(|output| output.name == names::SHARDS);
     let listed = listed.ok_or_else(|| Fault::fatal("the plan gave no listing of the shards; report it"))?;
-    let bytes = blobs.get(&listed.blob).await.map_err(|e| Fault::retryable(e.to_string()))?;
-    let shards: Shards = serde_json::from_slice(&bytes).map_err(fatal)?;
+    let bytes = blobs.get(&listed.blob).await.map_err(|error| match error.is_of_store() {
+        true => Fault::storage(error.to_string()),
+        false => Fault::retryable(error.to_string()),
+    })?;
     let before = match earlier {
-        Some((audit, known)) => Some((audit, earlier::read(known, &blobs).await)),
+        Some((audit, known)) => Some((audit, earlier::read(known, &blobs).await?)),
         None => None,
     };
-    let settled = tokio::task::spawn_blocking(move || earlier::settle(&spec, shards, &model, before)).await;
-    let Settled { basis, rearranged } = settled.map_err(|panic| Fault::retryable(panic.to_string()))?;
+    // A million shards take a while, in which others are to be served.
+    let settled = tokio::task::spawn_blocking(move || {
+        let shards: Shards = serde_json::from_slice(&bytes).map_err(fatal)?;
+        Ok::<_, Fault>(earlier::settle(&spec, shards, &model, before))
+    });
+    let Settled { basis, rearranged } = settled.await.map_err(|panic| Fault::retryable(panic.to_string()))??;
     if let Some((shards, sample)) = rearranged {
         let listing = put(names::SHARDS, json(names::SHARDS, &shards)?).await?;
         result.outputs.iter_mut().filter(|output| output.name == names::SHARDS).for_each(|old| *old = listing.clone());

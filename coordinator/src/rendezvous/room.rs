@@ -35,7 +35,8 @@ impl Room {
     pub fn set(&self, key: &str, value: Bytes) -> Result<(), RendezvousError> {
         within("a rendezvous key's length in bytes", key.len(), MAX_KEY_BYTES)?;
         within("a rendezvous value's length in bytes", value.len(), MAX_VALUE_BYTES)?;
-        within("the number of rendezvous keys", self.entries.borrow().len() + 1, MAX_KEYS)?;
+        let is_new = !self.entries.borrow().contains_key(key);
+        within("the number of rendezvous keys", self.entries.borrow().len() + usize::from(is_new), MAX_KEYS)?;
         self.entries.send_modify(|entries| {
             entries.insert(key.to_owned(), value);
         });

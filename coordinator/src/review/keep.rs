@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use lethe_common::blob::{BlobError, BlobRef, BlobStore, attempt_path};
-use lethe_common::ids::{Attempt, PhaseIndex, ShardId, TaskId, Term};
+use lethe_common::ids::{Attempt, AuditId, PhaseIndex, ShardId, TaskId, Term};
 use lethe_common::time::Millis;
 use lethe_engine::{AuditView, MARKS};
 
@@ -51,15 +51,35 @@ pub struct Saying {
 ///
 /// # Errors
 /// Their blob cannot be read.
-pub async fn marks_of(view: &AuditView, blobs: &BlobStore) -> Result<Marks, MarkError> {
-    match &view.marks {
-        None => Ok(Marks::default()),
-        Some(blob) => {
-            let damaged = |source| MarkError::Damaged { audit: view.audit.to_string(), source };
-            let bytes = blobs.get(blob).await?;
-            apart(move || serde_json::from_slice(&bytes)).await.map_err(damaged)
+pub async fn marks_of(view: &AuditView, lead: &Lead) -> Result<Marks, MarkError> {
+    latest(view, lead).await.map(|(marks, _)| marks)
+}
+
+/// The marks, and where they lie: other than this view says where somebody has replaced them since, whereupon those are gone.
+async fn latest(view: &AuditView, lead: &Lead) -> Result<(Marks, Option<BlobRef>), MarkError> {
+    let mut at = view.marks.clone();
+    for _ in 0..TRIES {
+        match read((&view.audit, at.as_ref()), &lead.blobs).await {
+            Err(MarkError::Blob(error)) if error.is_absent() => {
+                let watched = lead.driver.watch(view.audit.clone()).await?;
+                let watched = watched.ok_or_else(|| MarkError::Unknown(view.audit.to_string()))?;
+                let now = watched.borrow().view.marks.clone();
+                if now == at {
+                    return Err(error.into()); // nobody has replaced them
+                }
+                at = now;
+            }
+            read => return Ok((read?, at)),
         }
     }
+    Err(MarkError::Contended)
+}
+
+async fn read((audit, at): (&AuditId, Option<&BlobRef>), blobs: &BlobStore) -> Result<Marks, MarkError> {
+    let Some(blob) = at else { return Ok(Marks::default()) };
+    let damaged = |source| MarkError::Damaged { audit: audit.to_string(), source };
+    let bytes = blobs.get(blob).await?;
+    apart(move || serde_json::from_slice(&bytes)).await.map_err(damaged)
 }
 
 /// Keeps what a person says, all of it or nothing. Gives the marks there are now, and the audit.
@@ -75,7 +95,7 @@ pub async fn mark(
     let changes: Arc<[Change]> = changes(view, suspects, sayings)?.into();
     let mut view = view.clone();
     for _ in 0..TRIES {
-        let mut marks = marks_of(&view, &lead.blobs).await?;
+        let (mut marks, replaces) = latest(&view, lead).await?;
         let (said, who) = (Arc::clone(&changes), by.to_owned());
         let (marks, made, bytes) = apart(move || {
             let made = marks.apply(&said, (&who, Millis::now()));
@@ -84,7 +104,6 @@ pub async fn mark(
         })
         .await;
         let blob = write(bytes, &view, lead).await?;
-        let replaces = view.marks.clone();
         let asked = lead.driver.keep_marks(view.audit.clone(), by.to_owned(), (blob.clone(), replaces.clone()), made);
         let status = asked.await?.ok_or_else(|| MarkError::Unknown(view.audit.to_string()))?;
         if status.view.marks.as_ref() == Some(&blob) {

@@ -118,14 +118,17 @@ fn groups(forget: Option<ForgetSet>, confirmed: Option<Confirmed>) -> (Option<Fo
     }
 }
 
-async fn artefact<T: DeserializeOwned>(
+async fn artefact<T: DeserializeOwned + Send + 'static>(
     view: &AuditView,
-    (phase, name): (&str, &str),
+    (phase, name): (&str, &'static str),
     blobs: &BlobStore,
 ) -> Result<Option<T>, SuspectsError> {
     let Some(blob) = output(view, phase, name) else { return Ok(None) };
     let bytes = blobs.get(blob).await?;
-    decode(name, &bytes).map(Some).map_err(|error| SuspectsError::Other(error.to_string()))
+    // Of a large set it takes a while, in which others are to be served.
+    let decoded = tokio::task::spawn_blocking(move || decode(name, &bytes)).await;
+    let decoded = decoded.map_err(|panic| SuspectsError::Other(panic.to_string()))?;
+    decoded.map(Some).map_err(|error| SuspectsError::Other(error.to_string()))
 }
 
 /// What was read last, for everybody who looks or marks.

@@ -111,7 +111,9 @@ impl Inner {
 
     /// Runs a change in one transaction, which is durable once this returns.
     fn write<T>(&self, change: impl FnOnce(&mut Table<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let write: WriteTransaction = self.database().begin_write().map_err(access)?;
+        // Held until the transaction ends: one that is open keeps the file from being compacted.
+        let database = self.database();
+        let write: WriteTransaction = database.begin_write().map_err(access)?;
         let changed = change(&mut write.open_table(TABLE).map_err(access)?)?;
         write.commit().map_err(access)?;
         Ok(changed)
@@ -153,7 +155,8 @@ impl Inner {
     }
 
     fn load(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
-        let table = self.database().begin_read().map_err(access)?.open_table(TABLE).map_err(access)?;
+        let database = self.database();
+        let table = database.begin_read().map_err(access)?.open_table(TABLE).map_err(access)?;
         let mut found = Vec::new();
         for entry in table.range(prefix..).map_err(access)? {
             let (key, value) = entry.map_err(access)?;
@@ -181,7 +184,8 @@ impl Inner {
         let path = self.folder.join(FILE_NAME);
         let failed = |e: std::io::Error| StoreError::Open { path: path.clone(), reason: e.to_string() };
         let size_bytes = std::fs::metadata(&path).map_err(failed)?.len();
-        let write = self.database().begin_write().map_err(access)?;
+        let database = self.database();
+        let write = database.begin_write().map_err(access)?;
         let stats = write.stats().map_err(access)?;
         write.abort().map_err(access)?;
         let used_bytes = stats.stored_bytes() + stats.metadata_bytes();

@@ -139,6 +139,54 @@ fn event(engine: &Engine, given: &BTreeMap<u32, TaskId>, (what, who, shard, audi
     }
 }
 
+/// Specs that one batch writes.
+fn spec_bytes(commands: &[Command]) -> usize {
+    let Some(Command::Persist(batch)) = commands.first() else { return 0 };
+    let of = |change: &Change| match change {
+        Change::Put(Record::Audit(_, audit)) => audit.spec_json.len(),
+        Change::Put(_) | Change::Forget(_) => 0,
+    };
+    batch.iter().map(of).sum()
+}
+
+/// A store takes 1 MiB at once, and as JSON in JSON a spec may be twice as long.
+const MOST_SPEC_BYTES: usize = 512 << 10;
+
+#[test]
+fn long_specs_that_change_together_are_written_a_few_at_a_time() {
+    for by_request in [true, false] {
+        let mut bench = Bench::new();
+        bench.knobs = Knobs { max_running: 1_000, max_running_per_submitter: 1_000, ..bench.knobs };
+        bench.engine = Engine::new(Term(1), bench.knobs.clone());
+        let ids: Vec<AuditId> = (0..24).map(|index| AuditId::new(&format!("a{index}")).expect("is an id")).collect();
+        for audit in &ids {
+            let (audit, plan) = (audit.clone(), Plan { phases: vec![reduce("plan"), map("score")] });
+            let spec_json = "x".repeat(96 << 10);
+            bench.step(Event::Submitted { audit: audit.clone(), plan, spec_json, options: Options::default() });
+            bench.reduce_done_of(audit.as_str(), 0, Some(Outline { shards: 2, ..Outline::default() }));
+        }
+        let cancel = |audit: &AuditId| Event::ControlRequested {
+            audit: audit.clone(),
+            control: Control::Cancel,
+            by: String::new(),
+        };
+        let mut events: VecDeque<Event> = if by_request { ids.iter().map(cancel).collect() } else { VecDeque::new() };
+        let has_ended = |bench: &Bench, audit: &AuditId| {
+            let view = bench.engine.view(audit).expect("is kept");
+            !matches!(view.state, AuditState::Running)
+        };
+        for _ in 0..ids.len() {
+            if events.is_empty() {
+                bench.now = bench.now.plus_ms(bench.knobs.grace_ms); // nobody is there to work
+                events.push_back(Event::Tick);
+            }
+            let commands = bench.engine.step_many(bench.now, &mut events);
+            assert!(spec_bytes(&commands) <= MOST_SPEC_BYTES, "{} bytes of specs", spec_bytes(&commands));
+        }
+        assert!(ids.iter().all(|audit| has_ended(&bench, audit)), "by request: {by_request}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 

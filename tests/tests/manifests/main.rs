@@ -3,6 +3,7 @@
 //! A rule must never pass because it found nothing to look at: manifests that are broken on purpose show that each refuses.
 
 mod broken;
+mod by_hand;
 mod documents;
 mod pods;
 mod rules;
@@ -99,6 +100,20 @@ fn alerts_and_dashboard_are_those_of_ops() {
     let [shown] = shown[..] else { panic!("{} dashboards", shown.len()) };
     let shown: Value = serde_json::from_str(shown.as_str().expect("is text")).expect("is JSON");
     assert_eq!(shown, tools::read("ops/dashboard.json")[0], "scripts/kube.py monitoring");
+}
+
+/// etcd 3.4 tells nobody its quota, and nobody tells Prometheus how many members there are to be.
+#[test]
+fn alerts_have_the_quota_and_the_members_that_etcd_is_given() {
+    let documents = tools::render("gpu");
+    let etcd = documents.find("StatefulSet", "lethe-etcd").expect("is there");
+    let args = documents::list(etcd, "/spec/template/spec/containers/0/args");
+    let quota = args.iter().find_map(|word| word.as_str()?.strip_prefix("--quota-backend-bytes="));
+    let quota = quota.expect("it is given a quota");
+    let alerts = std::fs::read_to_string(tools::root().join("ops/alerts.yaml")).expect("is there");
+    assert!(alerts.contains(&format!("lethe_store_used_bytes + {quota})")), "LetheStoreNearlyFull has not {quota}");
+    let members = format!("sum(up{{job=\"lethe-etcd\"}}) < {}\n", etcd["spec"]["replicas"]);
+    assert!(alerts.contains(&members), "LetheEtcdMemberDown has not {members}");
 }
 
 fn schema_problems(documents: &Documents, minor: &str) -> Vec<String> {

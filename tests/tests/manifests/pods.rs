@@ -57,6 +57,7 @@ pub fn pods(documents: &Documents) -> Vec<Pod<'_>> {
         let path = match documents::kind(document) {
             "StatefulSet" | "Deployment" | "DaemonSet" | "Job" => "/spec/template",
             "CronJob" => "/spec/jobTemplate/spec/template",
+            "Pod" => "",
             _ => continue,
         };
         let template = document.pointer(path).unwrap_or(&Value::Null);

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::documents::Documents;
 
-fn root() -> &'static Path {
+/// The folder of the workspace.
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("lies in the workspace")
 }
 
@@ -18,9 +19,12 @@ pub fn k8s() -> PathBuf {
 }
 
 pub fn render(overlay: &str) -> Documents {
-    let folder = k8s().join("overlays").join(overlay);
+    render_folder(&k8s().join("overlays").join(overlay))
+}
+
+pub fn render_folder(folder: &Path) -> Documents {
     let documents: Vec<Value> = answer(&["render", &folder.to_string_lossy()], &Value::Null);
-    assert!(documents.len() > 20, "{overlay} renders to {} documents alone", documents.len());
+    assert!(documents.len() > 20, "{} renders to {} documents alone", folder.display(), documents.len());
     Documents::new(documents)
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
-use lethe_proto::v1::ClusterRequest;
+use lethe_proto::v1::{ClusterRequest, ListWorkersRequest};
 use lethe_tls::Material;
 use tonic::{Code, Status};
 
@@ -25,12 +25,14 @@ pub(super) fn look(addresses: &[String], tls: Option<&Path>) -> anyhow::Result<V
     let mut leaders = 0;
     for address in addresses {
         let one = Coordinators::new(std::slice::from_ref(address), tls);
-        let (finding, leads) = match one {
+        let (found, leads) = match one {
             Ok(mut one) => runtime.block_on(coordinator(&mut one, address)),
-            Err(error) => (Finding::fail(address, error.to_string(), "correct the address or the certificate"), false),
+            Err(error) => {
+                (vec![Finding::fail(address, error.to_string(), "correct the address or the certificate")], false)
+            }
         };
         leaders += u32::from(leads);
-        findings.push(finding);
+        findings.extend(found);
     }
     if !addresses.is_empty() && leaders != 1 {
         let found = format!("{leaders} of {} addresses lead", addresses.len());
@@ -55,15 +57,18 @@ fn certificate(folder: &Path) -> Finding {
 }
 
 /// What one address is, and whether it leads.
-async fn coordinator(one: &mut Coordinators, address: &str) -> (Finding, bool) {
+async fn coordinator(one: &mut Coordinators, address: &str) -> (Vec<Finding>, bool) {
     let asked = one.ask_once(async |mut client: Client| client.cluster(ClusterRequest {}).await).await;
     match asked {
         Ok(reply) => {
             let skew = reply.metadata().get("date").and_then(|date| skew(date.to_str().ok()?));
-            let release = &reply.get_ref().release;
-            (leader(address, release, skew), true)
+            let mut findings = vec![leader(address, &reply.get_ref().release, skew)];
+            // Not everybody may know.
+            let joined = one.ask_once(async |mut client: Client| client.list_workers(ListWorkersRequest {}).await).await;
+            findings.extend(joined.ok().map(|reply| workers(reply.get_ref().workers.len())));
+            (findings, true)
         }
-        Err(status) => (refused(address, &status), false),
+        Err(status) => (vec![refused(address, &status)], false),
     }
 }
 
@@ -79,6 +84,13 @@ fn leader(address: &str, release: &str, skew: Option<Duration>) -> Finding {
             Finding::warn(address, found, format!("this program is of release {}", env!("CARGO_PKG_VERSION")))
         }
         Some(_) | None => Finding::ok(address, found),
+    }
+}
+
+fn workers(joined: usize) -> Finding {
+    match joined {
+        0 => Finding::warn("workers", "none has joined", "audits wait until one does: lethe-worker --coordinator ..."),
+        joined => Finding::ok("workers", format!("{joined} joined")),
     }
 }
 
@@ -114,6 +126,11 @@ mod tests {
         assert_eq!(refused("http://a:1", &standby).verdict, Verdict::Ok);
         assert_eq!(refused("http://a:1", &Status::unauthenticated("no")).verdict, Verdict::Fail);
         assert_eq!(refused("http://a:1", &Status::unavailable("transport error")).verdict, Verdict::Fail);
+    }
+
+    #[test]
+    fn a_cluster_without_workers_is_told() {
+        assert_eq!((workers(0).verdict, workers(2).verdict), (Verdict::Warn, Verdict::Ok));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tonic::{Response, Status};
 
 use super::{block_on, print, refusal, told};
 use crate::arguments::Steer;
-use crate::exit::Ending;
+use crate::exit::{Ending, bad_input};
 use crate::reach::{Client, Patience};
 use crate::show::{self, json};
 
@@ -28,6 +28,11 @@ pub fn control(arguments: &Steer, control: Control) -> anyhow::Result<Ending> {
             Err(error) => Err(refusal::of_audit(&mut coordinators, audit, error).await),
         }
     })?;
+    if matches!(control, Control::Pause | Control::Resume)
+        && let Some(problem) = for_good(&view)
+    {
+        return Err(bad_input(problem));
+    }
     print(arguments.remote.output, || sentence(&view, control), || json::audit(&view));
     Ok(Ending::Accepted)
 }
@@ -43,6 +48,20 @@ async fn asked(
         Control::Approve => client.approve_audit(ApproveAuditRequest { audit, by }).await?.map(|reply| reply.audit),
         Control::Cancel => client.cancel_audit(CancelAuditRequest { audit, by }).await?.map(|reply| reply.audit),
     })
+}
+
+/// What to do instead, where the audit can neither go on nor run again.
+pub(super) fn for_good(view: &AuditView) -> Option<String> {
+    if !show::ended(view) {
+        return None;
+    }
+    let reason = show::waits(view).map(|why| format!(" ({why})")).unwrap_or_default();
+    let id = &view.audit;
+    Some(format!(
+        "{id} has ended for good: {}{reason}; run its phases again as another audit with `lethe rerun {id} --from PHASE`, or choose \
+         another audit.id",
+        show::state(view.state())
+    ))
 }
 
 /// What it is now, and what comes next.

@@ -9,6 +9,9 @@ use tonic::{Code, Status};
 use crate::exit::bad_input;
 use crate::reach::{CallError, Coordinators, Patience, near};
 
+/// What lets a caller in, as docs/security.md has it.
+const WHO_YOU_ARE: &str = "set LETHE_TOKEN to the token that the coordinator was started with, or LETHE_TLS to the folder of your certificate";
+
 /// An error as it ends the command: with code 2 where other input would mend it, with 4 where time would, else 1.
 pub fn ended(error: CallError) -> anyhow::Error {
     match error {
@@ -23,9 +26,8 @@ fn refused(status: &Status) -> anyhow::Error {
         Code::InvalidArgument | Code::NotFound | Code::AlreadyExists | Code::FailedPrecondition | Code::OutOfRange => {
             bad_input(told)
         }
-        Code::Unauthenticated | Code::PermissionDenied => {
-            bad_input(format!("{told}; set LETHE_TOKEN to the token that the coordinator was started with"))
-        }
+        Code::Unauthenticated => bad_input(format!("{told}; {WHO_YOU_ARE}")),
+        Code::PermissionDenied => bad_input(told),
         Code::Unimplemented => anyhow!("the coordinator does not know this command; is it of an older release?"),
         Code::ResourceExhausted => CallError::Refused(status.clone()).into(),
         Code::Ok

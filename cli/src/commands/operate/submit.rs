@@ -8,7 +8,7 @@ use lethe_common::spec;
 use lethe_proto::v1::{AuditView, RunState, SubmitRequest};
 use tonic::Code;
 
-use super::{block_on, print, refusal, told, views, watch};
+use super::{block_on, control, print, refusal, told, views, watch};
 use crate::arguments::Submit;
 use crate::exit::{Ending, bad_input};
 use crate::reach::{CallError, Coordinators, Patience};
@@ -54,6 +54,12 @@ pub fn submit(arguments: &Submit) -> anyhow::Result<Ending> {
         if arguments.follow {
             return watch::follow(coordinators, &view.audit, output, &receivers).await;
         }
+        // The same id again is the same audit, which is well where it goes on or has done its work.
+        if view.state() != RunState::Succeeded
+            && let Some(problem) = control::for_good(&view)
+        {
+            return Err(bad_input(problem));
+        }
         print(output, || taken(&view), || json::audit(&view));
         Ok(Ending::Accepted)
     })
@@ -84,5 +90,10 @@ async fn stands(coordinators: &mut Coordinators, request: &SubmitRequest) -> any
 
 /// The audit as it was taken, and how to go on.
 pub fn taken(view: &AuditView) -> String {
-    format!("{}\nlethe watch {} follows it\n", show::audit(view, Page::of_stdout()), view.audit)
+    let id = &view.audit;
+    let next = match show::ended(view) {
+        true => format!("it had been submitted before, and has ended; lethe fetch {id} brings its result"),
+        false => format!("lethe watch {id} follows it"),
+    };
+    format!("{}\n{next}\n", show::audit(view, Page::of_stdout()))
 }

@@ -33,6 +33,8 @@ const PROBED: f64 = 64.0 + (64.0 + 16.0 + 16.0) * 8.0 * 10.0;
 /// Clusters, and shards that are looked at for each, at most.
 const CLUSTERS: f64 = 8.0;
 const PROBED_SHARDS: f64 = 128.0;
+/// Captions that the images of an evaluated shard choose among, at least (worker/src/programs/evaluate.rs).
+const CAPTIONS: f64 = 256.0;
 /// Blobs that a reduce has on their way at once (coordinator/src/reduce/io.rs).
 const BLOBS_AT_ONCE: f64 = 32.0;
 /// Objects that `plan` asks for at once.
@@ -182,7 +184,10 @@ impl Arithmetic<'_> {
     }
 
     fn evaluate(&self) -> Vec<Part> {
-        self.forward(2.0 * self.work.held_out(), self.work.workers)
+        let work = self.work;
+        let captions = work.shards.min(work.held_out()) * (work.gathered() / work.shards).max(CAPTIONS);
+        let flops = 2.0 * (work.held_out() * self.shape.image() + captions * self.shape.text());
+        vec![("GPUs compute".into(), flops / work.workers / self.inputs.flops.value), self.tasks(5.0)]
     }
 
     fn forward(&self, pairs: f64, workers: f64) -> Vec<Part> {

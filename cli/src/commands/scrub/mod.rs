@@ -19,9 +19,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use lethe_common::spec::{self, Spec};
+use lethe_evidence::artifacts::Verdict;
 use lethe_source::Source;
 
 use crate::arguments::{Format, Scrub};
+use crate::commands::audit::read_report;
 use crate::exit::{Ending, bad_input};
 
 use job::Job;
@@ -33,12 +35,12 @@ pub fn run(arguments: &Scrub) -> anyhow::Result<Ending> {
     conclude(&summary, ending, arguments.output)
 }
 
-/// The shards of the audit in `result` again in `out`, and nothing is printed.
+/// The shards of the audit in `result`, whatever its verdict, again in `out`, and nothing is printed.
 ///
 /// # Errors
 /// As the command's.
 pub fn quietly(result: &Path, out: &Path) -> anyhow::Result<Ending> {
-    let (summary, ending) = scrub(&Scrub::plain(result, out))?;
+    let (summary, ending) = scrub(&Scrub { rejected: true, ..Scrub::plain(result, out) })?;
     match summary.problems() {
         Some(problems) if ending != Ending::Interrupted => Err(anyhow::anyhow!(problems)),
         Some(_) | None => Ok(ending),
@@ -47,6 +49,9 @@ pub fn quietly(result: &Path, out: &Path) -> anyhow::Result<Ending> {
 
 fn scrub(arguments: &Scrub) -> anyhow::Result<(Summary, Ending)> {
     let begun = Instant::now();
+    if arguments.drop.is_none() && !arguments.rejected {
+        refuse_rejected(&arguments.result)?;
+    }
     let spec: Option<Spec> = arguments.spec.as_deref().map(spec::load).transpose()?;
     let source = match &spec {
         Some(spec) => Source::of(&spec.data).map_err(|e| bad_input(e.to_string()))?,
@@ -62,6 +67,21 @@ fn scrub(arguments: &Scrub) -> anyhow::Result<(Summary, Ending)> {
     };
     summary.seconds = begun.elapsed().as_secs_f64();
     Ok((summary, ending))
+}
+
+/// A list that the audit does not stand by may name honest samples. Where the result has no report, nothing is known of that.
+fn refuse_rejected(result: &Path) -> anyhow::Result<()> {
+    if !result.join("report.json").exists() {
+        return Ok(());
+    }
+    let report = read_report(result)?;
+    if report.verdict != Verdict::Rejected {
+        return Ok(());
+    }
+    Err(bad_input(format!(
+        "{} rejected its own result ({}): look at its report.html first; --rejected scrubs by its drop list all the same",
+        report.audit, report.headline
+    )))
 }
 
 /// A job for each shard of the audit, in their order.

@@ -61,8 +61,8 @@ pub(super) async fn review(
     Path(audit): Path<String>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, Refusal> {
-    let Looked { view, reviewed, allowed, .. } = look(&site, &session, &audit, LOOK).await?;
-    let marks = marks::marks_of(&view, &site.blobs).await.map_err(mark_fault)?;
+    let Looked { lead, view, reviewed, allowed } = look(&site, &session, &audit, LOOK).await?;
+    let marks = marks::marks_of(&view, &lead).await.map_err(mark_fault)?;
     // Of a large audit there are so many that others would wait for their order.
     let sorted = tokio::task::spawn_blocking({
         let (reviewed, wanted) = (Arc::clone(&reviewed), wanted.clone());

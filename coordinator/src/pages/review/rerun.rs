@@ -33,7 +33,7 @@ pub(super) async fn ask(State(site): Site, session: Session, Path(audit): Path<S
     let lead = lead(&site, &session, CALL).await?;
     let view = status_of(&lead, &audit).await?.view;
     session.visitor.caller.may_change(&audit, &view.submitter)?;
-    let marks = marks_of(&view, &site.blobs).await.map_err(mark_fault)?;
+    let marks = marks_of(&view, &lead).await.map_err(mark_fault)?;
     let taken = lead.driver.list().await.map_err(|e| Status::unavailable(e.to_string()))?;
     let next = next_free(&audit, taken.iter().map(|status| status.view.audit.as_str()));
     let main = asked(&view, &marks, &next, &session);

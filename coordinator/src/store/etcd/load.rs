@@ -2,7 +2,7 @@
 //!
 //! It must never mix two moments: where the revision is compacted away meanwhile, it begins anew.
 
-use etcd_client::{Client, GetOptions, GetResponse};
+use etcd_client::{Client, GetOptions, GetResponse, ResponseHeader};
 
 use super::{DEADLINE, EtcdStore};
 use crate::store::StoreError;
@@ -58,7 +58,10 @@ impl EtcdStore {
             }
             let Some(last) = page.kvs().last().filter(|_| page.more()) else { return Ok(loaded) };
             request.from = [last.key(), b"\0"].concat();
-            request.revision = page.header().map_or(request.revision, |header| header.revision().max(request.revision));
+            // A header tells the store's own revision, which goes on meanwhile: all pages are of the first one's.
+            if request.revision == 0 {
+                request.revision = page.header().map_or(0, ResponseHeader::revision);
+            }
         }
     }
 

@@ -192,6 +192,12 @@ fn selection() -> Vec<Broken> {
             "has no port \"prometheus\"",
         ),
         broken(
+            "figures of etcd behind no port",
+            "Service/lethe-etcd",
+            Set("/spec/ports", json!([{"name": "client", "port": 2379, "targetPort": "client"}])),
+            "Service/lethe-etcd has no port \"metrics\"",
+        ),
+        broken(
             "a registration that waits for ready pods",
             "Service/lethe-coordinator",
             Remove("/spec/publishNotReadyAddresses"),
@@ -406,6 +412,24 @@ fn network() -> Vec<Broken> {
         broken("workers shut in", "NetworkPolicy/lethe-worker", Remove("/spec/egress"), "no policy lets it out"),
         broken("a store out of reach", "NetworkPolicy/lethe-etcd", Remove("/spec/ingress"), "no policy lets it in"),
         broken("nobody knows a name", "NetworkPolicy/lethe-names", Drop, "no policy lets it ask for names"),
+        broken(
+            "a cache of names that is shut off",
+            "NetworkPolicy/lethe-names",
+            Set("/spec/egress/0/to/1/ipBlock/cidr", json!("169.254.20.0/32")),
+            "no policy lets it ask for names",
+        ),
+        broken(
+            "names by one protocol alone",
+            "NetworkPolicy/lethe-names",
+            Set("/spec/egress/0/ports/1/port", json!(853)),
+            "no policy lets it ask for names",
+        ),
+        broken(
+            "figures of etcd that nobody may fetch",
+            "NetworkPolicy/lethe-metrics",
+            Set("/spec/podSelector/matchExpressions/0/values", json!(["coordinator", "worker"])),
+            "StatefulSet/lethe-etcd: no policy lets a Prometheus in",
+        ),
         broken(
             "a door for the whole world",
             "NetworkPolicy/lethe-coordinator",

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::documents::{self, Documents, text};
+use crate::documents::{self, Documents, list, text};
 use crate::pods::{Pod, command_line, pods};
 
 /// What there must be beside the drain before SIGKILL, for the last words.
@@ -41,7 +41,8 @@ fn probes(pod: &Pod<'_>) -> Vec<String> {
         return Vec::new();
     }
     let mut problems = Vec::new();
-    for container in pod.containers() {
+    // Those that run before them end, and have no probes.
+    for container in list(pod.spec, "/containers") {
         for probe in ["livenessProbe", "readinessProbe"] {
             if container.get(probe).is_none() {
                 problems.push(format!("{}: it has no {probe}", pod.owner));

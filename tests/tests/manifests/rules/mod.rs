@@ -14,6 +14,8 @@ mod resources;
 mod security;
 mod selection;
 
+pub use security::check as security_problems;
+
 use crate::documents::Documents;
 
 type Rule = fn(&Documents) -> Vec<String>;

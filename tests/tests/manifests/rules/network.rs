@@ -1,6 +1,6 @@
 //! Nobody talks to anybody but where a policy says so; and whoever dials somebody of ours gets through.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::documents::{Documents, list, text};
 use crate::pods::{Pod, command_line, pods};
@@ -39,11 +39,12 @@ pub fn check(documents: &Documents) -> Vec<String> {
             problems.push(format!("{}: no policy lets it ask for names", pod.owner));
         }
     }
+    problems.extend(unseen(documents, &pods));
     problems
 }
 
 fn denies_all(policy: &Value) -> bool {
-    let is_for_all = policy.pointer("/spec/podSelector") == Some(&serde_json::json!({}));
+    let is_for_all = policy.pointer("/spec/podSelector") == Some(&json!({}));
     let types = list(policy, "/spec/policyTypes").len();
     is_for_all && types == 2 && list(policy, "/spec/ingress").is_empty() && list(policy, "/spec/egress").is_empty()
 }
@@ -105,10 +106,7 @@ fn allowed(
     (peer, rules, peers): (&Pod<'_>, &str, &str),
     (dialled, port): (&Pod<'_>, u64),
 ) -> bool {
-    let policies = documents.of_kind("NetworkPolicy").filter(|policy| {
-        list(policy, "/spec/policyTypes").iter().any(|known| known == of_type)
-            && selects(policy.pointer("/spec/podSelector").unwrap_or(&Value::Null), subject.labels)
-    });
+    let policies = documents.of_kind("NetworkPolicy").filter(|policy| is_about(policy, subject, of_type));
     policies.flat_map(|policy| list(policy, rules)).any(|rule| {
         let named = list(rule, peers).iter().any(|candidate| {
             candidate.pointer("/namespaceSelector").is_none()
@@ -116,6 +114,12 @@ fn allowed(
         });
         named && list(rule, "/ports").iter().any(|open| covers(open, dialled, port))
     })
+}
+
+/// Whether a policy is about a pod's traffic of a type.
+fn is_about(policy: &Value, pod: &Pod<'_>, of_type: &str) -> bool {
+    list(policy, "/spec/policyTypes").iter().any(|known| known == of_type)
+        && selects(policy.pointer("/spec/podSelector").unwrap_or(&Value::Null), pod.labels)
 }
 
 fn covers(open: &Value, pod: &Pod<'_>, port: u64) -> bool {
@@ -132,29 +136,64 @@ fn meets_at_its_address(pod: &Pod<'_>) -> bool {
     })
 }
 
+/// The rules by which policies let a pod out.
+fn ways_out<'a>(documents: &'a Documents, pod: &'a Pod<'_>) -> impl Iterator<Item = &'a Value> {
+    let policies = documents.of_kind("NetworkPolicy").filter(move |policy| is_about(policy, pod, "Egress"));
+    policies.flat_map(|policy| list(policy, "/spec/egress"))
+}
+
 /// Whether it may dial addresses outside of the cluster's pods at a port.
 fn gets_out(documents: &Documents, pod: &Pod<'_>, port: u64) -> bool {
-    let mut policies = documents.of_kind("NetworkPolicy").filter(|policy| {
-        selects(policy.pointer("/spec/podSelector").unwrap_or(&Value::Null), pod.labels)
-            && list(policy, "/spec/policyTypes").iter().any(|known| known == "Egress")
-    });
-    policies.any(|policy| {
-        list(policy, "/spec/egress").iter().any(|rule| {
-            list(rule, "/to").iter().any(|peer| peer.get("ipBlock").is_some())
-                && list(rule, "/ports").iter().any(|open| covers(open, pod, port))
-        })
+    ways_out(documents, pod).any(|rule| {
+        list(rule, "/to").iter().any(|peer| peer.get("ipBlock").is_some())
+            && list(rule, "/ports").iter().any(|open| covers(open, pod, port))
     })
 }
 
+/// Whether it may ask the cluster's DNS, and a cache of it on its node, by either protocol.
 fn resolves(documents: &Documents, pod: &Pod<'_>) -> bool {
-    let mut policies = documents.of_kind("NetworkPolicy").filter(|policy| {
-        selects(policy.pointer("/spec/podSelector").unwrap_or(&Value::Null), pod.labels)
-            && list(policy, "/spec/policyTypes").iter().any(|known| known == "Egress")
-    });
-    policies.any(|policy| {
-        let ports = list(policy, "/spec/egress").iter().flat_map(|rule| list(rule, "/ports"));
-        let udp =
-            |port: &&Value| text(port, "/protocol") == "UDP" && port.pointer("/port") == Some(&serde_json::json!(53));
-        ports.into_iter().any(|port| udp(&port))
+    let asks = |whom: fn(&Value) -> bool, protocol: &str| {
+        let is_open = |port: &Value| text(port, "/protocol") == protocol && port.pointer("/port") == Some(&json!(53));
+        ways_out(documents, pod)
+            .any(|rule| list(rule, "/to").iter().any(whom) && list(rule, "/ports").iter().any(is_open))
+    };
+    ["UDP", "TCP"].into_iter().all(|protocol| asks(is_dns, protocol) && asks(is_cache, protocol))
+}
+
+fn is_dns(peer: &Value) -> bool {
+    let namespace = peer.pointer("/namespaceSelector/matchLabels/kubernetes.io~1metadata.name");
+    let pods = peer.pointer("/podSelector");
+    namespace == Some(&json!("kube-system")) && pods.is_some_and(|pods| selects(pods, &json!({"k8s-app": "kube-dns"})))
+}
+
+/// NodeLocal DNSCache: no selector names it, since its pods have the nodes' own addresses.
+fn is_cache(peer: &Value) -> bool {
+    peer.pointer("/ipBlock/cidr") == Some(&json!("169.254.20.10/32"))
+}
+
+/// Pods behind a service that is monitored, and no policy lets anybody of another namespace in to the port.
+fn unseen(documents: &Documents, pods: &[Pod<'_>]) -> Vec<String> {
+    let mut problems = Vec::new();
+    for monitor in documents.of_kind("ServiceMonitor") {
+        let selector = monitor.pointer("/spec/selector").unwrap_or(&Value::Null);
+        let labels = |service: &Value| service.pointer("/metadata/labels").cloned().unwrap_or_default();
+        for service in documents.of_kind("Service").filter(|service| selects(selector, &labels(service))) {
+            let wanted = service.pointer("/spec/selector").unwrap_or(&Value::Null);
+            for pod in pods.iter().filter(|pod| carries(pod.labels, wanted)) {
+                let ports = list(monitor, "/spec/endpoints").iter().filter_map(|end| end.pointer("/port"));
+                let shut = ports.filter(|port| !lets_others_in(documents, pod, port));
+                problems.extend(shut.map(|port| format!("{}: no policy lets a Prometheus in to {port}", pod.owner)));
+            }
+        }
+    }
+    problems
+}
+
+fn lets_others_in(documents: &Documents, pod: &Pod<'_>, port: &Value) -> bool {
+    let Some(port) = pod.port(port) else { return true }; // rules::ports tells it
+    let policies = documents.of_kind("NetworkPolicy").filter(|policy| is_about(policy, pod, "Ingress"));
+    policies.flat_map(|policy| list(policy, "/spec/ingress")).any(|rule| {
+        list(rule, "/from").iter().any(|peer| peer.get("namespaceSelector").is_some())
+            && list(rule, "/ports").iter().any(|open| covers(open, pod, port))
     })
 }
