@@ -131,12 +131,12 @@ impl Ledger {
     /// How many shards a map phase reads, as far as is known.
     pub fn expected(&self, phase: PhaseIndex) -> u64 {
         let Some(outline) = &self.audit.outline else { return 0 };
-        let all = outline.samples.get(&phase).map_or(outline.shards as usize, Vec::len) as u64;
-        let spoiled = self.results[..phase.0 as usize].iter().any(|results| results.quarantined > 0);
-        match spoiled {
-            true => self.shards(phase).map_or(all, |shards| shards.len() as u64),
-            false => all,
+        if outline.samples.contains_key(&phase) {
+            return self.shards(phase).map_or(0, |shards| shards.len() as u64);
         }
+        // No shard is given up twice: later phases do not read it.
+        let given_up: u64 = self.results[..phase.0 as usize].iter().map(|results| results.quarantined).sum();
+        u64::from(outline.shards).saturating_sub(given_up)
     }
 
     pub fn result(&self, phase: PhaseIndex, shard: ShardId) -> Option<&ShardResult> {

@@ -133,3 +133,26 @@ fn unfit(error: BlobError) -> Result<String, Status> {
     }
     Ok(error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use lethe_common::blob::{BlobRef, Digest};
+    use tonic::Code;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_store_that_does_not_answer_us_is_not_the_workers_fault() {
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let blobs = BlobStore::local(folder.path()).expect("opens");
+        let blob = BlobRef { path: "a/1".to_owned(), size_bytes: 1, digest: Digest::of(b"x") };
+        let looked = async || {
+            let output = NamedBlob { name: "signals".to_owned(), blob: blob.clone() };
+            verified(&blobs, &[output]).await.expect_err("is not there")
+        };
+        assert!(unfit(looked().await).expect("is refused").contains("a/1"));
+        // As an input/output error: something else lies where the folder should.
+        std::fs::write(folder.path().join("a"), "x").expect("writes");
+        assert_eq!(unfit(looked().await).expect_err("is asked again").code(), Code::Unavailable);
+    }
+}

@@ -190,3 +190,17 @@ fn input(message: v1::WorkerMessage, session: &SessionKey) -> Result<Option<Inpu
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A device's name is a part of a durable key.
+    #[test]
+    fn what_a_worker_says_of_its_machine_is_short() {
+        let hello = |device: String| v1::WorkerHello { worker: "w".to_owned(), device, ..v1::WorkerHello::default() };
+        assert!(greeting(&hello("H".repeat(256))).is_ok());
+        let refused = greeting(&hello("H".repeat(257))).expect_err("is long");
+        assert!(refused.message().contains("its device has 257 bytes"), "{refused}");
+    }
+}

@@ -13,6 +13,13 @@ struct Rig {
 }
 
 async fn rig() -> Rig {
+    let (driver, store, folder) = driver().await;
+    let (handle, queue) = Driver::queue();
+    let driver = tokio::spawn(driver.run(queue));
+    Rig { store, handle, driver, _folder: folder }
+}
+
+async fn driver() -> (Driver, Store, TempDir) {
     let folder = tempfile::tempdir().expect("makes a folder");
     let store = Store::open(folder.path()).expect("opens");
     let config = DriverConfig {
@@ -24,9 +31,27 @@ async fn rig() -> Rig {
     };
     let reign = store.campaign(&candidate()).await.expect("elects");
     let driver = Driver::new(store.clone(), reign.term, Arc::default(), config).await.expect("leads");
-    let (handle, queue) = Driver::queue();
-    let driver = tokio::spawn(driver.run(queue));
-    Rig { store, handle, driver, _folder: folder }
+    (driver, store, folder)
+}
+
+/// Under load one batch follows the other at once, and time would find one on its way whenever it looks.
+#[tokio::test]
+async fn what_time_asks_for_while_a_batch_is_on_its_way_is_done_as_it_ends() {
+    let (mut driver, _store, _folder) = driver().await;
+    let audit = AuditId::new("a").expect("is an id");
+    let (plan, options) = (lethe_engine::Plan { phases: Vec::new() }, lethe_engine::Options::default());
+    driver.push(Event::Submitted { audit: audit.clone(), plan, spec_json: "{}".to_owned(), options });
+    driver.step();
+    assert!(driver.saving.is_some(), "a batch is on its way");
+    driver.tick();
+    driver.publish();
+    assert!(driver.backlog.is_empty(), "nothing is stepped on what is not durable");
+    let saved = ended(&mut driver.saving).await;
+    driver.saved(saved).expect("is durable");
+    assert!(driver.backlog.iter().any(|event| matches!(event, Event::Tick)), "{:?}", driver.backlog);
+    assert!(!driver.watchers.take_change(), "what changed was shown");
+    driver.step();
+    assert!(!driver.tick_is_due && !driver.publish_is_due);
 }
 
 fn candidate() -> Candidate {

@@ -64,7 +64,8 @@ async fn coordinator(one: &mut Coordinators, address: &str) -> (Vec<Finding>, bo
             let skew = reply.metadata().get("date").and_then(|date| skew(date.to_str().ok()?));
             let mut findings = vec![leader(address, &reply.get_ref().release, skew)];
             // Not everybody may know.
-            let joined = one.ask_once(async |mut client: Client| client.list_workers(ListWorkersRequest {}).await).await;
+            let joined =
+                one.ask_once(async |mut client: Client| client.list_workers(ListWorkersRequest {}).await).await;
             findings.extend(joined.ok().map(|reply| workers(reply.get_ref().workers.len())));
             (findings, true)
         }
