@@ -26,6 +26,8 @@ pub(super) struct Session {
     orders: mpsc::Sender<Order>,
     heard: Heard,
     pub greeting: Greeting,
+    /// Whether it said that it goes.
+    pub drains: bool,
 }
 
 impl Sessions {
@@ -55,7 +57,7 @@ impl Sessions {
         self.last_number += 1;
         let (orders, queue) = mpsc::channel(MAX_QUEUED_ORDERS);
         let (worker, heard) = (greeting.worker.clone(), Heard::at(now));
-        let session = Session { number: self.last_number, orders, heard: heard.clone(), greeting };
+        let session = Session { number: self.last_number, orders, heard: heard.clone(), greeting, drains: false };
         self.by_worker.insert(worker.clone(), session);
         (SessionKey { worker, number: self.last_number }, queue, heard)
     }
@@ -67,9 +69,15 @@ impl Sessions {
         }
     }
 
-    /// Ends the worker's session; false where there is none.
-    pub fn remove(&mut self, worker: &WorkerId) -> bool {
-        self.by_worker.remove(worker).is_some()
+    pub fn note_draining(&mut self, worker: &WorkerId) {
+        if let Some(session) = self.by_worker.get_mut(worker) {
+            session.drains = true;
+        }
+    }
+
+    /// Ends the worker's session, where there is one.
+    pub fn remove(&mut self, worker: &WorkerId) -> Option<Session> {
+        self.by_worker.remove(worker)
     }
 
     /// Queues an order.

@@ -46,10 +46,12 @@ impl Driver {
 
     /// The one place where a worker is given up, whatever told us; the second to tell changes nothing.
     pub(super) fn lose(&mut self, worker: &WorkerId, reason: String) {
-        if !self.sessions.remove(worker) {
-            return;
+        let Some(session) = self.sessions.remove(worker) else { return };
+        match session.drains {
+            true => info!(%worker, reason, "worker stopped"),
+            false => warn!(%worker, reason, "worker lost"),
         }
-        warn!(%worker, reason, "worker lost");
+        self.config.metrics.worker_gone(session.drains);
         self.progress.forget_worker(worker);
         self.lively.remove(worker);
         self.push(Event::WorkerLost { worker: worker.clone(), reason });
@@ -81,6 +83,7 @@ impl Driver {
     fn draining(&mut self, session: &SessionKey, reason: String) {
         if self.sessions.is_current(session) {
             info!(worker = %session.worker, reason, "worker drains");
+            self.sessions.note_draining(&session.worker);
             self.push(Event::WorkerDraining { worker: session.worker.clone(), reason });
         }
     }

@@ -13,7 +13,6 @@ impl Metrics {
         match event {
             Event::Submitted { .. } | Event::RerunRequested { .. } => {} // the record that follows is counted
             Event::WorkerJoined { .. } => drop(self.workers_joined.inc()),
-            Event::WorkerLost { .. } => drop(self.workers_lost.inc()),
             Event::TaskFailed { fault, .. } | Event::ReduceFailed { fault, .. } => {
                 self.faults.get_or_create(&[("kind", fault.kind.as_str())]).inc();
             }
@@ -21,6 +20,7 @@ impl Metrics {
             Event::ControlRequested { .. }
             | Event::MarksMade { .. }
             | Event::WorkerDraining { .. }
+            | Event::WorkerLost { .. } // counted where it is known whether it had said so
             | Event::TaskProgressed { .. }
             | Event::GangProgressed { .. }
             | Event::TaskCommitted { .. }
@@ -28,6 +28,12 @@ impl Metrics {
             | Event::ReduceDone { .. }
             | Event::Tick => {}
         }
+    }
+
+    /// A worker whose session ended: one that said before that it goes, or not.
+    pub(crate) fn worker_gone(&self, had_said_so: bool) {
+        let counter = if had_said_so { &self.workers_stopped } else { &self.workers_lost };
+        counter.inc();
     }
 
     /// A command that is about to be done. The program is that of a map task that is started.

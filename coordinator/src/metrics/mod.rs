@@ -64,6 +64,7 @@ pub struct Metrics {
     workers: Family<Word, Gauge>,
     workers_joined: Counter,
     workers_lost: Counter,
+    workers_stopped: Counter,
     leases: ByWord,
     commits: ByWord,
     faults: ByWord,
@@ -105,6 +106,7 @@ impl Default for Metrics {
             workers: Family::default(),
             workers_joined: Counter::default(),
             workers_lost: Counter::default(),
+            workers_stopped: Counter::default(),
             leases: ByWord::default(),
             commits: words("outcome", &["applied", "provisional", "refused", "stale"]),
             faults: words("kind", &FaultKind::ALL.map(FaultKind::as_str)),
@@ -172,7 +174,8 @@ impl Metrics {
     fn register_workers_and_driver(&self, own: &mut Registry) {
         own.register("workers", "Workers with a session, by their state", self.workers.clone());
         own.register("workers_joined", "Sessions that workers opened", self.workers_joined.clone());
-        own.register("workers_lost", "Workers given up, those that stopped among them", self.workers_lost.clone());
+        own.register("workers_lost", "Workers that were given up, and had not said that they go", self.workers_lost.clone());
+        own.register("workers_stopped", "Workers that said that they go, and went", self.workers_stopped.clone());
         own.register("driver_backlog_events", "Events that wait for the store", self.backlog.clone());
         let help = "Time in which the store or the process stood still for longer than a heartbeat";
         own.register_with_unit("driver_stalled", help, Unit::Seconds, self.stalled.clone());
