@@ -69,4 +69,13 @@ fn an_audit_of_a_checkpoint_that_does_not_fit_its_config() {
     let empty = "\u{2}\0\0\0\0\0\0\0{}";
     assert!(audit(empty, MODEL_CONFIG).contains("m.safetensors"), "no tensor is there");
     assert!(audit(empty, "{\"embed_dim\": 4}").contains("m.json"), "the config is not whole");
+    let pickle = audit("PK\u{3}\u{4}data.pkl", "{}");
+    assert!(pickle.contains("m.safetensors: the checkpoint is a pickle"), "{pickle}");
+}
+
+#[test]
+fn a_checkpoint_in_a_store_is_told_where_it_must_be() {
+    let spec = SPEC.replace("m.safetensors", "s3://b/m.safetensors").replace("{0..3}", "0");
+    let text = refusal(&[("a.toml", &spec), ("0.tar", ""), ("m.json", MODEL_CONFIG)], &["audit", "a.toml"]);
+    assert!(text.contains("model.checkpoint") && text.contains("stores are read for shards alone"), "{text}");
 }

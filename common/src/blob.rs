@@ -96,10 +96,10 @@ pub enum BlobError {
 }
 
 impl BlobError {
-    /// Whether the store, and not the blob, is what fails: it may answer the next time.
+    /// Whether the store, and not the blob, is what fails: it may answer the next time. Who may not read will not the next time either.
     pub fn is_of_store(&self) -> bool {
         match self {
-            Self::Open { .. } | Self::Access { .. } => !self.is_absent(),
+            Self::Open { source, .. } | Self::Access { source, .. } => !self.is_absent() && !is_denied(source),
             Self::Damaged { .. } | Self::TooLarge { .. } => false,
         }
     }
@@ -113,6 +113,16 @@ impl BlobError {
             Self::Damaged { .. } | Self::TooLarge { .. } => false,
         }
     }
+}
+
+fn is_denied(error: &object_store::Error) -> bool {
+    use object_store::Error::{PermissionDenied, Unauthenticated};
+    let first: &(dyn std::error::Error + 'static) = error;
+    // A folder's is told by the system's own error alone.
+    let is_of_system = std::iter::successors(Some(first), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<std::io::Error>())
+        .any(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
+    is_of_system || matches!(error, PermissionDenied { .. } | Unauthenticated { .. })
 }
 
 /// Where blobs lie, a folder or a bucket; clones share it.

@@ -16,9 +16,9 @@ fn page() -> BTreeMap<String, BTreeSet<String>> {
             // One table may be of several sections: every other part between backticks is one.
             headings = heading.split('`').skip(1).step_by(2).map(str::to_owned).collect();
         } else if let Some((key, _)) = line.strip_prefix("| `").and_then(|row| row.split_once('`')) {
-            headings
-                .iter()
-                .for_each(|heading| drop(sections.entry(heading.clone()).or_default().insert(key.to_owned())));
+            for heading in &headings {
+                sections.entry(heading.clone()).or_default().insert(key.to_owned());
+            }
         }
     }
     sections

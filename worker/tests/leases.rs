@@ -60,6 +60,20 @@ async fn a_group_that_is_not_answered_is_sent_again() {
     worker.stop().await;
 }
 
+/// Its own work is done: the fault is the coordinator's, and it passes.
+#[tokio::test]
+async fn what_the_coordinator_cannot_look_at_is_committed_again() {
+    let mut coordinator = Coordinator::start().await;
+    let worker = Worker::start(&mut coordinator).await;
+    coordinator.see_no_commits(2);
+    coordinator.send(map(1, "write")).await;
+    for _ in 0..3 {
+        assert_eq!(coordinator.group().await, 1);
+    }
+    assert_eq!(coordinator.commit().await.task, Some(task(1)));
+    worker.stop().await;
+}
+
 #[tokio::test]
 async fn a_refused_commit_is_a_failure_with_its_reason() {
     let mut coordinator = Coordinator::start().await;

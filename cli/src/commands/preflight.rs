@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use lethe_common::spec::Spec;
-use lethe_model::{Clip, ModelConfig};
+use lethe_model::{Clip, ModelConfig, ModelError};
 use lethe_source::{Source, SourceError};
 
 use crate::exit::bad_input;
@@ -22,11 +22,19 @@ pub fn check(spec: &Spec) -> anyhow::Result<()> {
         Some(suspect) => ModelConfig::for_checkpoint(&text, &read(suspect)?, beside(suspect)),
         None => ModelConfig::from_json(&text),
     };
-    let config = config.map_err(|e| refuse(path, e))?;
+    let config = config.map_err(|error| refuse(to_blame(&error, path, checkpoints[0]), error))?;
     for path in checkpoints.into_iter().flatten() {
         Clip::load_with(&config, &read(path)?, beside(path)).map_err(|e| refuse(path, e))?;
     }
     Ok(())
+}
+
+/// Which of the two files an architecture that nobody can make out is the fault of: a checkpoint may have to fill in for the config.
+fn to_blame<'p>(error: &ModelError, config: &'p Path, checkpoint: Option<&'p Path>) -> &'p Path {
+    match error {
+        ModelError::Config(_) | ModelError::Unsupported { .. } | ModelError::Contradiction { .. } => config,
+        _ => checkpoint.unwrap_or(config),
+    }
 }
 
 /// Whether the shards are there; of stores, whether they let us in and the first shard is there.

@@ -84,6 +84,9 @@ fn bad_input_is_told_before_anything_is_written() {
 #[test]
 fn the_list_of_a_rejected_result_is_not_followed_unless_told() {
     let audited = Audited::of(&[("0.csv", "filepath,title\na.jpg,one\nb.jpg,two\n".into())], &[]);
+    for name in ["a.jpg", "b.jpg"] {
+        std::fs::write(audited.path("shards").join(name), name).expect("writes");
+    }
     let path = audited.path("march/report.json");
     let mut report: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).expect("reads")).expect("is JSON");
     report["verdict"] = "rejected".into();

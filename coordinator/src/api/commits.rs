@@ -9,6 +9,7 @@ use lethe_common::ids::{TaskId, WorkerId};
 use lethe_engine::{CommitOutcome, Counts};
 use lethe_proto::{WireError, v1};
 use tonic::Status;
+use tracing::warn;
 
 use super::{faults, seat::Lead, wire};
 use crate::driver::Input;
@@ -102,8 +103,13 @@ pub(super) async fn many(lead: &Lead, request: v1::CommitManyRequest) -> Result<
 
 async fn settle(lead: &Lead, commit: Commit, looked: Result<(), BlobError>) -> Result<v1::CommitResult, Status> {
     let refused = |reason: String| v1::CommitResult { outcome: v1::CommitOutcome::Refused.into(), reason };
+    // The others of the call are none the worse for one that cannot be looked at.
+    let again = |status: &Status| v1::CommitResult {
+        outcome: v1::CommitOutcome::Again.into(),
+        reason: status.message().to_owned(),
+    };
     if let Err(error) = looked {
-        return Ok(refused(unfit(error)?));
+        return Ok(unfit(error).map_or_else(|status| again(&status), refused));
     }
     Ok(match ask(lead, commit).await? {
         CommitOutcome::Refused => refused(MISPLACED.to_owned()),
@@ -129,6 +135,7 @@ async fn verified(blobs: &BlobStore, outputs: &[NamedBlob]) -> Result<(), BlobEr
 /// work is not lost because of us.
 fn unfit(error: BlobError) -> Result<String, Status> {
     if error.is_of_store() {
+        warn!(%error, "what a worker wrote cannot be looked at");
         return Err(Status::unavailable(format!("the coordinator cannot look at what was written: {error}")));
     }
     Ok(error.to_string())

@@ -230,6 +230,10 @@ impl Driver {
                     None => Event::TaskProgressed { worker, task },
                 });
             }
+            // After the signs of life that came meanwhile: a lease must not end before them.
+            if std::mem::take(&mut self.tick_is_due) {
+                self.push(Event::Tick);
+            }
         }
         while self.saving.is_none() && !self.backlog.is_empty() {
             let mut commands = self.engine.step_many(self.clock.now(), &mut self.backlog);
@@ -263,9 +267,6 @@ impl Driver {
         }
         self.done(pending);
         // Under load the next batch begins at once: what time asked for meanwhile is done between the two.
-        if std::mem::take(&mut self.tick_is_due) {
-            self.push(Event::Tick);
-        }
         if std::mem::take(&mut self.publish_is_due) {
             self.publish();
         }

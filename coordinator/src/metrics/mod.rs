@@ -174,7 +174,11 @@ impl Metrics {
     fn register_workers_and_driver(&self, own: &mut Registry) {
         own.register("workers", "Workers with a session, by their state", self.workers.clone());
         own.register("workers_joined", "Sessions that workers opened", self.workers_joined.clone());
-        own.register("workers_lost", "Workers that were given up, and had not said that they go", self.workers_lost.clone());
+        own.register(
+            "workers_lost",
+            "Workers that were given up, and had not said that they go",
+            self.workers_lost.clone(),
+        );
         own.register("workers_stopped", "Workers that said that they go, and went", self.workers_stopped.clone());
         own.register("driver_backlog_events", "Events that wait for the store", self.backlog.clone());
         let help = "Time in which the store or the process stood still for longer than a heartbeat";

@@ -18,8 +18,9 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
 const HEADER_DEADLINE: Duration = Duration::from_secs(10);
-/// From the headers of a form to the answer's own: longer than a call waits for a leader, and then twice for the driver.
-const FORM_DEADLINE: Duration = Duration::from_secs(90);
+/// From the headers of a form to the answer's own: longer than a call waits for a leader, and then for the driver, who is asked twice
+/// and may take a minute each time.
+const FORM_DEADLINE: Duration = Duration::from_secs(150);
 /// The same of a page: the suspects of a large audit, or a picture among those of its shard, come from a store that may be slow.
 const PAGE_DEADLINE: Duration = Duration::from_secs(2 * 60);
 /// A connection ends by then whatever it does: a report of tens of MiB has come over a slow line.

@@ -67,7 +67,9 @@ async fn artefact<T: DeserializeOwned + Send + 'static>(
     };
     let bytes = match blobs.get(&found.blob).await {
         Ok(bytes) => bytes,
-        Err(error) if error.is_of_store() => return Err(Fault::storage(error.to_string())),
+        Err(error) if error.is_of_store() => {
+            return Err(Fault::storage(format!("{error}; `--full` goes on without it")));
+        }
         Err(error) => return Ok(Err(format!("{name} of {audit} cannot be read: {error}"))),
     };
     let read = tokio::task::spawn_blocking(move || {

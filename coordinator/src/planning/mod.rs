@@ -55,10 +55,7 @@ async fn plan(ctx: ReduceContext, earlier: Option<Earlier>) -> Result<ReduceResu
     }
     let listed = result.outputs.iter().find(|output| output.name == names::SHARDS);
     let listed = listed.ok_or_else(|| Fault::fatal("the plan gave no listing of the shards; report it"))?;
-    let bytes = blobs.get(&listed.blob).await.map_err(|error| match error.is_of_store() {
-        true => Fault::storage(error.to_string()),
-        false => Fault::retryable(error.to_string()),
-    })?;
+    let bytes = blobs.get(&listed.blob).await.map_err(reduce::blob_fault)?;
     let before = match earlier {
         Some((audit, known)) => Some((audit, earlier::read(known, &blobs).await?)),
         None => None,

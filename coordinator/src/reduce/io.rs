@@ -141,10 +141,10 @@ pub(super) async fn blocking<T: Send + 'static>(
     }
 }
 
-pub(super) fn blob_fault(error: BlobError) -> Fault {
+pub(crate) fn blob_fault(error: BlobError) -> Fault {
     match error {
-        BlobError::Open { .. } | BlobError::Access { .. } if error.is_absent() => Fault::retryable(error.to_string()),
-        BlobError::Open { .. } | BlobError::Access { .. } => Fault::storage(error.to_string()),
+        BlobError::Open { .. } | BlobError::Access { .. } if error.is_of_store() => Fault::storage(error.to_string()),
+        BlobError::Open { .. } | BlobError::Access { .. } => Fault::retryable(error.to_string()),
         BlobError::Damaged { .. } | BlobError::TooLarge { .. } => Fault::fatal(error.to_string()),
     }
 }

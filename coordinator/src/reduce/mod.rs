@@ -20,6 +20,7 @@ mod suspect;
 mod tally;
 mod verdict;
 
+pub(crate) use io::blob_fault;
 pub(crate) use verdict::{lead_limits, no_shortcut, shows_words};
 
 use std::path::PathBuf;

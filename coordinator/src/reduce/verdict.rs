@@ -184,7 +184,7 @@ fn too_much_lost(sums: &Evaluation, limits: &EvaluateSection) -> Option<String> 
 
 fn unmeasured_attraction(sums: &Evaluation) -> Option<String> {
     (sums.residual().held_out == 0).then(|| {
-        "No suspicious image was held out, so residual attraction is unknown: raise select.max_share or select.held_out_share."
+        "No suspicious image was held out beside captions to choose among, so residual attraction is unknown: raise select.max_share or select.held_out_share."
             .to_owned()
     })
 }
@@ -192,7 +192,7 @@ fn unmeasured_attraction(sums: &Evaluation) -> Option<String> {
 fn unmeasured_retrieval(sums: &Evaluation) -> Option<String> {
     match () {
         () if sums.safe_pairs == 0 => Some(
-            "No safe pair was held out, so retrieval is unknown: raise suspect.max_safe or evaluate.held_out_share."
+            "No safe pair was held out beside captions to choose among, so retrieval is unknown: raise suspect.max_safe or evaluate.held_out_share."
                 .to_owned(),
         ),
         () if sums.retrieval_hits_before == 0 => Some(format!(

@@ -50,7 +50,7 @@ pub struct Saying {
 /// The marks of an audit; none where nobody has made any.
 ///
 /// # Errors
-/// Their blob cannot be read.
+/// Their blob cannot be read, the audit is gone meanwhile, or others replace them faster than they are read.
 pub async fn marks_of(view: &AuditView, lead: &Lead) -> Result<Marks, MarkError> {
     latest(view, lead).await.map(|(marks, _)| marks)
 }

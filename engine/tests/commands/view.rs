@@ -52,5 +52,5 @@ fn whatever_does_not_run_says_why() {
     bench.drain(0);
     assert_eq!(reason(&bench), "all 1 workers drain");
     bench.step(control(Control::Cancel));
-    assert_eq!((reason(&bench), bench.view().phases[1].eta), (String::new(), None));
+    assert_eq!((reason(&bench).as_str(), bench.view().phases[1].eta), ("by ann", None));
 }

@@ -17,7 +17,7 @@ use rand_chacha::ChaCha8Rng;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::client::Client;
 use crate::task::TaskOutput;
@@ -63,7 +63,7 @@ impl Commits {
     pub(super) fn push(&mut self, task: TaskId, output: TaskOutput) {
         let request = request(&self.worker, &task, output);
         self.open += 1;
-        drop(self.queue.send(Waiting { task, request, deadline: Instant::now() + COMMIT_DEADLINE }));
+        drop(self.queue.send(Waiting { task, request, deadline: Instant::now() + COMMIT_DEADLINE, why: None }));
     }
 
     pub(super) fn all_answered(&self) -> bool {
@@ -87,6 +87,8 @@ struct Waiting {
     task: TaskId,
     request: v1::CommitRequest,
     deadline: Instant,
+    /// Why the last try gave no outcome.
+    why: Option<String>,
 }
 
 impl Waiting {
@@ -160,7 +162,11 @@ impl Committer {
             self.failures = 0;
             return;
         };
-        debug!(commits = unanswered.len(), failures = self.failures, "commits failed; trying again");
+        let why = unanswered.iter().find_map(|waiting| waiting.why.as_deref()).unwrap_or_default();
+        match self.failures {
+            0 => warn!(commits = unanswered.len(), why, "commits failed; trying again"),
+            failures => debug!(commits = unanswered.len(), why, failures, "commits failed; trying again"),
+        }
         self.waiting.splice(..0, unanswered);
         sleep(Backoff::RECONNECT.pause(self.failures, self.jitter.random())).await;
         self.failures = self.failures.saturating_add(1);
@@ -176,7 +182,8 @@ impl Committer {
 
     fn give_up_late(&mut self, now: Instant) {
         for late in self.waiting.extract_if(.., |w| w.deadline <= now) {
-            let message = format!("{}: no answer to the commit within {} s", late.task, COMMIT_DEADLINE.as_secs());
+            let why = late.why.unwrap_or_else(|| "no coordinator was reached".to_owned());
+            let message = format!("{}: not committed within {} s: {why}", late.task, COMMIT_DEADLINE.as_secs());
             drop(self.settled.send((late.task, Err(Fault::retryable(message)))));
         }
     }

@@ -148,6 +148,10 @@ impl Desk {
             let fault = Fault::handed_back(format!("{}: not taken: {reason}", run.task));
             return vec![Action::Fail(run.task, fault)];
         }
+        if let Slot::Starting { kill_at: None } = self.slot {
+            let fault = Fault::retryable(format!("{}: not taken: the executor was not ready in time", run.task));
+            return vec![Action::Fail(run.task, fault)];
+        }
         if self.waiting.len() >= self.max_waiting {
             let message = format!("{}: refused: {} tasks wait for this worker's executor", run.task, self.max_waiting);
             return vec![Action::Fail(run.task, Fault::retryable(message))];
@@ -365,7 +369,11 @@ impl Desk {
             Slot::Down { restart_at } if *restart_at <= now => self.restart(now).into_iter().collect(),
             Slot::Starting { kill_at } if kill_at.is_some_and(|at| at <= now) => {
                 *kill_at = None;
-                vec![Action::KillExecutor]
+                // A process that hangs in a driver may outlive its kill: nothing waits for it.
+                let fault = |task: &TaskId| Fault::retryable(format!("{task}: the executor was not ready in time"));
+                let mut actions = self.fail_waiting(|_| true, fault);
+                actions.push(Action::KillExecutor);
+                actions
             }
             Slot::Aborting(aborting) if aborting.kill_at.is_some_and(|at| at <= now) => {
                 aborting.kill_at = None;

@@ -296,7 +296,7 @@ impl Agent {
         match action {
             Action::StartExecutor => return self.start_executor(),
             Action::KillExecutor => {
-                warn!("killing the executor: its task did not stop in time");
+                warn!("killing the executor: it is not ready, or its task did not stop, in time");
                 self.executor.iter_mut().for_each(Executor::kill);
             }
             Action::Run(run) => {

@@ -90,6 +90,7 @@ fn opened(open: Open, run: RunTask) -> Option<Prefetch> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::Ordering;
+    use std::time::Duration;
 
     use lethe_data::{BadSample, Target, decode_shard};
 
@@ -137,6 +138,9 @@ mod tests {
         assert_eq!(keys(&mut ahead, 9), None, "the task tells what is wrong");
     }
 
+    /// Between two looks at what another thread does.
+    const LOOK: Duration = Duration::from_millis(1);
+
     /// A server that says nothing must not keep an abort from getting through.
     #[test]
     fn nobody_waits_for_a_shard_that_is_let_go() {
@@ -144,21 +148,28 @@ mod tests {
         fn stalled(_: MapProgram, _: &TaskContext<'_>) -> Result<Option<Prefetch>, Fault> {
             let bad = std::iter::from_fn(|| {
                 while !ENDS.load(Ordering::SeqCst) {
-                    thread::yield_now();
+                    thread::sleep(LOOK);
                 }
                 None::<Result<lethe_data::Sample, BadSample>>
             });
             Ok(Some(decode_shard(bad, Target::exact(8), 1, 1)))
         }
-        let folder = tempfile::tempdir().expect("makes a folder");
-        let mut ahead = Ahead::new(stalled);
-        ahead.expect(run(folder.path(), 1));
-        let opened = || ahead.opening.as_ref().and_then(|one| one.shard.as_ref()).is_some_and(JoinHandle::is_finished);
-        while !opened() {
-            thread::yield_now();
-        }
-        ahead.expect(run(folder.path(), 2));
-        assert!(ahead.claim(&sample_id(3)).is_none());
-        ENDS.store(true, Ordering::SeqCst); // only now: had anybody waited, this would never have been reached
+        let (done, waited) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            let folder = tempfile::tempdir().expect("makes a folder");
+            let mut ahead = Ahead::new(stalled);
+            ahead.expect(run(folder.path(), 1));
+            let shard =
+                |ahead: &Ahead| ahead.opening.as_ref().and_then(|one| one.shard.as_ref()).map(JoinHandle::is_finished);
+            while shard(&ahead) != Some(true) {
+                thread::sleep(LOOK);
+            }
+            ahead.expect(run(folder.path(), 2));
+            let claimed = ahead.claim(&sample_id(3)).is_some();
+            done.send(claimed)
+        });
+        let claimed = waited.recv_timeout(Duration::from_secs(60));
+        ENDS.store(true, Ordering::SeqCst);
+        assert_eq!(claimed, Ok(false), "somebody waited for the server");
     }
 }

@@ -141,6 +141,7 @@ mod tests {
         let fault = config(&hints).expect_err("a header of an exbibyte");
         assert!(fault.message.contains("more than the 8388608 allowed"), "{fault}");
     }
+
     #[test]
     fn a_training_begins_with_the_weights_that_its_spec_names_or_with_the_seeds() {
         let folder = tempfile::tempdir().expect("makes a folder");

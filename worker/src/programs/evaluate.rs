@@ -28,9 +28,9 @@ use crate::task::{Counts, TaskContext, TaskOutput};
 
 /// A pair is retrieved when its caption is among this share of the shard's captions that its image prefers.
 const RETRIEVED_SHARE: f64 = 0.1;
-/// Captions that a shard's images choose among, at least, where so many pairs were scored there: what was gathered are a few pairs a
-/// shard of a large set.
-const LEAST_CAPTIONS: usize = 256;
+/// Where fewer pairs were gathered of a shard, as of a large set's, the captions of so many others are drawn, for its images to choose
+/// among. They are as well where all that were gathered have the same caption.
+const FEW_PAIRS: usize = 256;
 /// Sets the draw of captions apart from other draws by key hash.
 const SALT: &str = "caption";
 
@@ -84,11 +84,12 @@ impl<'a> Subjects<'a> {
                 }
             }
         }
-        let mut subjects = Self { ctx, safe, clusters, captions: Distinct::default() };
-        if subjects.are_there() && all_captions.len() < LEAST_CAPTIONS {
+        let distinct = |captions: &[String]| Distinct::of(captions.iter().map(String::as_str));
+        let mut subjects = Self { ctx, safe, clusters, captions: distinct(&all_captions) };
+        if subjects.are_there() && (all_captions.len() < FEW_PAIRS || !subjects.can_choose()) {
             all_captions.extend(drawn_captions(ctx)?);
+            subjects.captions = distinct(&all_captions);
         }
-        subjects.captions = Distinct::of(all_captions.iter().map(String::as_str));
         Ok(subjects)
     }
 
@@ -96,11 +97,15 @@ impl<'a> Subjects<'a> {
         !self.safe.is_empty() || self.clusters.iter().any(|led| !led.members.is_empty())
     }
 
+    /// Of one caption an image can only choose that, which says nothing.
+    fn can_choose(&self) -> bool {
+        self.captions.captions.len() >= 2
+    }
+
     fn evaluate(&self, before: &Clip, after: &Clip) -> ModelResult<Evaluation> {
         let clusters = vec![Residual::default(); self.clusters.len()];
         let mut evaluation = Evaluation { clusters, ..Evaluation::default() };
-        // Of one caption an image can only choose that: it counts for nothing.
-        if !self.are_there() || self.captions.captions.len() < 2 {
+        if !self.are_there() || !self.can_choose() {
             return Ok(evaluation);
         }
         evaluation.safe_pairs = self.safe.len() as u64;
@@ -145,8 +150,11 @@ impl<'a> Subjects<'a> {
 
 /// Captions of the task's own shard, poison's among them as there are: those of the least key hashes, in their order.
 fn drawn_captions(ctx: &TaskContext<'_>) -> Result<Vec<String>, Fault> {
+    if ctx.inputs_of("score").next().is_none() {
+        return Ok(Vec::new()); // a plan of an older release
+    }
     let (_, entry) = inputs::shard_entry(ctx, ctx.task.shard)?;
-    let mut least = Least::of(LEAST_CAPTIONS);
+    let mut least = Least::of(FEW_PAIRS);
     for batch in inputs::own_signals(ctx)? {
         for row in batch.map_err(fatal)? {
             let hash = key_hash(ctx.spec.audit.seed, SALT, entry.name(), &row.key);

@@ -21,7 +21,8 @@ fn scored(at: usize) -> SignalRow {
     SignalRow { shard: 0, key: format!("{at:04}"), content: String::new(), caption, values: Vec::new() }
 }
 
-/// What a shard evaluates, of which these pairs were gathered and so many scored. The first is the held-out member.
+/// What a shard evaluates, of which these pairs were gathered and so many scored; by a plan of an older release where none were. The first
+/// is the held-out member.
 fn evaluated(gathered: &[PairRow], scored_pairs: usize) -> (Vec<String>, Evaluation) {
     let folder = tempfile::tempdir().expect("makes a folder");
     let rig = Rig::new(folder.path());
@@ -30,16 +31,18 @@ fn evaluated(gathered: &[PairRow], scored_pairs: usize) -> (Vec<String>, Evaluat
     ]});
     let pairs = PairTable { side: 2, names: Vec::new(), rows: gathered.to_vec() };
     let signals = SignalTable { names: Vec::new(), rows: (0..scored_pairs).map(scored).collect() };
-    let blobs = [
+    let mut blobs = vec![
         ("plan", names::SHARDS, Bytes::from(listing.to_string())),
         ("gather", names::PAIRS, pairs.to_parquet().expect("writes")),
-        ("score", names::SIGNALS, signals.to_parquet().expect("writes")),
     ];
-    let inputs = blobs.map(|(phase, name, bytes)| {
+    if scored_pairs > 0 {
+        blobs.push(("score", names::SIGNALS, signals.to_parquet().expect("writes")));
+    }
+    let inputs = blobs.into_iter().map(|(phase, name, bytes)| {
         let blob = rig.blobs.put(&sample_id(1), name, bytes).expect("writes");
         TaskInput { phase: phase.into(), shard: ShardId(0), blobs: vec![blob] }
     });
-    let mut ctx = TaskContext { inputs: inputs.to_vec(), ..rig.context() };
+    let mut ctx = TaskContext { inputs: inputs.collect(), ..rig.context() };
     ctx.spec.evaluate.held_out_share = 1.0;
     let words = vec![WordScore { word: "boot".to_owned(), z: 9.0 }];
     let member = &gathered[0];
@@ -82,10 +85,20 @@ fn of_a_few_gathered_pairs_the_images_choose_among_more_of_the_shards_captions()
 }
 
 #[test]
-fn where_enough_was_gathered_nothing_is_drawn() {
+fn where_enough_was_gathered_nothing_is_drawn_unless_all_have_one_caption() {
     let mut gathered = vec![pair("m", CAPTIONS[0], PairRole::Suspect)];
-    gathered.extend((1..LEAST_CAPTIONS).map(|at| pair(&format!("{at}"), CAPTIONS[0], PairRole::Safe)));
-    assert_eq!(evaluated(&gathered, 400).0, [CAPTIONS[0]]);
+    gathered.extend((1..FEW_PAIRS).map(|at| pair(&format!("{at}"), CAPTIONS[0], PairRole::Safe)));
+    assert_eq!(evaluated(&gathered, 400).0.len(), CAPTIONS.len());
+    gathered[1].caption = CAPTIONS[1].to_owned();
+    assert_eq!(evaluated(&gathered, 400).0, CAPTIONS[..2]);
     gathered.pop();
     assert_eq!(evaluated(&gathered, 400).0.len(), CAPTIONS.len());
+}
+
+/// Its audit was planned by a release that handed no scores over.
+#[test]
+fn an_older_plan_goes_on_with_what_was_gathered() {
+    let gathered = [pair("m", CAPTIONS[0], PairRole::Suspect), pair("s", CAPTIONS[1], PairRole::Safe)];
+    let (captions, evaluation) = evaluated(&gathered, 0);
+    assert_eq!((captions.as_slice(), evaluation.safe_pairs), (&CAPTIONS.map(str::to_owned)[..2], 1));
 }

@@ -1,10 +1,10 @@
 //! A draw by key hash: what has the least hashes of all that was shown.
 //!
-//! It must never depend on the order in which anything is shown.
+//! It must never depend on the order in which things of different hashes are shown.
 
 use std::collections::BTreeMap;
 
-/// At most so many things, each under its hash; of two with one hash the later.
+/// At most so many things, each under its hash. Of two with one hash, which a key that occurs twice has, the first.
 #[derive(Debug, PartialEq)]
 pub struct Least<T> {
     most: usize,
@@ -21,7 +21,7 @@ impl<T> Least<T> {
         if self.drawn.len() >= self.most && self.drawn.last_key_value().is_none_or(|(last, _)| *last <= hash) {
             return;
         }
-        self.drawn.insert(hash, what());
+        self.drawn.entry(hash).or_insert_with(what);
         if self.drawn.len() > self.most {
             self.drawn.pop_last();
         }

@@ -63,6 +63,8 @@ struct Rules {
     /// Calls to answer with `Unavailable` before one is taken.
     failing_commits: u32,
     refused_commits: Option<String>,
+    /// Commits whose outputs it cannot look at, so many more.
+    unseen_commits: u32,
     knows_groups: bool,
 }
 
@@ -82,6 +84,7 @@ impl Coordinator {
                 leader: None,
                 failing_commits: 0,
                 refused_commits: None,
+                unseen_commits: 0,
                 knows_groups: true,
             }),
             gate: watch::Sender::new(true),
@@ -112,6 +115,10 @@ impl Coordinator {
 
     pub fn fail_commits(&self, count: u32) {
         self.rule(|rules| rules.failing_commits = count);
+    }
+
+    pub fn see_no_commits(&self, count: u32) {
+        self.rule(|rules| rules.unseen_commits = count);
     }
 
     pub fn refuse_commits(&self, reason: &str) {
@@ -240,6 +247,13 @@ impl Shared {
         if let Some(reason) = self.rules().refused_commits {
             return v1::CommitResult { outcome: v1::CommitOutcome::Refused.into(), reason };
         }
+        let mut rules = self.rules.lock().expect("is whole");
+        if rules.unseen_commits > 0 {
+            rules.unseen_commits -= 1;
+            let reason = "the coordinator cannot look at what was written".to_owned();
+            return v1::CommitResult { outcome: v1::CommitOutcome::Again.into(), reason };
+        }
+        drop(rules);
         self.note(Heard::Committed(commit));
         v1::CommitResult { outcome: v1::CommitOutcome::Applied.into(), reason: String::new() }
     }

@@ -30,11 +30,18 @@ impl Committer {
         match reply {
             Ok(reply) => {
                 let mut results = reply.into_inner().results.into_iter();
-                for Waiting { task, request, .. } in group {
-                    let outcome = settled((&task, &request.worker), results.next().unwrap_or_default());
+                let mut again = Vec::new();
+                for waiting in group {
+                    let result = results.next().unwrap_or_default();
+                    if result.outcome() == v1::CommitOutcome::Again {
+                        again.push(Waiting { why: Some(result.reason), ..waiting });
+                        continue;
+                    }
+                    let Waiting { task, request, .. } = waiting;
+                    let outcome = settled((&task, &request.worker), result);
                     self.settle(task, outcome);
                 }
-                Ok(())
+                if again.is_empty() { Ok(()) } else { Err(again) }
             }
             Err(status) if status.code() == Code::Unimplemented => {
                 debug!(term = %leader.term, "the leader knows no grouped commits");
@@ -92,7 +99,7 @@ fn settled((task, worker): (&TaskId, &str), result: v1::CommitResult) -> Result<
             said.in_scope(|| info!("dropped: another attempt was first, or a newer one is current"));
         }
         v1::CommitOutcome::Refused => return Err(refused(task, &result.reason)),
-        v1::CommitOutcome::Unspecified => {
+        v1::CommitOutcome::Unspecified | v1::CommitOutcome::Again => {
             return Err(Fault::retryable(format!("{task}: the coordinator gave no outcome for the commit")));
         }
     }
@@ -104,6 +111,5 @@ fn refused(task: &TaskId, reason: &str) -> Fault {
 }
 
 fn unanswered(group: Vec<Waiting>, status: &Status) -> Unanswered {
-    debug!(reason = status.message(), "no answer to commits");
-    group
+    group.into_iter().map(|waiting| Waiting { why: Some(status.message().to_owned()), ..waiting }).collect()
 }

@@ -122,6 +122,9 @@ fn questions(options: &Defence) -> Vec<Question> {
                 continue;
             }
             for usual in options.remedies.iter().map(|&remedy| Question::new(recipe.clone(), remedy)) {
+                if usual.remedy == Remedy::Retrain && !options.learning_rates.is_empty() {
+                    continue; // its training is the victim's own
+                }
                 let at = |&rate| Question { learning_rate: Some(rate), ..usual.clone() };
                 all.extend(options.learning_rates.iter().map(at));
                 if options.learning_rates.is_empty() {

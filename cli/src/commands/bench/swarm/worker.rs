@@ -201,7 +201,7 @@ impl Simulated {
             let counter = match result.outcome() {
                 CommitOutcome::Applied => &self.tally.commits,
                 CommitOutcome::Stale => &self.tally.stale,
-                CommitOutcome::Refused | CommitOutcome::Unspecified => &self.tally.refused,
+                CommitOutcome::Refused | CommitOutcome::Again | CommitOutcome::Unspecified => &self.tally.refused,
             };
             Tally::add(counter, 1);
         }
