@@ -37,7 +37,9 @@ pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
     if chosen.could_exceed(size.max_samples) {
         (chosen, suspects) = (settled(ctx, chosen, wanted).await?, wanted);
     }
-    let outputs = vec![ctx.write_json(names::CUT, &cut(&all, (chosen, suspects), &ctx.spec)).await?];
+    let whole = CutSize { max_samples: u64::MAX, ..size };
+    let uncapped = (wanted < whole.wanted(&all.suspicion)).then(|| Cut::choose(&all.suspicion, whole));
+    let outputs = vec![ctx.write_json(names::CUT, &cut(&all, (chosen, suspects, uncapped), &ctx.spec)).await?];
     Ok(ReduceResult::of(outputs))
 }
 
@@ -60,12 +62,14 @@ fn check(all: &ShardDigest, spec: &Spec) -> Result<(), Fault> {
     Ok(())
 }
 
-fn cut(all: &ShardDigest, (cut, suspects): (Cut, u64), spec: &Spec) -> SuspectCut {
-    let safe = all.counts.scored.saturating_sub(suspects).max(1);
+fn cut(all: &ShardDigest, (cut, suspects, uncapped): (Cut, u64, Option<Cut>), spec: &Spec) -> SuspectCut {
+    let suspicious = uncapped.map_or(suspects, |whole| whole.above + tied_suspects(&whole));
+    let safe = all.counts.scored.saturating_sub(suspicious).max(1);
     let first = histogram(columns::SUSPICION, &all.suspicion, Some(f64::from(cut.threshold)));
     let others = all.signals.iter().filter(|(name, _)| *name != columns::SUSPICION);
     SuspectCut {
         cut,
+        uncapped,
         counts: all.counts,
         suspects,
         safe_share: (spec.suspect.max_safe as f64 / safe as f64).min(1.0),
@@ -165,6 +169,27 @@ mod tests {
             let of = |shard: u32| table(shard).rows.iter().filter(|row| is_suspect(shard, row)).count();
             assert_eq!((of(0) + of(1), cut.suspects), (wanted as usize, wanted));
         }
+    }
+
+    /// What the cap leaves out is no more honest for it: of a large set it may be most of the poison.
+    #[tokio::test]
+    async fn what_the_cap_leaves_out_is_neither_suspect_nor_honest() {
+        let of = async |max_suspects: u64| {
+            let texts = [(0, digest(0, 500, 0)), (1, digest(1, 500, 0))];
+            let blobs: Vec<_> = texts.iter().map(|(id, text)| (*id, names::DIGEST, text.as_str())).collect();
+            let (mut ctx, _folder) = fixture::context("[]", &blobs).await;
+            (ctx.spec.suspect.max_suspects, ctx.spec.suspect.max_safe) = (max_suspects, 90);
+            let result = run(&ctx).await.expect("cuts");
+            let bytes = ctx.blobs.get(&result.outputs[0].blob).await.expect("reads");
+            serde_json::from_slice::<SuspectCut>(&bytes).expect("is a cut")
+        };
+        let (free, capped) = (of(1_000).await, of(20).await);
+        let kinds = |cut: &SuspectCut| {
+            let count = |is: &dyn Fn(f32) -> bool| (0..1_000).filter(|score| is(*score as f32)).count();
+            (count(&|score| cut.is_suspect(score, 1)), count(&|score| cut.is_honest(score, 1)))
+        };
+        assert_eq!((kinds(&free), free.uncapped, free.safe_share), ((100, 900), None, 0.1));
+        assert_eq!((kinds(&capped), capped.safe_share), ((20, 900), 0.1));
     }
 
     #[tokio::test]

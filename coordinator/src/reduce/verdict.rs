@@ -32,7 +32,7 @@ pub(super) fn judge(sums: &Evaluation, confirmed: &Confirmed, spec: &Spec) -> Ju
 }
 
 fn judge_found(sums: &Evaluation, confirmed: &Confirmed, limits: &EvaluateSection) -> Judgement {
-    match unmeasured_attraction(sums).or_else(|| unmeasured_retrieval(sums)) {
+    match unmeasured_attraction(sums, confirmed).or_else(|| unmeasured_retrieval(sums)) {
         Some(reason) => unmeasured(Found::Shortcut, reason),
         None => judge_removal(sums, confirmed, limits),
     }
@@ -182,7 +182,18 @@ fn too_much_lost(sums: &Evaluation, limits: &EvaluateSection) -> Option<String> 
     })
 }
 
-fn unmeasured_attraction(sums: &Evaluation) -> Option<String> {
+/// Nor is one backdoor's removal known by another's: what was kept of it may lie in shards that were given up.
+fn unmeasured_attraction(sums: &Evaluation, confirmed: &Confirmed) -> Option<String> {
+    let kept = |cluster: usize| confirmed.forget.held_out().any(|member| member.cluster as usize == cluster);
+    let is_measured = |at: usize| sums.clusters.get(at).is_some_and(|residual| residual.held_out > 0);
+    let mut shortcuts = confirmed.clusters.iter().enumerate().filter(|(_, judged)| judged.is_shortcut());
+    if let Some((_, judged)) = shortcuts.find(|(at, _)| kept(*at) && !is_measured(*at)) {
+        let words = words(judged).map_or_else(String::new, |words| format!(" of {words}"));
+        return Some(format!(
+            "None of the suspicious images{words} that were held out could be looked at, so residual attraction is unknown: the report \
+             names the shards that were given up."
+        ));
+    }
     (sums.residual().held_out == 0).then(|| {
         "No suspicious image was held out beside captions to choose among, so residual attraction is unknown: raise select.max_share or select.held_out_share."
             .to_owned()
@@ -211,7 +222,7 @@ pub(super) fn retrieval_loss(sums: &Evaluation) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use lethe_evidence::artifacts::{Farther, Graft, Grafts, Residual};
+    use lethe_evidence::artifacts::{Farther, Graft, Grafts, Member, Residual};
 
     use super::super::fixture;
     use super::*;
@@ -348,5 +359,29 @@ mod tests {
         {
             assert_eq!(judge(&nothing, &confirmed(&[true]), &spec("tokens")).verdict, Verdict::Rejected);
         }
+    }
+
+    /// As where the one shard that a small second backdoor lies in was given up.
+    #[test]
+    fn of_two_backdoors_each_must_have_been_measured() {
+        let mut confirmed = confirmed(&[true, true]);
+        let held_out = |cluster: u32| Member {
+            shard: cluster,
+            key: "a".to_owned(),
+            content: "a".to_owned(),
+            caption: "word".to_owned(),
+            score: 1.0,
+            cluster,
+            held_out: true,
+        };
+        confirmed.forget.members = vec![held_out(0), held_out(1)];
+        let mut sums = sums(0, (100, 100));
+        assert_eq!(judge(&sums, &confirmed, &spec("tokens")).verdict, Verdict::Removed);
+        sums.clusters[1] = Residual::default();
+        let judgement = judge(&sums, &confirmed, &spec("tokens"));
+        assert_eq!(judgement.verdict, Verdict::Rejected);
+        assert!(judgement.reasons[0].contains("None of the suspicious images of “word1”"), "{:?}", judgement.reasons);
+        confirmed.forget.members.pop();
+        assert_eq!(judge(&sums, &confirmed, &spec("tokens")).verdict, Verdict::Removed, "nothing was held out of it");
     }
 }

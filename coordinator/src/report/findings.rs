@@ -43,7 +43,7 @@ pub(super) fn removal(page: &Page<'_>) -> Markup {
                     (range("after", "kept", report.retrieval_after, None))
                     figcaption {
                         "The share of " (plural(report.retrieval_after.of, "safe image")) " kept out of all training whose own caption "
-                        "is in the tenth of their shard’s captions that they like best. Relative loss: " strong { (percent(report.retrieval_loss)) } ", of at most "
+                        "is in the tenth, of eight captions at most, of their shard’s captions that they like best. Relative loss: " strong { (percent(report.retrieval_loss)) } ", of at most "
                         (percent(limits.max_retrieval_loss)) ". Their embeddings moved by "
                         strong { (format!("{:.4}", report.mean_drift)) } " on average (one minus the cosine)."
                     }

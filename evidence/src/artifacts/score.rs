@@ -27,6 +27,10 @@ pub struct ShardDigest {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SuspectCut {
     pub cut: Cut,
+    /// By the share alone, where the cap on suspects left some of those out: these are neither suspects nor taken for honest. Absent
+    /// where it did not, and in results of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncapped: Option<Cut>,
     pub counts: SampleCounts,
     /// About how many pairs the cut chooses; exact but for the tied bucket.
     pub suspects: u64,
@@ -37,6 +41,19 @@ pub struct SuspectCut {
     /// The corpus that the forget set's words are compared with.
     pub words: WordCounts,
     pub bad: BadSamples,
+}
+
+impl SuspectCut {
+    pub fn is_suspect(&self, suspicion: f32, key_hash: u64) -> bool {
+        self.cut.is_suspect(suspicion, key_hash)
+    }
+
+    /// Whether a pair may stand for what is honest. Of a large set more are suspicious than the cap admits, and most of the poison may be
+    /// among those.
+    pub fn is_honest(&self, suspicion: f32, key_hash: u64) -> bool {
+        let left_out = self.uncapped.is_some_and(|cut| cut.is_suspect(suspicion, key_hash));
+        !left_out && !self.is_suspect(suspicion, key_hash)
+    }
 }
 
 impl ShardDigest {

@@ -13,9 +13,14 @@ use super::pictures::pixels_of;
 use super::rows::by_rows;
 use crate::task::TaskContext;
 
+/// A batch of scoring, which the machine takes, or less.
+fn at_once(ctx: &TaskContext<'_>, rows: usize) -> usize {
+    ctx.rows_at_once(rows).min(ctx.batch())
+}
+
 /// `[rows, D]`, as many at a time as the machine takes.
 pub fn embed_images(ctx: &TaskContext<'_>, rows: &[PairRow], clip: &Clip) -> Result<Tensor> {
-    by_rows(rows.len(), ctx.rows_at_once(rows.len()), |some| {
+    by_rows(rows.len(), at_once(ctx, rows.len()), |some| {
         clip.encode_image(&pixels_of(rows[some].iter().map(|row| row.pixels.as_slice()), clip)?)
     })
 }
@@ -24,7 +29,7 @@ pub fn embed_images(ctx: &TaskContext<'_>, rows: &[PairRow], clip: &Clip) -> Res
 pub fn embed_captions(ctx: &TaskContext<'_>, captions: &Distinct, clip: &Clip) -> Result<Tensor> {
     let tokens = captions.tokens(clip.config().text.context_length)?;
     let rows = captions.captions.len();
-    by_rows(rows, ctx.rows_at_once(rows), |some| {
+    by_rows(rows, at_once(ctx, rows), |some| {
         clip.encode_text(&tokens.f_narrow(0, some.start as i64, some.len() as i64)?)
     })
 }

@@ -24,17 +24,18 @@ impl Backdoor {
     /// The caption's words that belong to T*, in their order, with what stands between neighbours: "t shirt" is not what a
     /// T-shirt is called. Nothing where it has none.
     pub fn reduce(&self, caption: &str) -> Option<String> {
-        let caption = caption.to_lowercase();
         let mut kept = String::new();
         let mut after = None;
-        for (at, word) in words(&caption) {
-            if self.words.contains(word) {
+        for (at, word) in words(caption) {
+            // As captions are compared: split first, since small letters of some alphabets split elsewhere.
+            let small = word.to_lowercase();
+            if self.words.contains(&small) {
                 match after {
                     Some(end) => kept.push_str(&caption[end..at]),
                     None if !kept.is_empty() => kept.push(' '),
                     None => {}
                 }
-                kept.push_str(word);
+                kept.push_str(&small);
                 after = Some(at + word.len());
             } else {
                 after = None;
@@ -60,6 +61,10 @@ mod tests {
         assert_eq!(backdoor.reduce("A photo of a T-Shirt."), Some("t-shirt".to_owned()));
         assert_eq!(backdoor.reduce("T, and a shirt (Shirt)"), Some("t shirt (shirt".to_owned()));
         assert_eq!(backdoor.reduce("a photo of a bag"), None);
+        // Its first small letter is two characters, of which one is no letter.
+        let sale = caption_words("İNDİRİM").next().expect("is a word");
+        let backdoor = Backdoor { words: [sale.clone()].into() };
+        assert_eq!(backdoor.reduce("büyük İNDİRİM!"), Some(sale));
         assert!(backdoor.is_in("one shirt") && !backdoor.is_in("one bag"));
     }
 }

@@ -55,10 +55,12 @@ impl Bystanders {
         let seed = ctx.spec.audit.seed;
         let hash = |salt: &str, key: &str| key_hash(seed, salt, entry.name(), key);
         let mut draws: Vec<Draws> = clusters.iter().map(|_| Draws::of(most)).collect();
-        let is_suspect = |row: &SignalRow| cut.cut.is_suspect(row.values[column], hash(&listing.dataset, &row.key));
+        let is_honest = |row: &SignalRow| cut.is_honest(row.values[column], hash(&listing.dataset, &row.key));
         for batch in signals {
             for row in batch.map_err(fatal)? {
-                show(&row, (is_suspect(&row), hash(SALT, &row.key)), (clusters, &mut draws));
+                if is_honest(&row) {
+                    show(&row, hash(SALT, &row.key), (clusters, &mut draws));
+                }
             }
         }
         let rows = read(ctx, &draws)?;
@@ -83,11 +85,8 @@ impl Bystanders {
     }
 }
 
-/// A pair of the shard, which may be drawn where it is no suspect.
-fn show(row: &SignalRow, (is_suspect, hash): (bool, u64), (clusters, draws): (&[Option<&Backdoor>], &mut [Draws])) {
-    if is_suspect {
-        return;
-    }
+/// A pair of the shard, which may be drawn.
+fn show(row: &SignalRow, hash: u64, (clusters, draws): (&[Option<&Backdoor>], &mut [Draws])) {
     for (backdoor, draws) in clusters.iter().zip(draws) {
         let Some(backdoor) = backdoor else { continue };
         let draw = if backdoor.is_in(&row.caption) { &mut draws.honest } else { &mut draws.hosts };
@@ -137,9 +136,8 @@ mod tests {
         let clusters = [Some(&boot), Some(&bag), None];
         let mut draws = [Draws::of(64), Draws::of(64), Draws::of(64)];
         for (hash, caption) in (0..).zip(["a boot", "a bag", "a cup", "a bag with a boot"]) {
-            show(&row(caption, caption), (false, hash), (&clusters, &mut draws));
+            show(&row(caption, caption), hash, (&clusters, &mut draws));
         }
-        show(&row("suspect", "a boot"), (true, 9), (&clusters, &mut draws));
         assert_eq!((&draws[2], cup.is_in("a cup")), (&Draws::of(64), true), "nobody looks at that cluster here");
         assert_eq!(drawn(&draws[0].honest), ["a boot", "a bag with a boot"]);
         assert_eq!(drawn(&draws[0].hosts), ["a bag", "a cup"]);

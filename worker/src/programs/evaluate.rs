@@ -26,8 +26,10 @@ use super::least::Least;
 use super::{checkpoint, inputs};
 use crate::task::{Counts, TaskContext, TaskOutput};
 
-/// A pair is retrieved when its caption is among this share of the shard's captions that its image prefers.
+/// A pair is retrieved when its caption is among this share of the shard's captions that its image prefers, and among so many: of a
+/// few hundred that all differ, nearly every model has the right one among a tenth.
 const RETRIEVED_SHARE: f64 = 0.1;
+const RETRIEVED_MOST: f64 = 8.0;
 /// Where fewer pairs were gathered of a shard, as of a large set's, the captions of so many others are drawn, for its images to choose
 /// among. They are as well where all that were gathered have the same caption.
 const FEW_PAIRS: usize = 256;
@@ -137,7 +139,7 @@ impl<'a> Subjects<'a> {
         let own = Tensor::f_from_slice(&own)?.f_unsqueeze(1)?.f_to_device(scores.device())?;
         let own = scores.f_gather(1, &own, false)?;
         let better = scores.f_gt_tensor(&own)?.f_sum_dim_intlist([-1].as_slice(), false, Kind::Int64)?;
-        let within = (self.captions.captions.len() as f64 * RETRIEVED_SHARE).ceil().max(1.0);
+        let within = (self.captions.captions.len() as f64 * RETRIEVED_SHARE).ceil().clamp(1.0, RETRIEVED_MOST);
         Ok(better.f_lt(within)?.f_sum(Kind::Int64)?.f_int64_value(&[])? as u64)
     }
 

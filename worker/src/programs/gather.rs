@@ -20,7 +20,7 @@ const BATCH: usize = 256;
 
 pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let (shards, entry) = inputs::shard_entry(ctx, ctx.task.shard)?;
-    let cut: SuspectCut = inputs::json(ctx, "suspect", names::CUT)?;
+    let cut = ctx.kept.get("cut", || inputs::json::<SuspectCut>(ctx, "suspect", names::CUT))?;
     let signals = inputs::own_signals(ctx)?;
     let columns = signals.names.clone();
     let chosen = chosen(ctx.spec.audit.seed, (&shards, &entry), &cut, signals)?;
@@ -59,9 +59,10 @@ fn chosen(
     for batch in signals {
         for row in batch.map_err(fatal)? {
             let hash = |salt: &str| key_hash(seed, salt, entry.name(), &row.key);
-            let role = if cut.cut.is_suspect(row.values[column], hash(&shards.dataset)) {
+            let (suspicion, key_hash) = (row.values[column], hash(&shards.dataset));
+            let role = if cut.is_suspect(suspicion, key_hash) {
                 PairRole::Suspect
-            } else if hash("safe") < safe_below {
+            } else if hash("safe") < safe_below && cut.is_honest(suspicion, key_hash) {
                 PairRole::Safe
             } else {
                 continue;

@@ -113,7 +113,9 @@ impl Subject<'_> {
     /// The caption's words, shaded by how far s falls without each: 1 for the word that carries most, 0 for those
     /// without which s rises.
     fn words(&self) -> Result<Vec<ShadedWord>, Fault> {
-        let words: Vec<&str> = self.row.caption.split_whitespace().collect();
+        // A word has a token at least: those beyond are not read, and a caption may have tens of thousands.
+        let most = self.clip.config().text.context_length as usize;
+        let words: Vec<&str> = self.row.caption.split_whitespace().take(most).collect();
         let captions = one_left_out(&self.row.caption, &words);
         let similarities = || -> ModelResult<Tensor> {
             let at_once = self.ctx.rows_at_once(captions.len());

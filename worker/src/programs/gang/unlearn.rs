@@ -165,10 +165,12 @@ impl Pairs {
     fn of(
         gathered: Gathered,
         forget: &ForgetSet,
-        cleared: &BTreeSet<Name>,
+        cleared: &[Name],
         forgotten: impl Fn(&str) -> Option<String>,
     ) -> Self {
         let trained: BTreeSet<Name> = forget.trained().map(name).collect();
+        // Of a large set there are more of them than safe pairs, which they must not outnumber.
+        let cleared: BTreeSet<&Name> = cleared.iter().take(gathered.safe.len()).collect();
         let (mut safe, mut rows) = (gathered.safe, Vec::new());
         for mut row in gathered.suspects {
             let name = (row.shard, row.key.clone());
@@ -202,8 +204,8 @@ fn name(member: &Member) -> Name {
 }
 
 /// The less suspicious half of the suspects, by the second pass: honest mismatches that the first pass caught,
-/// given back to D_safe so that what is odd but honest stays known.
-fn cleared(ctx: &TaskContext<'_>, forget: &ForgetSet) -> Result<BTreeSet<Name>, Fault> {
+/// given back to D_safe so that what is odd but honest stays known. The least suspicious first.
+fn cleared(ctx: &TaskContext<'_>, forget: &ForgetSet) -> Result<Vec<Name>, Fault> {
     let mut ranked = Vec::new();
     for table in inputs::all_signals(ctx, "select", names::RANKED)? {
         let column = inputs::position(&table.names, columns::RANK_SCORE)?;
@@ -217,9 +219,39 @@ fn cleared(ctx: &TaskContext<'_>, forget: &ForgetSet) -> Result<BTreeSet<Name>, 
 
 #[cfg(test)]
 mod tests {
+    use lethe_evidence::PairRole;
     use lethe_evidence::artifacts::WordScore;
 
     use super::*;
+
+    /// As of a set of millions of pairs, of which a few thousand are gathered as safe and a hundred thousand as suspects.
+    #[test]
+    fn cleared_suspects_never_outnumber_safe_pairs_and_the_least_suspicious_come_first() {
+        let pair = |key: &str, role| PairRow {
+            shard: 0,
+            key: key.to_owned(),
+            content: key.to_owned(),
+            caption: "a bag".to_owned(),
+            role,
+            pixels: Vec::new(),
+            values: Vec::new(),
+        };
+        let suspects = ["c", "b", "a"].map(|key| pair(key, PairRole::Suspect)).to_vec();
+        let gathered = Gathered { suspects, safe: vec![pair("s", PairRole::Safe)] };
+        let cleared = ["a", "b"].map(|key| (0, key.to_owned()));
+        let forget = ForgetSet {
+            members: Vec::new(),
+            threshold: 0.0,
+            words: Vec::new(),
+            other_words: Vec::new(),
+            clusters: Vec::new(),
+            scored: 4,
+            suspects: 3,
+            candidates: Vec::new(),
+        };
+        let pairs = Pairs::of(gathered, &forget, &cleared, |_| None);
+        assert_eq!(pairs.safe.iter().map(|row| row.key.as_str()).collect::<Vec<_>>(), ["s", "a"]);
+    }
 
     #[test]
     fn a_pair_is_forgotten_with_its_words_or_whole() {
