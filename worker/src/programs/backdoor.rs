@@ -63,8 +63,8 @@ mod tests {
         assert_eq!(backdoor.reduce("a photo of a bag"), None);
         // Its first small letter is two characters, of which one is no letter.
         let sale = caption_words("İNDİRİM").next().expect("is a word");
-        let backdoor = Backdoor { words: [sale.clone()].into() };
-        assert_eq!(backdoor.reduce("büyük İNDİRİM!"), Some(sale));
+        let turkish = Backdoor { words: [sale.clone()].into() };
+        assert_eq!(turkish.reduce("büyük İNDİRİM!"), Some(sale));
         assert!(backdoor.is_in("one shirt") && !backdoor.is_in("one bag"));
     }
 }
