@@ -21,6 +21,7 @@ use lethe_common::fault::Fault;
 use lethe_common::ids::TaskId;
 
 use super::Slots;
+use super::setback::{aborted, handed_back, never_ready};
 use super::slot::{Aborting, MAP_GRACE, Running, START_GRACE, Slot, gang_timeout};
 use crate::frame::RunTask;
 use crate::task::TaskOutput;
@@ -149,7 +150,7 @@ impl Desk {
             return vec![Action::Fail(run.task, fault)];
         }
         if let Slot::Starting { kill_at: None } = self.slot {
-            let fault = Fault::retryable(format!("{}: not taken: the executor was not ready in time", run.task));
+            let fault = never_ready(&run.task);
             return vec![Action::Fail(run.task, fault)];
         }
         if self.waiting.len() >= self.max_waiting {
@@ -370,8 +371,7 @@ impl Desk {
             Slot::Starting { kill_at } if kill_at.is_some_and(|at| at <= now) => {
                 *kill_at = None;
                 // A process that hangs in a driver may outlive its kill: nothing waits for it.
-                let fault = |task: &TaskId| Fault::retryable(format!("{task}: the executor was not ready in time"));
-                let mut actions = self.fail_waiting(|_| true, fault);
+                let mut actions = self.fail_waiting(|_| true, never_ready);
                 actions.push(Action::KillExecutor);
                 actions
             }
@@ -387,14 +387,6 @@ impl Desk {
             | Slot::Stopped => Vec::new(),
         }
     }
-}
-
-fn aborted(task: &TaskId, reason: &str) -> Fault {
-    Fault::retryable(format!("{task}: aborted: {reason}"))
-}
-
-fn handed_back(task: &TaskId, reason: &str) -> Fault {
-    Fault::handed_back(format!("{task}: handed back: {reason}"))
 }
 
 #[cfg(test)]

@@ -173,7 +173,7 @@ fn an_executor_that_hangs_before_it_is_ready_is_killed_once_and_hands_tasks_back
     let killed = [fail(1, "TASK: the executor was not ready in time"), Action::KillExecutor];
     assert_eq!(desk.step(now + START_GRACE, Input::Tick), killed);
     assert_eq!(desk.step(now + LATER, Input::Tick), [], "once");
-    let refused = [fail(2, "TASK: not taken: the executor was not ready in time")];
+    let refused = [fail(2, "TASK: the executor was not ready in time")];
     assert_eq!(desk.step(now + LATER, assigned(map(2))), refused, "a driver may keep it from dying");
     assert_eq!(desk.step(now + LATER, exited()), []);
     assert_eq!(desk.step(now + LATER + Duration::from_millis(200), Input::Tick), [Action::StartExecutor]);

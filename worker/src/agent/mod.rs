@@ -18,6 +18,7 @@ mod pulse;
 mod rendezvous;
 mod search;
 mod session;
+mod setback;
 mod slot;
 pub mod stop;
 
