@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use lethe_common::time::Millis;
 use lethe_engine::{AuditRecord, Change, Fate, Options, Plan, Record, SegmentRecord};
 use tempfile::tempdir;
@@ -91,7 +93,7 @@ fn a_file_that_is_no_store_is_named() {
     assert!(error.to_string().contains(FILE_NAME), "{error}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_mostly_free_file_is_compacted_and_keeps_what_it_has() {
     let folder = tempdir().expect("makes a folder");
     let store = filled(folder.path()).await;
@@ -105,22 +107,25 @@ async fn a_mostly_free_file_is_compacted_and_keeps_what_it_has() {
     let forget = Batch { forgets: vec!["audit/x/".to_owned()], ..Batch::default() };
     assert!(matches!(store.commit(Fence { term: Term(1), batch: 40 }, &forget).await, Outcome::Applied));
     let before = embedded.inner.measure().expect("measures").size_bytes;
-    // Commits go on meanwhile.
-    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let beside = tokio::spawn({
-        let (store, stop) = (store.clone(), Arc::clone(&stop));
-        async move {
-            let mut batch = 41;
-            while !stop.load(std::sync::atomic::Ordering::SeqCst) {
-                let nothing = store.commit(Fence { term: Term(1), batch }, &Batch::default()).await;
-                assert!(matches!(nothing, Outcome::Applied), "{nothing:?}");
-                batch += 1;
+    // Commits go on meanwhile, one after the other.
+    let stop = Arc::new(AtomicBool::new(false));
+    let (begun, begins) = std::sync::mpsc::channel();
+    let beside = std::thread::spawn({
+        let (inner, stop) = (Arc::clone(&embedded.inner), Arc::clone(&stop));
+        move || {
+            while !stop.load(Ordering::SeqCst) {
+                inner.write(|table| put(table, "audit/beside", b"x")).expect("writes");
+                begun.send(()).ok(); // heard once
             }
         }
     });
-    let after = store.maintain().await.expect("is kept up");
-    stop.store(true, std::sync::atomic::Ordering::SeqCst);
-    beside.await.expect("commits");
+    begins.recv().expect("writes");
+    let after = store.maintain().await;
+    stop.store(true, Ordering::SeqCst);
+    beside.join().expect("ends well");
+    let after = after.expect("is kept up");
+    let gone = Batch { deletes: vec!["audit/beside".to_owned()], ..Batch::default() };
+    assert!(matches!(store.commit(Fence { term: Term(1), batch: 41 }, &gone).await, Outcome::Applied));
     assert!(after.compacted && after.size_bytes < before / 2, "{before} {after:?}");
     assert_eq!(records::load(&store).await.expect("loads"), sample());
 }
