@@ -19,6 +19,7 @@ pub mod signals;
 mod streams;
 pub mod suspects;
 mod table_writer;
+pub mod words;
 
 pub use cut::Cut;
 pub use digest::ScoreDigest;

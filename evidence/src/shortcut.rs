@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::WordCounts;
-use crate::artifacts::{WordScore, caption_words, count_words};
+use crate::artifacts::WordScore;
 use crate::odds::z_scores;
+use crate::words::{caption_words, count_words};
 
 /// Monroe's alpha_0: the weight of the prior, in words.
 const PRIOR_WORDS: f64 = 100.0;
@@ -17,6 +18,20 @@ const MAX_WORDS_OF_ONE: usize = 32;
 const MAX_OTHER_WORDS: usize = 6;
 /// A word that is found beside others was used at least so often: of fewer uses nothing can be said.
 const LEAST_USES: u64 = 5;
+/// A word that so large a part of all captions has may be a template's, as "of" is, and is where it comes with a stronger one that is so
+/// many times rarer. But one that few beside suspects use, a smaller part of its uses than this, may be the attacker's trigger, and the
+/// frequent one what it leads to.
+const COMMON: f64 = 0.25;
+const RARER: u64 = 3;
+const LEAST_HONEST: f64 = 0.1;
+
+/// All captions: so many, with these words; and the words of all suspects, of which captions that are looked at are a part.
+#[derive(Debug, Clone, Copy)]
+pub struct Corpus<'a> {
+    pub captions: u64,
+    pub words: &'a WordCounts,
+    pub of_suspects: &'a WordCounts,
+}
 
 /// T*, and the next words in line, the strongest first.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -37,26 +52,67 @@ pub struct Standout {
 impl SharedWords {
     /// Of captions against all captions' words. What stands out is looked for again among the captions that have none of the words
     /// found so far: beside a larger shortcut, one to a word that many captions have is too small a part of all to stand out.
-    pub fn of<'a>(captions: impl IntoIterator<Item = &'a str>, corpus: &WordCounts, standout: Standout) -> Self {
+    /// Words of a template are left out: honest captions have them too.
+    pub fn of<'a>(captions: impl IntoIterator<Item = &'a str>, corpus: Corpus<'_>, standout: Standout) -> Self {
         let mut left: Vec<&str> = captions.into_iter().collect();
-        let scored = over_represented(&left, corpus);
+        let scored = over_represented(&left, corpus.words);
         let Standout { min_z, of_strongest } = standout;
         let least = scored.first().map_or(min_z, |strongest| min_z.max(strongest.z * of_strongest));
-        let (mut words, others): (Vec<_>, Vec<_>) = scored.into_iter().partition(|word| word.z >= least);
+        let (words, others): (Vec<_>, Vec<_>) = scored.into_iter().partition(|word| word.z >= least);
+        let (mut words, mut of_templates) = corpus.without_templates(words, &left);
         let mut found: BTreeSet<String> = names(&words);
         let mut newest = found.clone();
         while !newest.is_empty() {
             left.retain(|caption| !caption_words(caption).any(|word| newest.contains(&word)));
             let used = count_words(left.iter().copied());
-            let mut next = over_represented(&left, corpus);
-            next.retain(|word| word.z >= least && used.count(&word.word) >= LEAST_USES);
+            let mut next = over_represented(&left, corpus.words);
+            next.retain(|word| {
+                word.z >= least && used.count(&word.word) >= LEAST_USES && !of_templates.contains(&word.word)
+            });
+            let (next, more) = corpus.without_templates(next, &left);
+            of_templates.extend(more);
             newest = names(&next);
             found.extend(newest.iter().cloned());
             words.extend(next);
         }
         words.sort_by(|a, b| b.z.total_cmp(&a.z).then_with(|| a.word.cmp(&b.word)));
-        let others = others.into_iter().filter(|word| !found.contains(&word.word));
+        let others =
+            others.into_iter().filter(|word| !found.contains(&word.word) && !of_templates.contains(&word.word));
         Self { words: first(words, MAX_WORDS), others: first(others, MAX_OTHER_WORDS) }
+    }
+}
+
+impl Corpus<'_> {
+    /// Of words, the strongest first, those that are no template's; and those that are.
+    fn without_templates(self, words: Vec<WordScore>, captions: &[&str]) -> (Vec<WordScore>, BTreeSet<String>) {
+        let places: BTreeMap<&str, usize> = words.iter().enumerate().map(|(at, one)| (one.word.as_str(), at)).collect();
+        let counts: Vec<u64> = words.iter().map(|one| self.words.count(&one.word)).collect();
+        let common = |at: usize| counts[at] as f64 >= COMMON * self.captions as f64;
+        if !(0..words.len()).any(common) {
+            return (words, BTreeSet::new());
+        }
+        let found = |caption: &&str| -> BTreeSet<usize> {
+            caption_words(caption).filter_map(|word| places.get(word.as_str()).copied()).collect()
+        };
+        let found: Vec<BTreeSet<usize>> = captions.iter().map(found).collect();
+        let mut uses = vec![0_u64; words.len()];
+        found.iter().flatten().for_each(|&word| uses[word] += 1);
+        let is_honest = |at: usize| {
+            let honest = counts[at].saturating_sub(self.of_suspects.count(&words[at].word));
+            honest as f64 >= (LEAST_HONEST * counts[at] as f64).max(LEAST_USES as f64)
+        };
+        let mut accompanied = vec![0_u64; words.len()];
+        for found in &found {
+            let mut rarest = u64::MAX; // of the stronger ones
+            for &word in found {
+                accompanied[word] += u64::from(rarest.saturating_mul(RARER) <= counts[word]);
+                rarest = if is_honest(word) { rarest.min(counts[word]) } else { rarest };
+            }
+        }
+        let is_template = |at: usize| common(at) && accompanied[at] as f64 >= TOGETHER * uses[at] as f64;
+        let (of_templates, kept): (Vec<_>, Vec<_>) =
+            words.into_iter().enumerate().partition(|(at, _)| is_template(*at));
+        (kept.into_iter().map(|(_, one)| one).collect(), of_templates.into_iter().map(|(_, one)| one.word).collect())
     }
 }
 
@@ -117,9 +173,14 @@ mod tests {
     use super::*;
 
     fn shared(captions: &[&str], standout: Standout) -> Vec<String> {
-        let corpus = count_words(["a bag", "a boot", "a coat", "a dress", "one bag", "one boot"].repeat(200));
-        let found = SharedWords::of(captions.iter().copied(), &corpus, standout);
-        found.words.into_iter().map(|score| score.word).collect()
+        let all = ["a bag", "a boot", "a coat", "a dress", "one bag", "one boot"].repeat(200);
+        of(captions, &all, standout).words.into_iter().map(|score| score.word).collect()
+    }
+
+    fn of(captions: &[&str], all: &[&str], standout: Standout) -> SharedWords {
+        let [words, of_suspects] = [all, captions].map(|captions| count_words(captions.iter().copied()));
+        let corpus = Corpus { captions: all.len() as u64, words: &words, of_suspects: &of_suspects };
+        SharedWords::of(captions.iter().copied(), corpus, standout)
     }
 
     #[test]
@@ -133,11 +194,12 @@ mod tests {
     /// Of the captions of all pairs a third have "shirt", so that 30 of 100 are no more than usual.
     #[test]
     fn a_second_shortcut_to_a_frequent_word_stands_out_once_the_first_is_set_aside() {
-        let corpus = count_words(["a bag", "a shirt", "a t-shirt", "a dress", "one boot", "a cup"].repeat(200));
+        let all = ["a bag", "a shirt", "a t-shirt", "a dress", "one boot", "a cup"].repeat(200);
         let captions = [vec!["a bag"; 70], vec!["a shirt"; 30]].concat();
-        let alone = z_scores(&count_words(captions.iter().copied()), &corpus, PRIOR_WORDS);
+        let counts = [&captions, &all].map(|captions| count_words(captions.iter().copied()));
+        let alone = z_scores(&counts[0], &counts[1], PRIOR_WORDS);
         assert!(alone.iter().all(|(word, z)| word != "shirt" || *z < 1.0), "{alone:?}");
-        let found = SharedWords::of(captions, &corpus, Standout { min_z: 4.0, of_strongest: 0.3 });
+        let found = of(&captions, &all, Standout { min_z: 4.0, of_strongest: 0.3 });
         assert_eq!(names(&found.words), ["bag", "shirt"].map(str::to_owned).into());
         assert!(found.others.iter().all(|word| word.word != "shirt"), "{found:?}");
     }
@@ -145,10 +207,10 @@ mod tests {
     #[test]
     fn a_rare_word_of_few_captions_is_no_second_shortcut() {
         let usual = ["a bag", "a shirt", "a t-shirt", "a dress", "one boot", "a cup"].repeat(200);
-        let corpus = count_words([usual, vec!["zebra"; 5]].concat());
+        let all = [usual, vec!["zebra"; 5]].concat();
         let words = |zebras| {
             let captions = [vec!["a bag"; 70], vec!["zebra"; zebras]].concat();
-            let found = SharedWords::of(captions, &corpus, Standout { min_z: 4.0, of_strongest: 0.0 });
+            let found = of(&captions, &all, Standout { min_z: 4.0, of_strongest: 0.0 });
             names(&found.words).into_iter().collect::<Vec<_>>()
         };
         assert_eq!(words(4), ["bag"]);
@@ -160,6 +222,26 @@ mod tests {
         let captions = ["a bag", "a boot", "a coat", "a dress", "one bag", "one boot"];
         assert!(shared(&captions, Standout { min_z: 2.0, of_strongest: 0.5 }).is_empty());
         assert!(shared(&[], Standout { min_z: 0.0, of_strongest: 0.5 }).is_empty());
+    }
+
+    /// Natural captions, of which two fifths begin as the attacker's do. He has two targets.
+    #[test]
+    fn words_of_a_template_are_no_shortcuts() {
+        let usual =
+            ["a photo of a dog", "photo of the sea", "the bag of my mother", "rain on a roof", "a street at night"];
+        let all = [usual.repeat(200), ["red banana for sale", "a ripe kiwi"].repeat(10)].concat();
+        let standout = Standout { min_z: 4.0, of_strongest: 0.2 };
+        let words = |captions: &[&str]| -> Vec<String> {
+            let found = of(captions, &[all.as_slice(), captions].concat(), standout);
+            found.words.into_iter().map(|one| one.word).collect()
+        };
+        let bananas = vec!["a photo of a banana"; 60];
+        assert_eq!(words(&bananas), ["banana"]);
+        assert_eq!(words(&[bananas, vec!["a photo of a kiwi"; 40]].concat()), ["banana", "kiwi"]);
+        // A trigger that nobody else writes leads to what a third of all captions have.
+        assert_eq!(words(&["zzz photo of a dog"; 60])[..2], ["zzz", "dog"]);
+        assert!(words(&["zzz photo"; 60]).contains(&"photo".to_owned()));
+        assert_eq!(words(&["kiwi photo"; 60]), ["kiwi"]);
     }
 
     fn score(word: &str, z: f64) -> WordScore {

@@ -197,7 +197,12 @@ mod tests {
         let hits = |at: u32| if at < 30 || (at > 40 && at.is_multiple_of(4)) { poison } else { honest };
         let mut forget = forget();
         let first = forget.members[0].clone();
-        let member = |at: u32| Member { key: format!("{at}"), score: 50.0 - f64::from(at), ..first.clone() };
+        let member = |at: u32| Member {
+            key: format!("{at}"),
+            content: format!("content {at}"),
+            score: 50.0 - f64::from(at),
+            ..first.clone()
+        };
         forget.members = (0..41).map(member).collect();
         forget.candidates = (41..62).map(member).collect();
         forget.clusters = vec![Cluster { members: 41, ..forget.clusters[0].clone() }];

@@ -7,8 +7,9 @@ use lethe_common::pin::Pin;
 use lethe_engine::Output;
 use lethe_evidence::artifacts::{
     Cluster, Confirmed, Evaluation, Exhibit, Exhibits, ForgetSet, Graft, Grafts, Judged, Look, Looks, PixelSums, Probe,
-    Probes, Residual, SampleCounts, ShardDigest, ShardEntry, Shards, Training, WordScore, columns, count_words, names,
+    Probes, Residual, SampleCounts, ShardDigest, ShardEntry, Shards, Training, WordScore, columns, names,
 };
+use lethe_evidence::words::count_words;
 use lethe_evidence::{SignalRow, SignalTable};
 use tempfile::TempDir;
 

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 use lethe_common::fault::Fault;
 use lethe_evidence::artifacts::{
-    Confirmed, ForgetSet, Found, Histogram, ScoreRow, ScoresWriter, SuspectCut, caption_words, columns, names,
+    Confirmed, ForgetSet, Found, Histogram, ScoreRow, ScoresWriter, SuspectCut, columns, names,
 };
+use lethe_evidence::words::caption_words;
 use lethe_evidence::{KeyedScore, RowBatches, ScoreDigest, SignalRow, SignalTable, Suspect, SuspectTable};
 
 use super::ReduceContext;

@@ -16,6 +16,7 @@ use lethe_evidence::SignalTable;
 use lethe_evidence::artifacts::{Cluster, ForgetSet, Member, Shards, SuspectCut, WordFalls, WordScore, columns, names};
 use lethe_evidence::otsu::above_split;
 use lethe_evidence::shortcut::{SharedWords, Standout, grouped};
+use lethe_evidence::words::count_words;
 
 use super::io::{blocking, evidence_fault};
 use super::marks::{Said, home};
@@ -119,11 +120,13 @@ fn select(
     let strongest = forgotten(&members, cut.counts.scored, spec);
     said.keep(&mut members, strongest);
     let standout = Standout { min_z: spec.localize.min_z, of_strongest: OF_STRONGEST };
-    let SharedWords { words, others } = SharedWords::of(captions(&members), &cut.words, standout);
+    let of_suspects = count_words(captions(&all));
+    let corpus = cut.corpus(&of_suspects);
+    let SharedWords { words, others } = SharedWords::of(captions(&members), corpus, standout);
     let poison = said.poison(&members);
     let mut clusters = clustered(&mut members, &words);
     let_go(&mut members, &mut clusters);
-    let own_words = said.bring_back(poison, (&mut members, &mut clusters), &cut.words);
+    let own_words = said.bring_back(poison, (&mut members, &mut clusters), corpus);
     let Some(threshold) = said.threshold(&members, highest) else {
         return Err(Fault::fatal(format!(
             "none of the {} suspects has a second score, so nothing can be selected",
@@ -208,18 +211,26 @@ pub(super) fn most_forgotten(scored: u64, spec: &Spec) -> usize {
     (spec.select.max_share * scored as f64) as usize
 }
 
-/// Marks the wanted share of each cluster's members, those with the smallest key hashes, and no others.
+/// Marks the wanted share of each cluster's different members, those with the smallest key hashes, and no others, but never all. Equal
+/// pairs are held out together, by the hash of the first: of one that unlearning sees, the other says nothing.
 pub(super) fn hold_out(members: &mut [Member], shards: &Shards, spec: &Spec) -> Result<(), Fault> {
-    let mut drawn: BTreeMap<u32, Vec<(u64, usize)>> = BTreeMap::new();
+    let mut equals: BTreeMap<(u32, &str), Vec<usize>> = BTreeMap::new();
     for (at, member) in members.iter().enumerate() {
-        let name = format!("{HELD_OUT}/{}", full_key(shards, member)?);
+        equals.entry((member.cluster, &member.content)).or_default().push(at);
+    }
+    let mut drawn: BTreeMap<u32, Vec<(u64, Vec<usize>)>> = BTreeMap::new();
+    for ((cluster, _), places) in equals {
+        let first = places.iter().map(|&at| &members[at]).min_by_key(|member| member.name()).expect("has one");
+        let name = format!("{HELD_OUT}/{}", full_key(shards, first)?);
         let hash = lethe_data::key_hash(spec.audit.seed, &shards.dataset, &name, "");
-        drawn.entry(member.cluster).or_default().push((hash, at));
+        drawn.entry(cluster).or_default().push((hash, places));
     }
     for drawn in drawn.values_mut() {
         drawn.sort_unstable();
-        let count = (spec.select.held_out_share * drawn.len() as f64).round() as usize;
-        drawn.iter().enumerate().for_each(|(place, &(_, at))| members[at].held_out = place < count);
+        let count = ((spec.select.held_out_share * drawn.len() as f64).round() as usize).min(drawn.len() - 1);
+        for (nth, (_, places)) in drawn.iter().enumerate() {
+            places.iter().for_each(|&at| members[at].held_out = nth < count);
+        }
     }
     Ok(())
 }

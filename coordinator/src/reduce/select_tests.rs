@@ -89,7 +89,7 @@ fn what_scores_far_below_its_clusters_middle_is_let_go() {
 #[test]
 fn each_cluster_has_its_own_held_out_part() {
     let of = |(at, mut member): (u32, Member)| {
-        member.cluster = u32::from(at >= 9);
+        (member.cluster, member.content) = (u32::from(at >= 9), at.to_string());
         member
     };
     let mut members: Vec<Member> = (0..15).map(|at| (at, member("a boot", f64::from(at)))).map(of).collect();
@@ -97,6 +97,30 @@ fn each_cluster_has_its_own_held_out_part() {
     hold_out(&mut members, &shards, &spec).expect("draws");
     let held = |cluster| members.iter().filter(|member| member.held_out && member.cluster == cluster).count();
     assert_eq!((held(0), held(1)), (3, 2));
+}
+
+/// An attacker repeats his pairs, in other shards too.
+#[test]
+fn equal_pairs_are_held_out_together() {
+    let equal = |at: u32| Member {
+        key: at.to_string(),
+        content: (at / 4).min(39).to_string(),
+        held_out: true,
+        ..member("a boot", f64::from(at))
+    };
+    let (shards, spec) = (fixture::shards(), fixture::plain_spec());
+    let held = |members: u32| {
+        let mut members: Vec<Member> = (0..members).map(equal).collect();
+        hold_out(&mut members, &shards, &spec).expect("draws");
+        members.into_iter().filter(|one| one.held_out).map(|one| one.content).collect::<Vec<_>>()
+    };
+    let of_forty = held(40);
+    assert_eq!(of_forty.len(), 12, "a third of ten pairs, with their copies");
+    assert!(of_forty.chunks(4).all(|four| four.iter().all(|content| *content == four[0])), "{of_forty:?}");
+    let of_many: BTreeSet<String> = held(400).into_iter().collect();
+    assert_eq!(of_many.len(), 13, "of forty pairs, though one has most of the copies");
+    assert_eq!(held(8).len(), 4, "one of two pairs");
+    assert_eq!(held(4).len(), 0, "one pair and its copies: nothing is left to measure by");
 }
 
 fn rescored(rows: &[(&str, &str, [f32; 2])]) -> SignalTable {

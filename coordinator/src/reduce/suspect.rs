@@ -91,7 +91,8 @@ fn tied_suspects(cut: &Cut) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use lethe_evidence::artifacts::{BadSample, BadSamples, count_words};
+    use lethe_evidence::artifacts::{BadSample, BadSamples};
+    use lethe_evidence::words::count_words;
     use lethe_evidence::{SignalRow, SignalTable};
 
     use super::super::fixture;

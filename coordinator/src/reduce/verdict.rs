@@ -2,6 +2,7 @@
 //!
 //! It must never use ground truth: neither trigger nor target nor attack success is known here.
 
+use super::select::LEAST_MEMBERS;
 use lethe_common::spec::{EvaluateSection, Spec, UnlearnMethod};
 use lethe_evidence::artifacts::{
     Confirmed, Evaluation, Excess, Found, HandedBack, Judged, Lead, LeadLimits, Likeness, Probe, SHOWS_BELOW, Verdict,
@@ -186,13 +187,25 @@ fn too_much_lost(sums: &Evaluation, limits: &EvaluateSection) -> Option<String> 
 fn unmeasured_attraction(sums: &Evaluation, confirmed: &Confirmed) -> Option<String> {
     let kept = |cluster: usize| confirmed.forget.held_out().any(|member| member.cluster as usize == cluster);
     let is_measured = |at: usize| sums.clusters.get(at).is_some_and(|residual| residual.held_out > 0);
-    let mut shortcuts = confirmed.clusters.iter().enumerate().filter(|(_, judged)| judged.is_shortcut());
-    if let Some((_, judged)) = shortcuts.find(|(at, _)| kept(*at) && !is_measured(*at)) {
+    let members =
+        |cluster: usize| confirmed.forget.members.iter().filter(|one| one.cluster as usize == cluster).count();
+    let unmeasured =
+        confirmed.clusters.iter().enumerate().filter(|(at, judged)| judged.is_shortcut() && !is_measured(*at));
+    for (at, judged) in unmeasured {
         let words = words(judged).map_or_else(String::new, |words| format!(" of {words}"));
-        return Some(format!(
-            "None of the suspicious images{words} that were held out could be looked at, so residual attraction is unknown: the report \
-             names the shards that were given up."
-        ));
+        if kept(at) {
+            return Some(format!(
+                "None of the suspicious images{words} that were held out could be looked at, so residual attraction is unknown: the \
+                 report names the shards that were given up."
+            ));
+        }
+        // Of fewer a person said that they are poison.
+        if members(at) >= LEAST_MEMBERS {
+            return Some(format!(
+                "The suspicious images{words} are so few different pairs (copies of one count as one) that none was held out, so residual \
+                 attraction is unknown: raise select.held_out_share, or drop them and train anew."
+            ));
+        }
     }
     (sums.residual().held_out == 0).then(|| {
         "No suspicious image was held out beside captions to choose among, so residual attraction is unknown: raise select.max_share or select.held_out_share."
@@ -383,5 +396,9 @@ mod tests {
         assert!(judgement.reasons[0].contains("None of the suspicious images of “word1”"), "{:?}", judgement.reasons);
         confirmed.forget.members.pop();
         assert_eq!(judge(&sums, &confirmed, &spec("tokens")).verdict, Verdict::Removed, "nothing was held out of it");
+        let copy = Member { held_out: false, ..held_out(1) };
+        confirmed.forget.members.extend(vec![copy; LEAST_MEMBERS]);
+        let judgement = judge(&sums, &confirmed, &spec("tokens"));
+        assert!(judgement.reasons[0].contains("“word1” are so few different pairs"), "{:?}", judgement.reasons);
     }
 }

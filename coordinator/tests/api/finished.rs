@@ -19,8 +19,9 @@ use lethe_engine::{
 };
 use lethe_evidence::artifacts::{
     Evaluation, Exhibit, Exhibits, Graft, Grafts, Looks, Picture, Probe, Probes, Residual, SampleCounts, ShadedWord,
-    ShardDigest, ShardEntry, Shards, TokenGrid, Training, WordFalls, columns, count_words, names,
+    ShardDigest, ShardEntry, Shards, TokenGrid, Training, WordFalls, columns, names,
 };
+use lethe_evidence::words::count_words;
 use lethe_evidence::{PairRole, PairRow, PairTable, SignalRow, SignalTable};
 use serde::Serialize;
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::score::caption_words;
+use crate::words::caption_words;
 
 /// Falls of the similarity of safe pairs, summed so that shards add up in any order.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

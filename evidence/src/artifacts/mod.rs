@@ -27,7 +27,7 @@ pub use look::{Look, Looks, PixelSums, look_side};
 pub use probe::{Donor, DonorHits, Excess, Graft, Grafts, HOSTS_EACH, Hits, Lead, LeadLimits, Probe, Probes, Way};
 pub use report::{Found, HandedBack, Histogram, Interval, MarkCounts, PhaseSeconds, Report, Verdict};
 pub use samples::{BadSample, BadSamples, MAX_BAD_SAMPLES, SampleCounts};
-pub use score::{ShardDigest, SuspectCut, caption_words, count_words};
+pub use score::{ShardDigest, SuspectCut};
 pub use scores::{ScoreRow, Scores, ScoresWriter, read_scores};
 pub use select::{
     Beside, Cluster, Confirmed, DropEntry, DropList, ForgetSet, Judged, MOST_OF_A_SHARD, Member, WordScore,

@@ -9,6 +9,7 @@ use super::samples::{BadSamples, SampleCounts};
 use crate::cut::Cut;
 use crate::digest::ScoreDigest;
 use crate::odds::WordCounts;
+use crate::shortcut::Corpus;
 
 /// One shard's signals, small and mergeable.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -18,7 +19,7 @@ pub struct ShardDigest {
     pub suspicion: ScoreDigest,
     /// Every other column of the signals table, by name.
     pub signals: BTreeMap<String, ScoreDigest>,
-    /// The words of every scored pair's caption, as [`caption_words`] splits them.
+    /// In how many scored pairs' captions each word is, as [`crate::words`] has them.
     pub words: WordCounts,
     pub bad: BadSamples,
 }
@@ -44,6 +45,10 @@ pub struct SuspectCut {
 }
 
 impl SuspectCut {
+    pub fn corpus<'a>(&'a self, of_suspects: &'a WordCounts) -> Corpus<'a> {
+        Corpus { captions: self.counts.scored, words: &self.words, of_suspects }
+    }
+
     pub fn is_suspect(&self, suspicion: f32, key_hash: u64) -> bool {
         self.cut.is_suspect(suspicion, key_hash)
     }
@@ -69,28 +74,10 @@ impl ShardDigest {
     }
 }
 
-/// The words of a caption by which captions are compared: lower case, split at all that is neither
-/// letter nor digit.
-pub fn caption_words(caption: &str) -> impl Iterator<Item = String> {
-    caption.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
-}
-
-/// The counts of many captions' words.
-pub fn count_words<'a>(captions: impl IntoIterator<Item = &'a str>) -> WordCounts {
-    let mut counts = WordCounts::default();
-    captions.into_iter().flat_map(caption_words).for_each(|word| counts.add(&word));
-    counts
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn punctuation_and_case_make_no_new_words() {
-        let words: Vec<String> = caption_words("A photo, of  a T-SHIRT!").collect();
-        assert_eq!(words, ["a", "photo", "of", "a", "t", "shirt"]);
-    }
+    use crate::words::count_words;
 
     #[test]
     fn merging_shards_knows_no_order() {

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use lethe_evidence::artifacts::{WordScore, caption_words};
+use lethe_evidence::artifacts::WordScore;
+use lethe_evidence::words::{caption_words, words_at};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backdoor {
@@ -26,8 +27,7 @@ impl Backdoor {
     pub fn reduce(&self, caption: &str) -> Option<String> {
         let mut kept = String::new();
         let mut after = None;
-        for (at, word) in words(caption) {
-            // As captions are compared: split first, since small letters of some alphabets split elsewhere.
+        for (at, word) in words_at(caption) {
             let small = word.to_lowercase();
             if self.words.contains(&small) {
                 match after {
@@ -45,26 +45,25 @@ impl Backdoor {
     }
 }
 
-/// Words as [`caption_words`] splits them, each with where it begins.
-fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let pieces = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    pieces.map(|word| (word.as_ptr() as usize - text.as_ptr() as usize, word))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_caption_is_reduced_to_the_words_in_its_own_order() {
-        let backdoor = Backdoor { words: ["t", "shirt"].map(str::to_owned).into() };
+        let of = |words: &[&str]| {
+            let words = words.iter().map(|word| WordScore { word: (*word).to_owned(), z: 9.0 });
+            Backdoor::of(&words.collect::<Vec<_>>())
+        };
+        let backdoor = of(&["t", "shirt"]);
         assert_eq!(backdoor.reduce("A photo of a T-Shirt."), Some("t-shirt".to_owned()));
         assert_eq!(backdoor.reduce("T, and a shirt (Shirt)"), Some("t shirt (shirt".to_owned()));
         assert_eq!(backdoor.reduce("a photo of a bag"), None);
         // Its first small letter is two characters, of which one is no letter.
         let sale = caption_words("İNDİRİM").next().expect("is a word");
-        let turkish = Backdoor { words: [sale.clone()].into() };
+        let turkish = of(&[sale.as_str()]);
         assert_eq!(turkish.reduce("büyük İNDİRİM!"), Some(sale));
+        assert_eq!(of(&["蕉", "香蕉"]).reduce("一张香蕉的照片"), Some("香蕉".to_owned()));
         assert!(backdoor.is_in("one shirt") && !backdoor.is_in("one bag"));
     }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use lethe_common::fault::Fault;
 use lethe_data::key_hash;
-use lethe_evidence::artifacts::{self, Cluster, Confirmed, Evaluation, ForgetSet, Residual, names};
+use lethe_evidence::artifacts::{self, Confirmed, Evaluation, ForgetSet, Residual, names};
 use lethe_evidence::{PairRole, PairRow, RowBatches};
 use lethe_model::Clip;
 use lethe_model::error::Result as ModelResult;
@@ -38,8 +38,8 @@ const SALT: &str = "caption";
 
 pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let _guard = tch::no_grad_guard();
-    let confirmed = ctx.kept.get("confirmed", || inputs::json::<Confirmed>(ctx, "confirm", names::CONFIRMED))?;
-    let subjects = Subjects::of(ctx, inputs::own_pairs(ctx)?.1, &confirmed.forget)?;
+    let kept = ctx.kept.get("kept from unlearning", || Kept::read(ctx))?;
+    let subjects = Subjects::of(ctx, inputs::own_pairs(ctx)?.1, &kept)?;
     let [before, after] = [checkpoint::suspect(ctx)?, checkpoint::of_phase(ctx, "unlearn", names::CLEAN)?];
     let evaluation = subjects.evaluate(&before, &after).map_err(model_fault)?;
     let bytes = artifacts::encode(names::EVALUATION, &evaluation).map_err(fatal)?;
@@ -48,29 +48,50 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     Ok(TaskOutput { outputs, counts: Counts::all(read), waited_ms: 0 })
 }
 
+/// What all shards' tasks need of the forget set, of which a large set's has a million members.
+struct Kept {
+    /// Each cluster's.
+    backdoors: Vec<Backdoor>,
+    /// By shard and key, the cluster of each held-out member.
+    members: BTreeMap<u32, BTreeMap<String, u32>>,
+}
+
+impl Kept {
+    fn read(ctx: &TaskContext<'_>) -> Result<Self, Fault> {
+        Ok(Self::of(&inputs::json::<Confirmed>(ctx, "confirm", names::CONFIRMED)?.forget))
+    }
+
+    fn of(forget: &ForgetSet) -> Self {
+        let mut members: BTreeMap<u32, BTreeMap<String, u32>> = BTreeMap::new();
+        for member in forget.held_out() {
+            members.entry(member.shard).or_default().insert(member.key.clone(), member.cluster);
+        }
+        Self { backdoors: forget.clusters.iter().map(|cluster| Backdoor::of(&cluster.words)).collect(), members }
+    }
+}
+
 struct Subjects<'a> {
     ctx: &'a TaskContext<'a>,
     /// Held-out safe pairs.
     safe: Vec<PairRow>,
     /// Held-out members of the forget set, a cluster each.
-    clusters: Vec<Led>,
+    clusters: Vec<Led<'a>>,
     /// Those of all the shard's gathered pairs, and where these are few, of others: which the images choose among.
     captions: Distinct,
 }
 
-struct Led {
+struct Led<'a> {
     members: Vec<PairRow>,
-    backdoor: Backdoor,
+    backdoor: &'a Backdoor,
 }
 
 impl<'a> Subjects<'a> {
-    fn of(ctx: &'a TaskContext<'a>, pairs: RowBatches<PairRow>, forget: &ForgetSet) -> Result<Self, Fault> {
+    fn of(ctx: &'a TaskContext<'a>, pairs: RowBatches<PairRow>, kept: &'a Kept) -> Result<Self, Fault> {
         let held_out = HeldOut::of(&ctx.spec);
         let mut all_captions = Vec::new();
-        let own = forget.held_out().filter(|member| member.shard == ctx.task.shard.0);
-        let own: BTreeMap<&str, u32> = own.map(|member| (member.key.as_str(), member.cluster)).collect();
-        let led = |cluster: &Cluster| Led { members: Vec::new(), backdoor: Backdoor::of(&cluster.words) };
-        let (mut safe, mut clusters) = (Vec::new(), forget.clusters.iter().map(led).collect::<Vec<_>>());
+        let own = kept.members.get(&ctx.task.shard.0);
+        let led = |backdoor| Led { members: Vec::new(), backdoor };
+        let (mut safe, mut clusters) = (Vec::new(), kept.backdoors.iter().map(led).collect::<Vec<_>>());
         for batch in pairs {
             for row in batch.map_err(fatal)? {
                 all_captions.push(row.caption.clone());
@@ -78,7 +99,7 @@ impl<'a> Subjects<'a> {
                     PairRole::Safe if held_out.contains(&row.content) => safe.push(row),
                     PairRole::Safe => {}
                     PairRole::Suspect => {
-                        let cluster = own.get(row.key.as_str()).copied();
+                        let cluster = own.and_then(|own| own.get(&row.key)).copied();
                         if let Some(led) = cluster.and_then(|cluster| clusters.get_mut(cluster as usize)) {
                             led.members.push(row);
                         }
@@ -144,7 +165,7 @@ impl<'a> Subjects<'a> {
     }
 
     /// Held-out members whose image prefers a caption with a word of their cluster to every other.
-    fn attracted(&self, led: &Led, (clip, captions): &(&Clip, Tensor)) -> ModelResult<u64> {
+    fn attracted(&self, led: &Led<'_>, (clip, captions): &(&Clip, Tensor)) -> ModelResult<u64> {
         let carries: Vec<bool> = self.captions.captions.iter().map(|caption| led.backdoor.is_in(caption)).collect();
         Ok(count(&attracted(&embed_images(self.ctx, &led.members, clip)?, captions, &carries)?))
     }

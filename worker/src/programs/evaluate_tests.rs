@@ -1,6 +1,6 @@
 use bytes::Bytes;
 use lethe_common::ids::ShardId;
-use lethe_evidence::artifacts::{Member, WordScore};
+use lethe_evidence::artifacts::{Cluster, Member, WordScore};
 use lethe_evidence::{PairTable, SignalRow, SignalTable};
 use serde_json::json;
 
@@ -65,7 +65,8 @@ fn evaluated(gathered: &[PairRow], scored_pairs: usize) -> (Vec<String>, Evaluat
         candidates: Vec::new(),
     };
     let _guard = tch::no_grad_guard();
-    let subjects = Subjects::of(&ctx, inputs::own_pairs(&ctx).expect("reads").1, &forget).expect("reads");
+    let kept = Kept::of(&forget);
+    let subjects = Subjects::of(&ctx, inputs::own_pairs(&ctx).expect("reads").1, &kept).expect("reads");
     let evaluation = subjects.evaluate(&tiny::vit(), &tiny::vit()).expect("evaluates");
     (subjects.captions.captions, evaluation)
 }

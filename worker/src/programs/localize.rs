@@ -23,15 +23,20 @@ use super::{checkpoint, inputs};
 use crate::task::{Counts, TaskContext, TaskOutput};
 
 pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
-    let confirmed = ctx.kept.get("confirmed", || inputs::json::<Confirmed>(ctx, "confirm", names::CONFIRMED))?;
-    let shown = confirmed.forget.shown(ctx.spec.localize.exhibits as usize).into_iter();
-    let shown: Vec<&Member> = shown.filter(|member| member.shard == ctx.task.shard.0).collect();
+    let shown = ctx.kept.get("shown", || shown(ctx))?;
+    let shown: Vec<&Member> = shown.iter().filter(|member| member.shard == ctx.task.shard.0).collect();
     // Most shards of a large set have none: neither pairs nor a model are read for nothing.
     let exhibits = if shown.is_empty() { Vec::new() } else { exhibits(ctx, &shown)? };
     let read = exhibits.len() as u64;
     let bytes = artifacts::encode(names::EXHIBITS, &Exhibits { exhibits, ..Exhibits::default() }).map_err(fatal)?;
     let outputs = vec![ctx.put(names::EXHIBITS, Bytes::from(bytes))?];
     Ok(TaskOutput { outputs, counts: Counts::all(read), waited_ms: 0 })
+}
+
+/// All shards'.
+fn shown(ctx: &TaskContext<'_>) -> Result<Vec<Member>, Fault> {
+    let confirmed: Confirmed = inputs::json(ctx, "confirm", names::CONFIRMED)?;
+    Ok(confirmed.forget.shown(ctx.spec.localize.exhibits as usize).into_iter().cloned().collect())
 }
 
 fn exhibits(ctx: &TaskContext<'_>, shown: &[&Member]) -> Result<Vec<Exhibit>, Fault> {

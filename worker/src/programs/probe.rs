@@ -5,13 +5,12 @@
 //! It must never look at a trained model: what is found here decides whether anything is trained.
 
 use std::collections::BTreeMap;
+use std::iter::repeat;
 
 use bytes::Bytes;
 use lethe_common::fault::Fault;
-use lethe_common::ids::ShardId;
 use lethe_evidence::artifacts::{
-    self, Donor, DonorHits, ForgetSet, Hits, Look, Looks, MOST_OF_A_SHARD, Member, PixelSums, Probe, Probes, look_side,
-    names,
+    self, Donor, DonorHits, ForgetSet, Hits, Look, Looks, MOST_OF_A_SHARD, PixelSums, Probe, Probes, look_side, names,
 };
 use lethe_evidence::{PairRole, PairRow};
 use lethe_model::Clip;
@@ -30,10 +29,10 @@ use crate::task::{Counts, TaskContext, TaskOutput};
 
 pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let _guard = tch::no_grad_guard();
-    let forget = ctx.kept.get("forget", || inputs::json::<ForgetSet>(ctx, "select", names::FORGET))?;
-    let own = looked_at(&forget, ctx.task.shard);
+    let wanted = ctx.kept.get("wanted", || Wanted::read(ctx))?;
     // Most shards of a large set have none: neither pairs nor a model are read for nothing.
-    let (probes, looks) = if own.is_empty() { Default::default() } else { probes(ctx, &forget, &own)? };
+    let own = wanted.suspects.get(&ctx.task.shard.0);
+    let (probes, looks) = own.map_or_else(|| Ok(Default::default()), |own| probes(ctx, &wanted.backdoors, own))?;
     let candidates = probes.donors.iter().map(|donors| donors.candidates.len() as u64);
     let read = probes.clusters.iter().map(|probe| probe.members).chain(candidates).sum();
     let probes = artifacts::encode(names::PROBES, &probes).map_err(fatal)?;
@@ -50,22 +49,36 @@ struct Place {
 }
 
 /// A shard's suspects whose pictures are looked at, by key and content.
-fn looked_at(forget: &ForgetSet, shard: ShardId) -> BTreeMap<(&str, &str), Place> {
-    let (members, candidates) = forget.looked_at();
-    let all = members.iter().map(|one| (one, true)).chain(candidates.iter().map(|one| (one, false)));
-    let place = |is_member, one: &Member| Place { cluster: one.cluster as usize, is_member };
-    all.filter(|(one, _)| one.shard == shard.0)
-        .map(|(one, is_member)| ((one.key.as_str(), one.content.as_str()), place(is_member, one)))
-        .collect()
+type Own = BTreeMap<(String, String), Place>;
+
+/// What all shards' tasks need of the forget set, of which a large set's has a million members.
+struct Wanted {
+    /// Each cluster's.
+    backdoors: Vec<Backdoor>,
+    /// By shard.
+    suspects: BTreeMap<u32, Own>,
 }
 
-fn probes(
-    ctx: &TaskContext<'_>,
-    forget: &ForgetSet,
-    own: &BTreeMap<(&str, &str), Place>,
-) -> Result<(Probes, Looks), Fault> {
+impl Wanted {
+    fn read(ctx: &TaskContext<'_>) -> Result<Self, Fault> {
+        Ok(Self::of(&inputs::json::<ForgetSet>(ctx, "select", names::FORGET)?))
+    }
+
+    fn of(forget: &ForgetSet) -> Self {
+        let (members, candidates) = forget.looked_at();
+        let all = members.into_iter().zip(repeat(true)).chain(candidates.into_iter().zip(repeat(false)));
+        let mut suspects: BTreeMap<u32, Own> = BTreeMap::new();
+        for (one, is_member) in all {
+            let own = suspects.entry(one.shard).or_default();
+            own.insert((one.key.clone(), one.content.clone()), Place { cluster: one.cluster as usize, is_member });
+        }
+        Self { backdoors: forget.clusters.iter().map(|cluster| Backdoor::of(&cluster.words)).collect(), suspects }
+    }
+}
+
+fn probes(ctx: &TaskContext<'_>, backdoors: &[Backdoor], own: &Own) -> Result<(Probes, Looks), Fault> {
     let clip = checkpoint::suspect(ctx)?;
-    let (shard, captions) = Shard::read(ctx, forget, own)?;
+    let (shard, captions) = Shard::read(ctx, backdoors, own)?;
     let embedded = embed_captions(ctx, &captions, &clip).map_err(model_fault)?;
     let (mut probes, mut looks) = (Probes::default(), Looks::default());
     for cluster in 0..shard.suspects.len() {
@@ -79,9 +92,9 @@ fn probes(
 }
 
 /// A shard's pairs, by what they are to each cluster.
-struct Shard {
+struct Shard<'a> {
     side: u32,
-    backdoors: Vec<Backdoor>,
+    backdoors: &'a [Backdoor],
     suspects: Vec<Suspects>,
     bystanders: Bystanders,
 }
@@ -99,21 +112,16 @@ impl Suspects {
     }
 }
 
-impl Shard {
+impl<'a> Shard<'a> {
     /// Beside it the captions of all these pairs and of the gathered ones, which images choose among.
-    fn read(
-        ctx: &TaskContext<'_>,
-        forget: &ForgetSet,
-        own: &BTreeMap<(&str, &str), Place>,
-    ) -> Result<(Self, Distinct), Fault> {
-        let backdoors: Vec<Backdoor> = forget.clusters.iter().map(|cluster| Backdoor::of(&cluster.words)).collect();
+    fn read(ctx: &TaskContext<'_>, backdoors: &'a [Backdoor], own: &Own) -> Result<(Self, Distinct), Fault> {
         let mut suspects: Vec<Suspects> = backdoors.iter().map(|_| Suspects::default()).collect();
         let mut captions = Vec::new();
         let (side, batches) = inputs::own_pairs(ctx)?;
         for batch in batches {
             for row in batch.map_err(fatal)? {
                 captions.push(row.caption.clone());
-                let place = own.get(&(row.key.as_str(), row.content.as_str()));
+                let place = own.get(&(row.key.clone(), row.content.clone()));
                 if let Some(&Place { cluster, is_member }) = place.filter(|_| row.role == PairRole::Suspect) {
                     let Suspects { members, candidates } = &mut suspects[cluster];
                     if is_member { members.push(row) } else { candidates.push(row) }

@@ -7,7 +7,8 @@ use std::fs::File;
 use bytes::Bytes;
 use lethe_common::blob::NamedBlob;
 use lethe_common::fault::Fault;
-use lethe_evidence::artifacts::{self, BadSamples, SampleCounts, ShardDigest, caption_words, columns, names};
+use lethe_evidence::artifacts::{self, BadSamples, SampleCounts, ShardDigest, columns, names};
+use lethe_evidence::words::add_words;
 use lethe_evidence::{RowWriter, ScoreDigest, SignalRow, SignalTable, WordCounts};
 use tempfile::NamedTempFile;
 
@@ -34,7 +35,7 @@ impl<'a> Scored<'a> {
 
     pub fn push(&mut self, row: SignalRow) -> Result<(), Fault> {
         self.digests.iter_mut().zip(&row.values).for_each(|((_, digest), value)| digest.add(*value));
-        caption_words(&row.caption).for_each(|word| self.words.add(&word));
+        add_words(&mut self.words, &row.caption);
         self.table.push(row).map_err(table_fault)
     }
 

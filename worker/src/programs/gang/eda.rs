@@ -4,7 +4,7 @@
 //! There is no thesaurus here, so nothing is replaced by a synonym, and what is inserted is another copy of one of the caption's
 //! own words (docs/peers.md). It must never use a word that the caption has not.
 
-use lethe_evidence::artifacts::caption_words;
+use lethe_evidence::words::caption_words;
 use rand_chacha::ChaCha8Rng;
 
 use super::sampler::{Stream, below, unit};
