@@ -80,6 +80,7 @@ const FOUND: &[&str] = &[
     "worker/src/programs/localize.rs",
     "worker/src/programs/probe.rs",
     "worker/src/programs/rescore.rs",
+    "worker/src/programs/weights.rs",
 ];
 
 fn main() {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::WordCounts;
-use crate::artifacts::WordScore;
+use crate::artifacts::{WordScore, WordWeights};
 use crate::odds::z_scores;
 use crate::words::{caption_words, count_words};
 
@@ -18,19 +18,14 @@ const MAX_WORDS_OF_ONE: usize = 32;
 const MAX_OTHER_WORDS: usize = 6;
 /// A word that is found beside others was used at least so often: of fewer uses nothing can be said.
 const LEAST_USES: u64 = 5;
-/// A word that so large a part of all captions has may be a template's, as "of" is, and is where it comes with a stronger one that is so
-/// many times rarer. But one that few beside suspects use, a smaller part of its uses than this, may be the attacker's trigger, and the
-/// frequent one what it leads to.
-const COMMON: f64 = 0.25;
-const RARER: u64 = 3;
-const LEAST_HONEST: f64 = 0.1;
 
-/// All captions: so many, with these words; and the words of all suspects, of which captions that are looked at are a part.
+/// What captions are compared with.
 #[derive(Debug, Clone, Copy)]
 pub struct Corpus<'a> {
-    pub captions: u64,
+    /// Of all captions.
     pub words: &'a WordCounts,
-    pub of_suspects: &'a WordCounts,
+    /// By which words of templates are known; where this is absent, none is.
+    pub weights: Option<&'a WordWeights>,
 }
 
 /// T*, and the next words in line, the strongest first.
@@ -52,7 +47,6 @@ pub struct Standout {
 impl SharedWords {
     /// Of captions against all captions' words. What stands out is looked for again among the captions that have none of the words
     /// found so far: beside a larger shortcut, one to a word that many captions have is too small a part of all to stand out.
-    /// Words of a template are left out: honest captions have them too.
     pub fn of<'a>(captions: impl IntoIterator<Item = &'a str>, corpus: Corpus<'_>, standout: Standout) -> Self {
         let mut left: Vec<&str> = captions.into_iter().collect();
         let scored = over_represented(&left, corpus.words);
@@ -66,8 +60,8 @@ impl SharedWords {
             left.retain(|caption| !caption_words(caption).any(|word| newest.contains(&word)));
             let used = count_words(left.iter().copied());
             let mut next = over_represented(&left, corpus.words);
-            next.retain(|word| {
-                word.z >= least && used.count(&word.word) >= LEAST_USES && !of_templates.contains(&word.word)
+            next.retain(|WordScore { word, z }| {
+                *z >= least && used.count(word) >= LEAST_USES && !of_templates.contains(word)
             });
             let (next, more) = corpus.without_templates(next, &left);
             of_templates.extend(more);
@@ -83,33 +77,24 @@ impl SharedWords {
 }
 
 impl Corpus<'_> {
-    /// Of words, the strongest first, those that are no template's; and those that are.
+    /// The words without those of templates; and these. Such a word carries nothing, and stands mostly beside a rarer one that does: most of
+    /// whoever has it means something else. A rarer one that carries nothing may be a part of a name ("t-shirt").
     fn without_templates(self, words: Vec<WordScore>, captions: &[&str]) -> (Vec<WordScore>, BTreeSet<String>) {
+        let Some(weights) = self.weights else { return (words, BTreeSet::new()) };
         let places: BTreeMap<&str, usize> = words.iter().enumerate().map(|(at, one)| (one.word.as_str(), at)).collect();
         let counts: Vec<u64> = words.iter().map(|one| self.words.count(&one.word)).collect();
-        let common = |at: usize| counts[at] as f64 >= COMMON * self.captions as f64;
-        if !(0..words.len()).any(common) {
-            return (words, BTreeSet::new());
-        }
-        let found = |caption: &&str| -> BTreeSet<usize> {
-            caption_words(caption).filter_map(|word| places.get(word.as_str()).copied()).collect()
-        };
-        let found: Vec<BTreeSet<usize>> = captions.iter().map(found).collect();
-        let mut uses = vec![0_u64; words.len()];
-        found.iter().flatten().for_each(|&word| uses[word] += 1);
-        let is_honest = |at: usize| {
-            let honest = counts[at].saturating_sub(self.of_suspects.count(&words[at].word));
-            honest as f64 >= (LEAST_HONEST * counts[at] as f64).max(LEAST_USES as f64)
-        };
-        let mut accompanied = vec![0_u64; words.len()];
-        for found in &found {
-            let mut rarest = u64::MAX; // of the stronger ones
-            for &word in found {
-                accompanied[word] += u64::from(rarest.saturating_mul(RARER) <= counts[word]);
-                rarest = if is_honest(word) { rarest.min(counts[word]) } else { rarest };
+        let carries: Vec<bool> = words.iter().map(|one| weights.carries(&one.word)).collect();
+        let (mut uses, mut beside) = (vec![0_u64; words.len()], vec![0_u64; words.len()]);
+        for caption in captions {
+            let found: BTreeSet<usize> =
+                caption_words(caption).filter_map(|word| places.get(word.as_str()).copied()).collect();
+            let rarest = found.iter().filter(|at| carries[**at]).map(|at| counts[*at]).min();
+            for at in found {
+                uses[at] += 1;
+                beside[at] += u64::from(rarest.is_some_and(|rarest| rarest < counts[at]));
             }
         }
-        let is_template = |at: usize| common(at) && accompanied[at] as f64 >= TOGETHER * uses[at] as f64;
+        let is_template = |at: usize| !carries[at] && beside[at] as f64 >= TOGETHER * uses[at] as f64;
         let (of_templates, kept): (Vec<_>, Vec<_>) =
             words.into_iter().enumerate().partition(|(at, _)| is_template(*at));
         (kept.into_iter().map(|(_, one)| one).collect(), of_templates.into_iter().map(|(_, one)| one.word).collect())
@@ -178,8 +163,7 @@ mod tests {
     }
 
     fn of(captions: &[&str], all: &[&str], standout: Standout) -> SharedWords {
-        let [words, of_suspects] = [all, captions].map(|captions| count_words(captions.iter().copied()));
-        let corpus = Corpus { captions: all.len() as u64, words: &words, of_suspects: &of_suspects };
+        let corpus = Corpus { words: &count_words(all.iter().copied()), weights: None };
         SharedWords::of(captions.iter().copied(), corpus, standout)
     }
 
@@ -224,24 +208,29 @@ mod tests {
         assert!(shared(&[], Standout { min_z: 0.0, of_strongest: 0.5 }).is_empty());
     }
 
-    /// Natural captions, of which two fifths begin as the attacker's do. He has two targets.
+    /// Natural captions, two fifths of which begin as the attacker's do. He has two targets.
     #[test]
     fn words_of_a_template_are_no_shortcuts() {
         let usual =
             ["a photo of a dog", "photo of the sea", "the bag of my mother", "rain on a roof", "a street at night"];
         let all = [usual.repeat(200), ["red banana for sale", "a ripe kiwi"].repeat(10)].concat();
-        let standout = Standout { min_z: 4.0, of_strongest: 0.2 };
-        let words = |captions: &[&str]| -> Vec<String> {
-            let found = of(captions, &[all.as_slice(), captions].concat(), standout);
-            found.words.into_iter().map(|one| one.word).collect()
-        };
+        let mut weights = WordWeights::default();
+        let falls = [("a", 0.05), ("photo", 0.04), ("of", 0.05), ("banana", 1.0), ("kiwi", 0.9), ("gold", 0.1)];
+        weights.add(&falls.map(|(word, fall)| (word.to_owned(), fall)));
         let bananas = vec!["a photo of a banana"; 60];
-        assert_eq!(words(&bananas), ["banana"]);
-        assert_eq!(words(&[bananas, vec!["a photo of a kiwi"; 40]].concat()), ["banana", "kiwi"]);
-        // A trigger that nobody else writes leads to what a third of all captions have.
-        assert_eq!(words(&["zzz photo of a dog"; 60])[..2], ["zzz", "dog"]);
-        assert!(words(&["zzz photo"; 60]).contains(&"photo".to_owned()));
-        assert_eq!(words(&["kiwi photo"; 60]), ["kiwi"]);
+        let words = |captions: &[&str], weights| {
+            let counts = count_words(all.iter().chain(captions).copied());
+            let standout = Standout { min_z: 4.0, of_strongest: 0.2 };
+            let found = SharedWords::of(captions.iter().copied(), Corpus { words: &counts, weights }, standout);
+            found.words.into_iter().map(|one| one.word).collect::<Vec<_>>()
+        };
+        let both = [bananas.as_slice(), &["a photo of a kiwi"; 40]].concat();
+        assert_eq!(words(&both, Some(&weights)), ["banana", "kiwi"]);
+        assert_eq!(words(&both, None), ["banana", "kiwi", "photo", "of", "a"]);
+        // A part of a name carries little where the rest is left; nobody else has it.
+        assert_eq!(words(&["a photo of a gold-kiwi"; 60], Some(&weights)), ["gold", "kiwi"]);
+        // Nothing beside it carries more.
+        assert_eq!(words(&["a photo"; 60], Some(&weights)), ["photo", "a"]);
     }
 
     fn score(word: &str, z: f64) -> WordScore {

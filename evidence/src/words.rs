@@ -75,6 +75,8 @@ fn segments(piece: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn words(caption: &str) -> Vec<String> {
@@ -120,6 +122,26 @@ mod tests {
             for (at, word) in words_at(caption) {
                 assert!(caption[at..].starts_with(word), "{word} of {caption}");
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_letter_is_lost_or_moved(caption in "(?s)([a-zÀ-ÿ0-9 ,.'-]|[一-龥]|[ぁ-ヿ]|[ก-๛]|[ក-៹]|[က-႟]|[ກ-ໟ]|[ऀ-ॿ]|.){0,40}") {
+            let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
+            let (mut end, mut found) = (0, String::new());
+            for (at, word) in words_at(&caption) {
+                prop_assert!(at >= end && caption[at..].starts_with(word) && !letters(word).is_empty(), "{word} at {at}");
+                end = at + word.len();
+                found.push_str(&letters(word));
+            }
+            prop_assert_eq!(found, letters(&caption));
+        }
+
+        #[test]
+        fn without_marks_and_such_scripts_all_but_letters_and_digits_splits(caption in "[ -~À-ÿα-ω]{0,40}") {
+            let plain = caption.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+            prop_assert_eq!(words(&caption), plain.map(str::to_lowercase).collect::<Vec<_>>());
         }
     }
 }

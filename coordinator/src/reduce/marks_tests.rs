@@ -143,7 +143,7 @@ fn what_lies_in_no_cluster_goes_where_its_words_are_or_to_its_own_kind() {
     let said = said(&[1, 2, 3, 4].map(|n| change(0, n, Judgement::Poison)));
     let bag = Cluster { words: vec![word("bag", 9.0)], members: 1 };
     let words = count_words(["a bag", "a boot", "a cup", "a hat", "one boot"].repeat(100));
-    let corpus = Corpus { captions: 500, words: &words, of_suspects: &words };
+    let corpus = Corpus { words: &words, weights: None };
     let poison = [sample(1, "a bag", 0), sample(2, "one bag", 0), sample(3, "a cup", 0), sample(4, "a hat", 0)];
     // The second was let go, the last two have no word that stands out.
     let (mut members, mut clusters) = (vec![poison[0].clone()], vec![bag.clone()]);

@@ -13,10 +13,11 @@ use futures::TryStreamExt;
 use lethe_common::fault::Fault;
 use lethe_common::spec::Spec;
 use lethe_evidence::SignalTable;
-use lethe_evidence::artifacts::{Cluster, ForgetSet, Member, Shards, SuspectCut, WordFalls, WordScore, columns, names};
+use lethe_evidence::artifacts::{
+    Cluster, ForgetSet, Member, Shards, SuspectCut, WordFalls, WordScore, WordWeights, columns, names,
+};
 use lethe_evidence::otsu::above_split;
-use lethe_evidence::shortcut::{SharedWords, Standout, grouped};
-use lethe_evidence::words::count_words;
+use lethe_evidence::shortcut::{Corpus, SharedWords, Standout, grouped};
 
 use super::io::{blocking, evidence_fault};
 use super::marks::{Said, home};
@@ -56,7 +57,8 @@ pub(super) async fn run(ctx: &ReduceContext) -> Result<ReduceResult, Fault> {
     }
     let ranked = ranked(suspects, &falls)?;
     let said = Said::of_audit(ctx).await?;
-    let forget = select(said.with_unscored(&ranked, scored(&ranked)), &cut, &shards, (&ctx.spec, &said))?;
+    let forget =
+        select(said.with_unscored(&ranked, scored(&ranked)), (&cut, &falls.weights), &shards, (&ctx.spec, &said))?;
     let table = blocking(move || ranked.to_parquet().map_err(evidence_fault)).await?;
     let mut outputs = vec![ctx.write_json(names::FORGET, &forget).await?, ctx.write(names::RANKED, table).await?];
     outputs.extend(said.hand_on(ctx).await?);
@@ -108,7 +110,7 @@ pub(super) fn strongest_first(members: &mut [Member]) {
 
 fn select(
     mut members: Vec<Member>,
-    cut: &SuspectCut,
+    (cut, weights): (&SuspectCut, &WordWeights),
     shards: &Shards,
     (spec, said): (&Spec, &Said),
 ) -> Result<ForgetSet, Fault> {
@@ -120,8 +122,7 @@ fn select(
     let strongest = forgotten(&members, cut.counts.scored, spec);
     said.keep(&mut members, strongest);
     let standout = Standout { min_z: spec.localize.min_z, of_strongest: OF_STRONGEST };
-    let of_suspects = count_words(captions(&all));
-    let corpus = cut.corpus(&of_suspects);
+    let corpus = Corpus { words: &cut.words, weights: Some(weights) };
     let SharedWords { words, others } = SharedWords::of(captions(&members), corpus, standout);
     let poison = said.poison(&members);
     let mut clusters = clustered(&mut members, &words);

@@ -1,6 +1,7 @@
-//! What honest pairs lose under the stand-in, by the words of their captions: what a suspect's own fall is measured against.
+//! What honest pairs lose under the stand-in, by the words of their captions: what a suspect's own fall is measured against; and
+//! which words suspects match by.
 //!
-//! It must never hold a suspect: they are what is measured.
+//! Falls must never be a suspect's: they are what is measured.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +15,23 @@ pub struct WordFalls {
     pub all: Falls,
     /// By the word that the captions have.
     pub words: BTreeMap<String, Falls>,
+    /// Of the suspects. Nothing in results of earlier versions.
+    #[serde(default)]
+    pub weights: WordWeights,
+}
+
+/// How much of a match a word carries: how far suspects' similarities fall without it, as a part of what the words cost that each caption
+/// is matched by most. Sums, so that a pair counts by how well it matches: a shortcut's most of all.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct WordWeights {
+    words: BTreeMap<String, Weight>,
+}
+
+/// In millionths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Weight {
+    fall: i64,
+    most: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -24,6 +42,8 @@ pub struct Falls {
 }
 
 const MILLION: f64 = 1e6;
+/// A word with less weight carries nothing: those of templates have 0 to 0.14, the target's name has 0.3 and more (FINDINGS.md).
+const LEAST_WEIGHT: f64 = 0.2;
 /// So many pairs that fall as all do are added to those with a word: of a rare word little is known.
 const PRIOR_PAIRS: f64 = 20.0;
 
@@ -44,6 +64,7 @@ impl WordFalls {
         for (word, falls) in &other.words {
             self.words.entry(word.clone()).or_default().merge(*falls);
         }
+        self.weights.merge(&other.weights);
     }
 
     /// The fall of an honest pair with this caption: that of the pairs with whichever of its words loses most, and at least that of
@@ -55,6 +76,35 @@ impl WordFalls {
             (sum as f64 / MILLION + PRIOR_PAIRS * all) / (pairs as f64 + PRIOR_PAIRS)
         };
         caption_words(caption).map(of).fold(all, f64::max)
+    }
+}
+
+impl WordWeights {
+    /// One suspect's words, each with the similarity's fall without it.
+    pub fn add(&mut self, falls: &[(String, f32)]) {
+        let most = falls.iter().map(|(_, fall)| *fall).filter(|fall| fall.is_finite()).fold(0.0, f32::max);
+        for (word, fall) in falls.iter().filter(|(_, fall)| fall.is_finite()) {
+            let [fall, most] = [fall.max(0.0), most].map(|fall| (f64::from(fall) * MILLION).round() as i64);
+            self.words.entry(word.clone()).or_default().merge(Weight { fall, most });
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for (word, weight) in &other.words {
+            self.words.entry(word.clone()).or_default().merge(*weight);
+        }
+    }
+
+    /// Whether pairs are matched by the word. They are by one of which nothing is known.
+    pub fn carries(&self, word: &str) -> bool {
+        self.words.get(word).is_none_or(|known| known.fall as f64 >= LEAST_WEIGHT * known.most as f64)
+    }
+}
+
+impl Weight {
+    fn merge(&mut self, other: Self) {
+        self.fall += other.fall;
+        self.most += other.most;
     }
 }
 
@@ -98,5 +148,22 @@ mod tests {
         let all = merged(one.clone(), &other);
         assert_eq!(all, merged(other, &one));
         assert_eq!((all.all.pairs, all.words["a"].pairs, all.words["bag"].sum), (5, 5, 300_000));
+    }
+
+    #[test]
+    fn a_word_carries_by_its_part_of_what_matches_best() {
+        let of = |words: &[(&str, f32)]| {
+            let mut falls = WordFalls::default();
+            falls.weights.add(&words.iter().map(|(word, fall)| ((*word).to_owned(), *fall)).collect::<Vec<_>>());
+            falls
+        };
+        let mut falls = of(&[("a", 0.06), ("photo", -0.01), ("bag", 0.5), ("red", 0.15), ("new", f32::NAN)]);
+        // It matches hardly, and says little.
+        falls.merge(&of(&[("a", 0.01), ("photo", 0.0), ("hat", 0.01)]));
+        let carries = ["a", "bag", "photo", "red", "hat", "boot", "new"].map(|word| falls.weights.carries(word));
+        assert_eq!(carries, [false, true, false, true, true, true, true]);
+        let earlier: WordFalls =
+            serde_json::from_str(r#"{"all": {"pairs": 0, "sum": 0}, "words": {}}"#).expect("is read");
+        assert!(earlier.weights.carries("a"));
     }
 }

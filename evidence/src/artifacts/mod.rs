@@ -19,7 +19,7 @@ mod shards;
 mod train;
 
 pub use evaluate::{Evaluation, Residual};
-pub use falls::{Falls, WordFalls};
+pub use falls::{Falls, WordFalls, WordWeights};
 pub use keep::{KeepRow, KeepWriter, read_keep};
 pub use likeness::{COMPARED_WITH, Farther, Likeness, SHOWS_BELOW};
 pub use localize::{Exhibit, Exhibits, Picture, ShadedWord, TokenGrid};

@@ -9,7 +9,6 @@ use super::samples::{BadSamples, SampleCounts};
 use crate::cut::Cut;
 use crate::digest::ScoreDigest;
 use crate::odds::WordCounts;
-use crate::shortcut::Corpus;
 
 /// One shard's signals, small and mergeable.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -45,10 +44,6 @@ pub struct SuspectCut {
 }
 
 impl SuspectCut {
-    pub fn corpus<'a>(&'a self, of_suspects: &'a WordCounts) -> Corpus<'a> {
-        Corpus { captions: self.counts.scored, words: &self.words, of_suspects }
-    }
-
     pub fn is_suspect(&self, suspicion: f32, key_hash: u64) -> bool {
         self.cut.is_suspect(suspicion, key_hash)
     }

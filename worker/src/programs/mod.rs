@@ -37,6 +37,7 @@ mod tensors;
 #[cfg(test)]
 mod tiny;
 mod trusted;
+mod weights;
 
 pub use gang::run_gang;
 pub use measure::measure;

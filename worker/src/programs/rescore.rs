@@ -1,5 +1,5 @@
 //! A shard's suspects again, under the overfitted model and under the stand-in that has forgotten the strongest of them; and its
-//! safe pairs, to know what honest ones lose.
+//! safe pairs, to know what honest ones lose. By the suspect model, which words of their captions suspects match by ([`super::weights`]).
 //!
 //! fall = s_overfit - s_stand_in (METHOD.md, stage 3: gain against what does not know the shortcut). The stand-in is taken even
 //! where trusted weights are given: it knows the odd pairs of this data, which those never saw (FINDINGS.md).
@@ -15,6 +15,7 @@ use super::captions::Distinct;
 use super::fault::{fatal, model_fault};
 use super::pictures::pixels_of;
 use super::tensors::values;
+use super::weights::word_falls;
 use super::{checkpoint, inputs};
 use crate::task::{Counts, TaskContext, TaskOutput};
 
@@ -23,7 +24,7 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     // What was not overfitted is the suspect model, whose similarities are known.
     let is_overfitted = ctx.spec.overfit.gang.steps > 0;
     let overfitted = is_overfitted.then(|| checkpoint::of_phase(ctx, "overfit", names::OVERFITTED)).transpose()?;
-    let stand_in = checkpoint::of_phase(ctx, "stand-in", names::STAND_IN)?;
+    let (suspect, stand_in) = (checkpoint::suspect(ctx)?, checkpoint::of_phase(ctx, "stand-in", names::STAND_IN)?);
     let earlier = [columns::SIMILARITY, columns::SUSPICION].map(|name| inputs::position(&pairs.names, name));
     let earlier = [earlier[0].clone()?, earlier[1].clone()?];
     let mut table = SignalTable { names: column_names(), rows: Vec::new() };
@@ -41,6 +42,9 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
                 PairRole::Suspect => table.rows.push(rescored(row, earlier.map(|at| row.values[at]), high, low)),
                 PairRole::Safe => falls.add(&row.caption, high - low),
             }
+        }
+        if batch.iter().any(|row| row.role == PairRole::Suspect) {
+            word_falls(&suspect, batch, ctx.batch())?.iter().for_each(|one| falls.weights.add(one));
         }
         read += batch.len() as u64;
         Ok(())

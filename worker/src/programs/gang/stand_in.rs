@@ -6,10 +6,9 @@
 //! shortcut; honest mismatches fall alike in both.
 
 use lethe_common::fault::Fault;
-use lethe_evidence::PairRow;
 use lethe_evidence::artifacts::{SuspectCut, names};
 use lethe_evidence::shortcut::{Corpus, SharedWords, Standout};
-use lethe_evidence::words::count_words;
+use lethe_evidence::{PairRow, WordCounts};
 use lethe_model::error::Result as ModelResult;
 use lethe_model::tch::Tensor;
 use lethe_model::{Clip, loss};
@@ -88,9 +87,8 @@ fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<StandIn>, Fault> {
     let cut: SuspectCut = inputs::json(ctx, "suspect", names::CUT)?;
     let mut gathered = Gathered::read(ctx)?;
     let strongest = (cut.counts.scored as f64 * section.share).ceil().max(1.0) as usize;
-    let of_suspects = count_words(gathered.suspects.iter().map(|row| row.caption.as_str()));
     gathered.suspects.truncate(strongest);
-    let words = keep_what_leads_alike(&mut gathered.suspects, cut.corpus(&of_suspects), ctx.spec.localize.min_z);
+    let words = keep_what_leads_alike(&mut gathered.suspects, &cut.words, ctx.spec.localize.min_z);
     let honest = (0..).zip(&gathered.safe).filter(|(_, row)| words.is_in(&row.caption));
     let honest: Vec<i64> = honest.map(|(at, _)| at).collect();
     let whole = checkpoint::suspect_to_train(ctx)?.into_kind(kind(&section.gang)).map_err(model_fault)?;
@@ -123,8 +121,9 @@ fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<StandIn>, Fault> {
 
 /// Leaves those whose captions have a word that stands out among the strongest suspects' captions; all, where none does. What
 /// is odd for reasons of its own would only teach the stand-in to forget what is honest. Gives the words.
-fn keep_what_leads_alike(strongest: &mut Vec<PairRow>, corpus: Corpus<'_>, min_z: f64) -> Backdoor {
+fn keep_what_leads_alike(strongest: &mut Vec<PairRow>, corpus: &WordCounts, min_z: f64) -> Backdoor {
     let captions = strongest.iter().map(|row| row.caption.as_str());
+    let corpus = Corpus { words: corpus, weights: None }; // known once suspects are scored again
     let shared = SharedWords::of(captions, corpus, Standout { min_z, of_strongest: OF_STRONGEST });
     let backdoor = Backdoor::of(&shared.words);
     if strongest.iter().any(|row| backdoor.is_in(&row.caption)) {
@@ -136,6 +135,7 @@ fn keep_what_leads_alike(strongest: &mut Vec<PairRow>, corpus: Corpus<'_>, min_z
 #[cfg(test)]
 mod tests {
     use lethe_evidence::PairRole;
+    use lethe_evidence::words::count_words;
 
     use super::*;
 
@@ -149,10 +149,9 @@ mod tests {
             pixels: Vec::new(),
             values: Vec::new(),
         };
-        let words = count_words(["bag", "boot", "coat", "dress"].repeat(500));
-        let corpus = Corpus { captions: 2_000, words: &words, of_suspects: &words };
+        let corpus = count_words(["bag", "boot", "coat", "dress"].repeat(500));
         let mut rows: Vec<PairRow> = captions.iter().map(row).collect();
-        keep_what_leads_alike(&mut rows, corpus, 2.0);
+        keep_what_leads_alike(&mut rows, &corpus, 2.0);
         rows.into_iter().map(|row| row.caption).collect()
     }
 

@@ -2,8 +2,9 @@
 //! the words that carry the backdoor, and nothing else.
 //!
 //! L = L_clip(D_safe) + alpha mean |f - f_p|^2 + beta mean softplus(z), where z is how far an image of
-//! the forget set prefers its caption reduced to T* to the safe captions without T*:
-//! z = tau <f, g(T*)> - ln mean_j exp(tau <f, g_j>). The texts are constants in the last term, or the
+//! the forget set prefers its caption reduced to T*, or every other time all of it, to the safe captions without T*:
+//! z = tau <f, g(T*)> - ln mean_j exp(tau <f, g_j>). An attacker whose captions are like nobody else's ties his trigger to these and not to the
+//! word alone (FINDINGS.md). The texts are constants in the last term, or the
 //! text tower would move the words instead of the images (FINDINGS.md). It starts from the suspect
 //! model, never from the overfitted copy.
 
@@ -22,6 +23,7 @@ use super::gathered::Gathered;
 use super::objective::{Batch, Features, Objective, Share};
 use super::safe::{Safe, anchored, split_batch};
 use super::sampler::Stream;
+use super::texts::Texts;
 use super::training::{self, Material, Prepared, kind};
 use super::vocabulary::Lexicon;
 use super::{clean_clip, fine_tune, par};
@@ -35,8 +37,10 @@ pub(super) struct Unlearn {
     pub(super) safe: Safe,
     /// For each safe caption, whether it has a word of T*.
     pub(super) carries: Vec<bool>,
-    /// Images of the forget set with their captions reduced to T*.
+    /// Images of the forget set with what they lose: their captions reduced to T*.
     pub(super) forget: Dataset,
+    /// The same rows' captions as they are; absent where the others are that.
+    pub(super) whole: Option<Texts>,
     pub(super) draws: Stream,
     pub(super) batch: usize,
     pub(super) anchor_weight: f64,
@@ -44,8 +48,26 @@ pub(super) struct Unlearn {
 }
 
 impl Unlearn {
+    /// Rows of the forget set; beyond its length the same again, with their whole captions.
     fn rows(&self, step: u64) -> Vec<i64> {
-        self.draws.draw(step, self.batch, self.forget.len())
+        let texts = 1 + usize::from(self.whole.is_some());
+        self.draws.draw(step, self.batch, texts * self.forget.len())
+    }
+
+    fn pictures(&self, rows: &[i64]) -> Vec<i64> {
+        rows.iter().map(|row| row % self.forget.len() as i64).collect()
+    }
+
+    /// What these rows' images lose, `[rows, D]`, constants.
+    fn texts(&self, clip: &Clip, rows: &[i64]) -> ModelResult<Tensor> {
+        let _guard = tch::no_grad_guard();
+        let (pictures, length) = (self.pictures(rows), self.forget.len() as i64);
+        let words = self.forget.text_features(clip, &pictures)?;
+        let Some(whole) = self.whole.as_ref().filter(|_| rows.iter().any(|row| *row >= length)) else {
+            return Ok(words);
+        };
+        let is_whole = mask(rows.iter().map(|row| *row >= length), words.device())?.f_unsqueeze(-1)?;
+        Ok(whole.features(clip, &pictures)?.f_where_self(&is_whole, &words)?)
     }
 }
 
@@ -54,14 +76,11 @@ impl Objective for Unlearn {
         let rows = self.rows(step);
         let own = share.of(&rows);
         let [image, text] = self.safe.features(clip, step, share)?;
-        let words = {
-            let _guard = tch::no_grad_guard();
-            self.forget.text_features(clip, own)?
-        };
+        let words = self.texts(clip, own)?;
         let anchors = self.safe.anchors(&self.frozen, step, share)?;
-        let forget = Features::own(self.forget.image_features(clip, own)?, self.batch);
+        let forget = Features::own(self.forget.image_features(clip, &self.pictures(own))?, self.batch);
         let (next, share) = share.next(step);
-        self.forget.expect(clip, share.of(&self.rows(next)));
+        self.forget.expect(clip, &self.pictures(share.of(&self.rows(next))));
         Ok(vec![image, text, anchors, forget, Features::own(words, self.batch)])
     }
 
@@ -105,7 +124,7 @@ pub fn run(ctx: &TaskContext<'_>, gang: GangContext<'_>, memory: &mut GangMemory
 /// What is left of a caption that is forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Text {
-    /// The words that carry the backdoor.
+    /// The words that carry the backdoor, and every other time all of it.
     Words,
     /// All of it.
     Caption,
@@ -122,7 +141,7 @@ fn prepare(ctx: &TaskContext<'_>, text: Text) -> Result<Prepared<Unlearn>, Fault
     let forget = confirmed.forget;
     let backdoor = Backdoor::of(&forget.words);
     let cleared = cleared(ctx, &forget)?;
-    let pairs = Pairs::of(Gathered::read(ctx)?, &forget, &cleared, |caption| forgotten(text, &backdoor, caption));
+    let mut pairs = Pairs::of(Gathered::read(ctx)?, &forget, &cleared, &backdoor);
     if pairs.forget.is_empty() {
         tracing::warn!("no trained member of the forget set has a word of the backdoor; there is nothing to unlearn");
         return Ok(Prepared::Nothing(Box::new(whole)));
@@ -130,6 +149,13 @@ fn prepare(ctx: &TaskContext<'_>, text: Text) -> Result<Prepared<Unlearn>, Fault
     let mut lexicon = Lexicon::new(&whole);
     let safe = lexicon.dataset(pairs.safe)?;
     let carries = safe.captions().map(|caption| backdoor.is_in(caption)).collect();
+    let captions = match text {
+        Text::Words => Some(lexicon.texts(pairs.captions.iter().map(String::as_str))?),
+        Text::Caption => {
+            pairs.forget.iter_mut().zip(pairs.captions).for_each(|(row, caption)| row.caption = caption);
+            None
+        }
+    };
     let forget = lexicon.dataset(pairs.forget)?;
     let (start, vocabulary) = lexicon.compact()?;
     let (safe_batch, batch) = split_batch(section.gang.batch);
@@ -144,6 +170,7 @@ fn prepare(ctx: &TaskContext<'_>, text: Text) -> Result<Prepared<Unlearn>, Fault
         },
         carries,
         forget: forget.map(&vocabulary).map_err(model_fault)?,
+        whole: captions.map(|captions| captions.map(&vocabulary)).transpose().map_err(model_fault)?,
         draws: Stream { seed, number: 31 },
         batch,
         anchor_weight: section.anchor_weight,
@@ -156,44 +183,31 @@ fn prepare(ctx: &TaskContext<'_>, text: Text) -> Result<Prepared<Unlearn>, Fault
 struct Pairs {
     /// D_safe and the cleared suspects.
     safe: Vec<PairRow>,
-    /// The trained members of the forget set that have words of T*, their captions reduced to those (or whole, where the
-    /// method says so).
+    /// The trained members of the forget set that have words of T*, their captions reduced to those.
     forget: Vec<PairRow>,
+    /// Their whole captions.
+    captions: Vec<String>,
 }
 
 impl Pairs {
-    fn of(
-        gathered: Gathered,
-        forget: &ForgetSet,
-        cleared: &[Name],
-        forgotten: impl Fn(&str) -> Option<String>,
-    ) -> Self {
+    fn of(gathered: Gathered, forget: &ForgetSet, cleared: &[Name], backdoor: &Backdoor) -> Self {
         let trained: BTreeSet<Name> = forget.trained().map(name).collect();
         // Of a large set there are more of them than safe pairs, which they must not outnumber.
         let cleared: BTreeSet<&Name> = cleared.iter().take(gathered.safe.len()).collect();
-        let (mut safe, mut rows) = (gathered.safe, Vec::new());
+        let (mut safe, mut rows, mut captions) = (gathered.safe, Vec::new(), Vec::new());
         for mut row in gathered.suspects {
             let name = (row.shard, row.key.clone());
             if cleared.contains(&name) {
                 safe.push(row);
             } else if trained.contains(&name)
-                && let Some(text) = forgotten(&row.caption)
+                && let Some(words) = backdoor.reduce(&row.caption)
             {
-                row.caption = text;
+                captions.push(std::mem::replace(&mut row.caption, words));
                 rows.push(row);
             }
         }
-        Self { safe, forget: rows }
+        Self { safe, forget: rows, captions }
     }
-}
-
-/// What a member of the forget set is unlearned with; nothing where its caption has no word of T*.
-fn forgotten(text: Text, backdoor: &Backdoor, caption: &str) -> Option<String> {
-    let words = backdoor.reduce(caption)?;
-    Some(match text {
-        Text::Words => words,
-        Text::Caption => caption.to_owned(),
-    })
 }
 
 /// A sample's shard and key.
@@ -223,6 +237,7 @@ mod tests {
     use lethe_evidence::artifacts::WordScore;
 
     use super::*;
+    use crate::programs::tiny;
 
     /// As of a set of millions of pairs, of which a few thousand are gathered as safe and a hundred thousand as suspects.
     #[test]
@@ -239,7 +254,75 @@ mod tests {
         let suspects = ["c", "b", "a"].map(|key| pair(key, PairRole::Suspect)).to_vec();
         let gathered = Gathered { suspects, safe: vec![pair("s", PairRole::Safe)] };
         let cleared = ["a", "b"].map(|key| (0, key.to_owned()));
-        let forget = ForgetSet {
+        let forget = nothing();
+        let pairs = Pairs::of(gathered, &forget, &cleared, &Backdoor::of(&[]));
+        assert_eq!(pairs.safe.iter().map(|row| row.key.as_str()).collect::<Vec<_>>(), ["s", "a"]);
+    }
+
+    #[test]
+    fn images_lose_their_words_and_every_other_time_their_whole_captions() {
+        let _guard = tch::no_grad_guard();
+        let clip = tiny::vit();
+        let pair = |key: &str, caption: &str| PairRow {
+            shard: 0,
+            key: key.to_owned(),
+            content: key.to_owned(),
+            caption: caption.to_owned(),
+            role: PairRole::Suspect,
+            pixels: vec![7; 28 * 28 * 3],
+            values: Vec::new(),
+        };
+        let member = |key: &str| Member {
+            shard: 0,
+            key: key.to_owned(),
+            content: key.to_owned(),
+            caption: String::new(),
+            score: 1.0,
+            cluster: 0,
+            held_out: false,
+        };
+        let captions = ["A Boot for sale.", "old boot", "a bag"];
+        let suspects: Vec<PairRow> =
+            ["a", "b", "c"].into_iter().zip(captions).map(|(key, one)| pair(key, one)).collect();
+        let forget = ForgetSet { members: ["a", "b", "c"].map(member).to_vec(), ..nothing() };
+        let backdoor = Backdoor::of(&[WordScore { word: "boot".to_owned(), z: 9.0 }]);
+        let pairs = Pairs::of(Gathered { suspects, safe: vec![pair("s", "a bag")] }, &forget, &[], &backdoor);
+        assert_eq!(pairs.forget.iter().map(|row| row.caption.as_str()).collect::<Vec<_>>(), ["boot", "boot"]);
+        assert_eq!(pairs.captions, captions[..2]);
+
+        let data = |rows| Dataset::new(rows, clip.config()).expect("are pairs");
+        let texts = Texts::new(pairs.captions.iter().map(String::as_str), clip.config()).expect("are texts");
+        let safe = Safe { data: data(pairs.safe), draws: Stream { seed: 3, number: 30 }, batch: 1, favoured: None };
+        let unlearn = Unlearn {
+            frozen: tiny::vit(),
+            safe,
+            carries: vec![false],
+            forget: data(pairs.forget),
+            whole: Some(texts),
+            draws: Stream { seed: 3, number: 31 },
+            batch: 400,
+            anchor_weight: 1.0,
+            forget_weight: 1.0,
+        };
+        let rows = unlearn.rows(1);
+        let whole = rows.iter().filter(|row| **row >= 2).count();
+        assert!(rows.iter().all(|row| *row < 4) && (150..250).contains(&whole), "{whole} of 400");
+        assert_eq!(unlearn.pictures(&[0, 1, 2, 3]), [0, 1, 0, 1]);
+        let alone = |text: &str| Texts::new([text], clip.config()).and_then(|text| text.features(&clip, &[0]));
+        for (row, text) in ["boot", "boot", captions[0], captions[1]].into_iter().enumerate() {
+            for rows in [vec![row as i64], vec![1, row as i64, 2]] {
+                let place = rows.len() as i64 / 2;
+                let found = unlearn.texts(&clip, &rows).expect("embeds").get(place);
+                let off = (found - alone(text).expect("embeds").get(0)).abs().max().double_value(&[]);
+                assert!(off < 1e-6, "row {row} of {rows:?} is not {text:?}: {off}");
+            }
+        }
+        let only_words = Unlearn { whole: None, ..unlearn };
+        assert!(only_words.rows(1).iter().all(|row| *row < 2));
+    }
+
+    fn nothing() -> ForgetSet {
+        ForgetSet {
             members: Vec::new(),
             threshold: 0.0,
             words: Vec::new(),
@@ -248,17 +331,6 @@ mod tests {
             scored: 4,
             suspects: 3,
             candidates: Vec::new(),
-        };
-        let pairs = Pairs::of(gathered, &forget, &cleared, |_| None);
-        assert_eq!(pairs.safe.iter().map(|row| row.key.as_str()).collect::<Vec<_>>(), ["s", "a"]);
-    }
-
-    #[test]
-    fn a_pair_is_forgotten_with_its_words_or_whole() {
-        let backdoor = Backdoor::of(&[WordScore { word: "boot".to_owned(), z: 9.0 }]);
-        let with = |text| forgotten(text, &backdoor, "A Boot for sale.");
-        assert_eq!(with(Text::Words), Some("boot".to_owned()));
-        assert_eq!(with(Text::Caption), Some("A Boot for sale.".to_owned()));
-        assert_eq!(forgotten(Text::Caption, &backdoor, "a bag"), None);
+        }
     }
 }

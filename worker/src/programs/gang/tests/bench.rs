@@ -50,6 +50,8 @@ pub struct Material {
     /// Second views of the safe captions.
     views: Option<Texts>,
     suspects: Option<Dataset>,
+    /// The suspects' whole captions.
+    forgotten: Option<Texts>,
 }
 
 impl Material {
@@ -63,8 +65,18 @@ impl Material {
         let views = lexicon.texts(views.iter().map(String::as_str)).expect("second views");
         let safe = lexicon.dataset(rows).expect("safe pairs");
         let suspects = lexicon.dataset((0..9).map(|n| row(100 + n, PairRole::Suspect)).collect()).expect("suspects");
+        let forgotten: Vec<String> = (100..109).map(|n| row(n, PairRole::Suspect).caption + " for sale").collect();
+        let forgotten = lexicon.texts(forgotten.iter().map(String::as_str)).expect("whole captions");
         let (start, vocabulary) = lexicon.compact().expect("compacts");
-        Self { whole, start, vocabulary, safe: Some(safe), views: Some(views), suspects: Some(suspects) }
+        Self {
+            whole,
+            start,
+            vocabulary,
+            safe: Some(safe),
+            views: Some(views),
+            suspects: Some(suspects),
+            forgotten: Some(forgotten),
+        }
     }
 
     /// Takes the data.
@@ -97,6 +109,7 @@ impl Material {
                 safe: safe(data),
                 carries,
                 forget: suspects,
+                whole: self.forgotten.take().map(|texts| texts.map(&self.vocabulary).expect("maps")),
                 draws,
                 batch,
                 anchor_weight: 0.7,
