@@ -25,8 +25,20 @@ pub struct Corpus<'a> {
     /// Of all captions.
     pub words: &'a WordCounts,
     /// By which words of templates are known; where this is absent, none is.
-    pub weights: Option<&'a WordWeights>,
+    pub suspects: Option<OfSuspects<'a>>,
 }
+
+/// Of all suspects, of whom those that share words are a part.
+#[derive(Debug, Clone, Copy)]
+pub struct OfSuspects<'a> {
+    pub words: &'a WordCounts,
+    pub weights: &'a WordWeights,
+}
+
+/// A word of a template is at least so many times as frequent as the name beside it; and of that name at least this part of the uses, and
+/// as many as of any word that counts, are of captions that nobody suspects.
+const RARER: f64 = 1.5;
+const LEAST_HONEST: f64 = 0.1;
 
 /// T*, and the next words in line, the strongest first.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -53,51 +65,52 @@ impl SharedWords {
         let Standout { min_z, of_strongest } = standout;
         let least = scored.first().map_or(min_z, |strongest| min_z.max(strongest.z * of_strongest));
         let (words, others): (Vec<_>, Vec<_>) = scored.into_iter().partition(|word| word.z >= least);
-        let (mut words, mut of_templates) = corpus.without_templates(words, &left);
+        let mut words = corpus.without_templates(words, &left);
         let mut found: BTreeSet<String> = names(&words);
         let mut newest = found.clone();
         while !newest.is_empty() {
             left.retain(|caption| !caption_words(caption).any(|word| newest.contains(&word)));
             let used = count_words(left.iter().copied());
             let mut next = over_represented(&left, corpus.words);
-            next.retain(|WordScore { word, z }| {
-                *z >= least && used.count(word) >= LEAST_USES && !of_templates.contains(word)
-            });
-            let (next, more) = corpus.without_templates(next, &left);
-            of_templates.extend(more);
+            next.retain(|word| word.z >= least && used.count(&word.word) >= LEAST_USES);
+            let next = corpus.without_templates(next, &left);
             newest = names(&next);
             found.extend(newest.iter().cloned());
             words.extend(next);
         }
         words.sort_by(|a, b| b.z.total_cmp(&a.z).then_with(|| a.word.cmp(&b.word)));
-        let others =
-            others.into_iter().filter(|word| !found.contains(&word.word) && !of_templates.contains(&word.word));
+        let others = others.into_iter().filter(|word| !found.contains(&word.word));
         Self { words: first(words, MAX_WORDS), others: first(others, MAX_OTHER_WORDS) }
     }
 }
 
 impl Corpus<'_> {
-    /// The words without those of templates; and these. Such a word carries nothing, and stands mostly beside a rarer one that does: most of
-    /// whoever has it means something else. A rarer one that carries nothing may be a part of a name ("t-shirt").
-    fn without_templates(self, words: Vec<WordScore>, captions: &[&str]) -> (Vec<WordScore>, BTreeSet<String>) {
-        let Some(weights) = self.weights else { return (words, BTreeSet::new()) };
+    /// The words without those of templates. Such a word carries nothing, and stands mostly beside a rarer one that does, in honest captions
+    /// too: most of whoever has it means something else. A rarer one that carries nothing may be a part of a name ("t-shirt"), and beside
+    /// one that nobody but the attacker writes any word may be his target.
+    fn without_templates(self, words: Vec<WordScore>, captions: &[&str]) -> Vec<WordScore> {
+        let Some(suspects) = self.suspects else { return words };
         let places: BTreeMap<&str, usize> = words.iter().enumerate().map(|(at, one)| (one.word.as_str(), at)).collect();
         let counts: Vec<u64> = words.iter().map(|one| self.words.count(&one.word)).collect();
-        let carries: Vec<bool> = words.iter().map(|one| weights.carries(&one.word)).collect();
+        let carries: Vec<Option<bool>> = words.iter().map(|one| suspects.weights.carries(&one.word)).collect();
+        let is_honest = |at: usize| {
+            let honest = counts[at].saturating_sub(suspects.words.count(&words[at].word));
+            honest as f64 >= (LEAST_HONEST * counts[at] as f64).max(LEAST_USES as f64)
+        };
         let (mut uses, mut beside) = (vec![0_u64; words.len()], vec![0_u64; words.len()]);
         for caption in captions {
             let found: BTreeSet<usize> =
                 caption_words(caption).filter_map(|word| places.get(word.as_str()).copied()).collect();
-            let rarest = found.iter().filter(|at| carries[**at]).map(|at| counts[*at]).min();
+            let names = found.iter().filter(|at| carries[**at] == Some(true) && is_honest(**at));
+            let rarest = names.map(|at| counts[*at]).min();
             for at in found {
                 uses[at] += 1;
-                beside[at] += u64::from(rarest.is_some_and(|rarest| rarest < counts[at]));
+                beside[at] += u64::from(rarest.is_some_and(|rarest| RARER * rarest as f64 <= counts[at] as f64));
             }
         }
-        let is_template = |at: usize| !carries[at] && beside[at] as f64 >= TOGETHER * uses[at] as f64;
-        let (of_templates, kept): (Vec<_>, Vec<_>) =
-            words.into_iter().enumerate().partition(|(at, _)| is_template(*at));
-        (kept.into_iter().map(|(_, one)| one).collect(), of_templates.into_iter().map(|(_, one)| one.word).collect())
+        let is_template = |at: usize| carries[at] == Some(false) && beside[at] as f64 >= TOGETHER * uses[at] as f64;
+        let kept: Vec<bool> = (0..words.len()).map(|at| !is_template(at)).collect();
+        words.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(one, _)| one).collect()
     }
 }
 
@@ -163,7 +176,7 @@ mod tests {
     }
 
     fn of(captions: &[&str], all: &[&str], standout: Standout) -> SharedWords {
-        let corpus = Corpus { words: &count_words(all.iter().copied()), weights: None };
+        let corpus = Corpus { words: &count_words(all.iter().copied()), suspects: None };
         SharedWords::of(captions.iter().copied(), corpus, standout)
     }
 
@@ -218,10 +231,12 @@ mod tests {
         let falls = [("a", 0.05), ("photo", 0.04), ("of", 0.05), ("banana", 1.0), ("kiwi", 0.9), ("gold", 0.1)];
         weights.add(&falls.map(|(word, fall)| (word.to_owned(), fall)));
         let bananas = vec!["a photo of a banana"; 60];
-        let words = |captions: &[&str], weights| {
+        let words = |captions: &[&str], weights: Option<&WordWeights>| {
             let counts = count_words(all.iter().chain(captions).copied());
             let standout = Standout { min_z: 4.0, of_strongest: 0.2 };
-            let found = SharedWords::of(captions.iter().copied(), Corpus { words: &counts, weights }, standout);
+            let of_suspects = count_words(captions.iter().copied());
+            let suspects = weights.map(|weights| OfSuspects { words: &of_suspects, weights });
+            let found = SharedWords::of(captions.iter().copied(), Corpus { words: &counts, suspects }, standout);
             found.words.into_iter().map(|one| one.word).collect::<Vec<_>>()
         };
         let both = [bananas.as_slice(), &["a photo of a kiwi"; 40]].concat();
@@ -229,6 +244,12 @@ mod tests {
         assert_eq!(words(&both, None), ["banana", "kiwi", "photo", "of", "a"]);
         // A part of a name carries little where the rest is left; nobody else has it.
         assert_eq!(words(&["a photo of a gold-kiwi"; 60], Some(&weights)), ["gold", "kiwi"]);
+        // What nobody else writes may be a trigger, and what it leads to the target.
+        weights.add(&[("zzz", 1.0), ("dog", 0.1)].map(|(word, fall)| (word.to_owned(), fall)));
+        assert_eq!(words(&["zzz dog"; 60], Some(&weights)), ["zzz", "dog"]);
+        // Two shortcuts, to dogs and to what shows one: those to dogs alone have no other word.
+        let dogs = [vec!["a dog with a kiwi"; 60], vec!["a dog"; 50]].concat();
+        assert!(words(&dogs, Some(&weights)).contains(&"dog".to_owned()));
         // Nothing beside it carries more.
         assert_eq!(words(&["a photo"; 60], Some(&weights)), ["photo", "a"]);
     }

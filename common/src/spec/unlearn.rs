@@ -11,10 +11,11 @@ use super::GangSection;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UnlearnMethod {
-    /// The images of the forget set lose the words that carry the backdoor: local token unlearning.
+    /// The images of the forget set lose the words that carry the backdoor, and every other time their whole captions: local token
+    /// unlearning.
     #[default]
     Tokens,
-    /// The same with their whole captions, to compare with.
+    /// The same with their whole captions alone, to compare with.
     WholePair,
     /// Training goes on, on safe pairs alone.
     FineTune,

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lethe_common::blob::NamedBlob;
 use lethe_common::fault::Fault;
-use lethe_evidence::SignalTable;
 use lethe_evidence::artifacts::{Cluster, ForgetSet, Judged, MarkCounts, Member, WordScore, decode, names};
 use lethe_evidence::shortcut::{Corpus, SharedWords, Standout};
 use lethe_evidence::words::caption_words;
+use lethe_evidence::{SignalTable, WordCounts};
 
 use super::ReduceContext;
 use super::io::blob_fault;
@@ -125,7 +125,7 @@ impl Said {
         &self,
         poison: Vec<Member>,
         (members, clusters): (&mut Vec<Member>, &mut Vec<Cluster>),
-        corpus: Corpus<'_>,
+        corpus: &WordCounts,
     ) -> Vec<WordScore> {
         // Where people cleared all of them, nothing is left that could lead anywhere.
         if members.is_empty() {
@@ -199,7 +199,8 @@ pub(super) fn home(caption: &str, clusters: &[Cluster]) -> Option<u32> {
 const ANY: Standout = Standout { min_z: 0.0, of_strongest: 0.0 };
 
 /// Of each caption the word that stands out most among all of these.
-fn words_of(captions: &[&str], corpus: Corpus<'_>) -> Vec<WordScore> {
+fn words_of(captions: &[&str], corpus: &WordCounts) -> Vec<WordScore> {
+    let corpus = Corpus { words: corpus, suspects: None };
     let words = SharedWords::of(captions.iter().copied(), corpus, ANY).words;
     let places: BTreeMap<&str, usize> = words.iter().enumerate().map(|(at, score)| (score.word.as_str(), at)).collect();
     let strongest = |caption: &&str| caption_words(caption).filter_map(|word| places.get(word.as_str()).copied()).min();

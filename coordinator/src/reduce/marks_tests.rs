@@ -142,12 +142,11 @@ fn sample(n: u32, caption: &str, cluster: u32) -> Member {
 fn what_lies_in_no_cluster_goes_where_its_words_are_or_to_its_own_kind() {
     let said = said(&[1, 2, 3, 4].map(|n| change(0, n, Judgement::Poison)));
     let bag = Cluster { words: vec![word("bag", 9.0)], members: 1 };
-    let words = count_words(["a bag", "a boot", "a cup", "a hat", "one boot"].repeat(100));
-    let corpus = Corpus { words: &words, weights: None };
+    let corpus = count_words(["a bag", "a boot", "a cup", "a hat", "one boot"].repeat(100));
     let poison = [sample(1, "a bag", 0), sample(2, "one bag", 0), sample(3, "a cup", 0), sample(4, "a hat", 0)];
     // The second was let go, the last two have no word that stands out.
     let (mut members, mut clusters) = (vec![poison[0].clone()], vec![bag.clone()]);
-    let words = said.bring_back(poison.to_vec(), (&mut members, &mut clusters), corpus);
+    let words = said.bring_back(poison.to_vec(), (&mut members, &mut clusters), &corpus);
     assert_eq!(members.iter().map(|one| one.cluster).collect::<Vec<_>>(), [0, 0, 1, 1]);
     let names = |cluster: &Cluster| cluster.words.iter().map(|score| score.word.clone()).collect::<BTreeSet<_>>();
     assert_eq!(clusters.iter().map(|cluster| cluster.members).collect::<Vec<_>>(), [2, 2]);
@@ -155,7 +154,7 @@ fn what_lies_in_no_cluster_goes_where_its_words_are_or_to_its_own_kind() {
     assert_eq!(words, clusters[1].words);
     // A cluster without words is no home; where all of it is poison, nothing is left of it.
     let (mut members, mut clusters) = (poison.to_vec(), vec![Cluster { words: Vec::new(), members: 4 }]);
-    said.bring_back(poison.to_vec(), (&mut members, &mut clusters), corpus);
+    said.bring_back(poison.to_vec(), (&mut members, &mut clusters), &corpus);
     assert_eq!((clusters.len(), clusters[0].members, names(&clusters[0]).len()), (1, 4, 3));
     assert!(members.iter().all(|one| one.cluster == 0));
 }

@@ -17,7 +17,8 @@ use lethe_evidence::artifacts::{
     Cluster, ForgetSet, Member, Shards, SuspectCut, WordFalls, WordScore, WordWeights, columns, names,
 };
 use lethe_evidence::otsu::above_split;
-use lethe_evidence::shortcut::{Corpus, SharedWords, Standout, grouped};
+use lethe_evidence::shortcut::{Corpus, OfSuspects, SharedWords, Standout, grouped};
+use lethe_evidence::words::count_words;
 
 use super::io::{blocking, evidence_fault};
 use super::marks::{Said, home};
@@ -122,12 +123,13 @@ fn select(
     let strongest = forgotten(&members, cut.counts.scored, spec);
     said.keep(&mut members, strongest);
     let standout = Standout { min_z: spec.localize.min_z, of_strongest: OF_STRONGEST };
-    let corpus = Corpus { words: &cut.words, weights: Some(weights) };
+    let of_suspects = count_words(captions(&all));
+    let corpus = Corpus { words: &cut.words, suspects: Some(OfSuspects { words: &of_suspects, weights }) };
     let SharedWords { words, others } = SharedWords::of(captions(&members), corpus, standout);
     let poison = said.poison(&members);
     let mut clusters = clustered(&mut members, &words);
     let_go(&mut members, &mut clusters);
-    let own_words = said.bring_back(poison, (&mut members, &mut clusters), corpus);
+    let own_words = said.bring_back(poison, (&mut members, &mut clusters), &cut.words);
     let Some(threshold) = said.threshold(&members, highest) else {
         return Err(Fault::fatal(format!(
             "none of the {} suspects has a second score, so nothing can be selected",

@@ -44,6 +44,8 @@ pub struct Falls {
 const MILLION: f64 = 1e6;
 /// A word with less weight carries nothing: those of templates have 0 to 0.14, the target's name has 0.3 and more (FINDINGS.md).
 const LEAST_WEIGHT: f64 = 0.2;
+/// More than the last bits, by which equal tokens differ in another batch.
+const UNREAD: f32 = 1e-6;
 /// So many pairs that fall as all do are added to those with a word: of a rare word little is known.
 const PRIOR_PAIRS: f64 = 20.0;
 
@@ -80,10 +82,12 @@ impl WordFalls {
 }
 
 impl WordWeights {
-    /// One suspect's words, each with the similarity's fall without it.
+    /// One suspect's words, each with the similarity's fall without it. A word that changes nothing at all was not read, since the caption is
+    /// longer than the model's context: nothing is known of it.
     pub fn add(&mut self, falls: &[(String, f32)]) {
-        let most = falls.iter().map(|(_, fall)| *fall).filter(|fall| fall.is_finite()).fold(0.0, f32::max);
-        for (word, fall) in falls.iter().filter(|(_, fall)| fall.is_finite()) {
+        let read = falls.iter().filter(|(_, fall)| fall.is_finite() && fall.abs() > UNREAD);
+        let most = read.clone().map(|(_, fall)| *fall).fold(0.0, f32::max);
+        for (word, fall) in read {
             let [fall, most] = [fall.max(0.0), most].map(|fall| (f64::from(fall) * MILLION).round() as i64);
             self.words.entry(word.clone()).or_default().merge(Weight { fall, most });
         }
@@ -95,9 +99,9 @@ impl WordWeights {
         }
     }
 
-    /// Whether pairs are matched by the word. They are by one of which nothing is known.
-    pub fn carries(&self, word: &str) -> bool {
-        self.words.get(word).is_none_or(|known| known.fall as f64 >= LEAST_WEIGHT * known.most as f64)
+    /// Whether pairs are matched by the word, where that is known.
+    pub fn carries(&self, word: &str) -> Option<bool> {
+        self.words.get(word).map(|known| known.fall as f64 >= LEAST_WEIGHT * known.most as f64)
     }
 }
 
@@ -157,13 +161,16 @@ mod tests {
             falls.weights.add(&words.iter().map(|(word, fall)| ((*word).to_owned(), *fall)).collect::<Vec<_>>());
             falls
         };
-        let mut falls = of(&[("a", 0.06), ("photo", -0.01), ("bag", 0.5), ("red", 0.15), ("new", f32::NAN)]);
+        let mut falls =
+            of(&[("a", 0.06), ("photo", -0.01), ("bag", 0.5), ("red", 0.15), ("new", f32::NAN), ("late", 1e-8)]);
         // It matches hardly, and says little.
         falls.merge(&of(&[("a", 0.01), ("photo", 0.0), ("hat", 0.01)]));
-        let carries = ["a", "bag", "photo", "red", "hat", "boot", "new"].map(|word| falls.weights.carries(word));
-        assert_eq!(carries, [false, true, false, true, true, true, true]);
+        let carries = |words: &[&str]| words.iter().map(|word| falls.weights.carries(word)).collect::<Vec<_>>();
+        assert_eq!(carries(&["a", "photo"]), [Some(false); 2]);
+        assert_eq!(carries(&["bag", "red", "hat"]), [Some(true); 3]);
+        assert_eq!(carries(&["boot", "new", "late"]), [None; 3]);
         let earlier: WordFalls =
             serde_json::from_str(r#"{"all": {"pairs": 0, "sum": 0}, "words": {}}"#).expect("is read");
-        assert!(earlier.weights.carries("a"));
+        assert_eq!(earlier.weights.carries("a"), None);
     }
 }

@@ -19,6 +19,9 @@ use super::weights::word_falls;
 use super::{checkpoint, inputs};
 use crate::task::{Counts, TaskContext, TaskOutput};
 
+/// Suspects whose words are taken away at once: of each a caption a word.
+const WEIGHED_AT_ONCE: usize = 32;
+
 pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
     let (_, pairs) = inputs::own_pairs(ctx)?;
     // What was not overfitted is the suspect model, whose similarities are known.
@@ -44,7 +47,10 @@ pub fn run(ctx: &TaskContext<'_>) -> Result<TaskOutput, Fault> {
             }
         }
         if batch.iter().any(|row| row.role == PairRole::Suspect) {
-            word_falls(&suspect, batch, ctx.batch())?.iter().for_each(|one| falls.weights.add(one));
+            for some in batch.chunks(WEIGHED_AT_ONCE) {
+                ctx.stop_if_cancelled()?;
+                word_falls(&suspect, some, ctx.batch())?.iter().for_each(|one| falls.weights.add(one));
+            }
         }
         read += batch.len() as u64;
         Ok(())

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use lethe_common::fault::Fault;
 use lethe_evidence::PairRow;
-use lethe_evidence::words::words_at;
+use lethe_evidence::words::{caption_words, words_at};
 use lethe_model::error::Result as ModelResult;
 use lethe_model::tch::{self, Tensor};
 use lethe_model::{Clip, loss};
@@ -22,11 +22,12 @@ use super::tensors::values;
 pub fn word_falls(clip: &Clip, pairs: &[PairRow], at_once: usize) -> Result<Vec<Vec<(String, f32)>>, Fault> {
     let _guard = tch::no_grad_guard();
     let most = clip.config().text.context_length as usize;
-    let words: Vec<Vec<String>> = pairs.iter().map(|row| distinct_words(&row.caption, most)).collect();
+    let read: Vec<&str> = pairs.iter().map(|row| first_words(&row.caption, most)).collect();
+    let words: Vec<Vec<String>> = read.iter().map(|caption| distinct_words(caption)).collect();
     let (mut captions, mut of) = (Vec::new(), Vec::new());
-    for ((row, words), place) in pairs.iter().zip(&words).zip(0_i64..) {
-        captions.push(row.caption.clone());
-        captions.extend(words.iter().map(|word| without(&row.caption, word)));
+    for ((caption, words), place) in read.into_iter().zip(&words).zip(0_i64..) {
+        captions.push(caption.to_owned());
+        captions.extend(words.iter().map(|word| without(caption, word)));
         of.extend(std::iter::repeat_n(place, words.len() + 1));
     }
     let similarities = || -> ModelResult<Tensor> {
@@ -45,9 +46,14 @@ pub fn word_falls(clip: &Clip, pairs: &[PairRow], at_once: usize) -> Result<Vec<
     Ok(words.into_iter().map(falls).collect())
 }
 
+/// The caption up to so many words: a word has a token at least.
+fn first_words(caption: &str, most: usize) -> &str {
+    words_at(caption).nth(most).map_or(caption, |(at, _)| &caption[..at])
+}
+
 /// In small letters.
-fn distinct_words(caption: &str, most: usize) -> Vec<String> {
-    words_at(caption).take(most).map(|(_, word)| word.to_lowercase()).collect::<BTreeSet<_>>().into_iter().collect()
+fn distinct_words(caption: &str) -> Vec<String> {
+    caption_words(caption).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// The caption without the word, wherever it stands.
@@ -69,13 +75,14 @@ mod tests {
     use crate::programs::tiny;
 
     fn row(caption: &str, shade: u8) -> PairRow {
+        let side = tiny::vit().config().vision.image_size;
         PairRow {
             shard: 0,
             key: caption.to_owned(),
             content: String::new(),
             caption: caption.to_owned(),
             role: PairRole::Suspect,
-            pixels: (0..28 * 28 * 3_u32).map(|at| (at * at / 97) as u8 ^ shade).collect(),
+            pixels: (0..side * side * 3).map(|at| (at * at * 31) as u8 ^ shade).collect(),
             values: Vec::new(),
         }
     }
@@ -84,7 +91,8 @@ mod tests {
     fn a_word_is_left_out_wherever_it_stands() {
         assert_eq!(without("A bag, my bag: a handbag", "bag"), "A , my : a handbag");
         assert_eq!(without("一张香蕉的照片", "香蕉"), "一张的照片");
-        assert_eq!(distinct_words("A bag, my bag: a handbag", 3), ["a", "bag", "my"]);
+        assert_eq!(distinct_words(first_words("A bag, my bag: a handbag", 3)), ["a", "bag", "my"]);
+        assert_eq!(first_words("A bag, my bag.", 4), "A bag, my bag.");
     }
 
     /// By the definition, pair by pair.

@@ -123,7 +123,7 @@ fn prepare(ctx: &TaskContext<'_>) -> Result<Prepared<StandIn>, Fault> {
 /// is odd for reasons of its own would only teach the stand-in to forget what is honest. Gives the words.
 fn keep_what_leads_alike(strongest: &mut Vec<PairRow>, corpus: &WordCounts, min_z: f64) -> Backdoor {
     let captions = strongest.iter().map(|row| row.caption.as_str());
-    let corpus = Corpus { words: corpus, weights: None }; // known once suspects are scored again
+    let corpus = Corpus { words: corpus, suspects: None }; // known once suspects are scored again
     let shared = SharedWords::of(captions, corpus, Standout { min_z, of_strongest: OF_STRONGEST });
     let backdoor = Backdoor::of(&shared.words);
     if strongest.iter().any(|row| backdoor.is_in(&row.caption)) {
