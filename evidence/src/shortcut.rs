@@ -242,6 +242,11 @@ mod tests {
         let both = [bananas.as_slice(), &["a photo of a kiwi"; 40]].concat();
         assert_eq!(words(&both, Some(&weights)), ["banana", "kiwi"]);
         assert_eq!(words(&both, None), ["banana", "kiwi", "photo", "of", "a"]);
+        let mut other = WordWeights::default();
+        other.add(
+            &[("a", 0.05), ("photo", 0.5), ("of", 0.05), ("banana", 1.0)].map(|(word, fall)| (word.to_owned(), fall)),
+        );
+        assert_eq!(words(&bananas, Some(&other)), ["banana", "photo"], "this model matches by it");
         // A part of a name carries little where the rest is left; nobody else has it.
         assert_eq!(words(&["a photo of a gold-kiwi"; 60], Some(&weights)), ["gold", "kiwi"]);
         // What nobody else writes may be a trigger, and what it leads to the target.
