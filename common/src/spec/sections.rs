@@ -327,7 +327,8 @@ pub struct EvaluateSection {
     pub min_graft_lead: f64,
     /// The result is rejected when held-out retrieval falls by more than this.
     pub max_retrieval_loss: f64,
-    /// The result is rejected when more of the held-out forget set than this still points at the backdoor.
+    /// The result is rejected when more of the held-out forget set than this still points at the backdoor, for another reason than honest
+    /// images do.
     pub max_residual_attraction: f64,
 }
 

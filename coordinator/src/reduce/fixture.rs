@@ -150,7 +150,7 @@ fn evaluation() -> Evaluation {
         retrieval_hits_before: 40,
         retrieval_hits_after: 39,
         drift_sum: 0.5,
-        clusters: vec![Residual { held_out: 2, attracted_before: 2, attracted_after: 0 }],
+        clusters: vec![Residual { held_out: 2, attracted_before: 2, attracted_after: 0, ..Residual::default() }],
     }
 }
 

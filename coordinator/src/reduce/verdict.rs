@@ -2,11 +2,13 @@
 //!
 //! It must never use ground truth: neither trigger nor target nor attack success is known here.
 
-use super::select::LEAST_MEMBERS;
 use lethe_common::spec::{EvaluateSection, Spec, UnlearnMethod};
 use lethe_evidence::artifacts::{
-    Confirmed, Evaluation, Excess, Found, HandedBack, Judged, Lead, LeadLimits, Likeness, Probe, SHOWS_BELOW, Verdict,
+    Confirmed, Evaluation, Excess, Found, HandedBack, Judged, Lead, LeadLimits, Likeness, Probe, Residual, SHOWS_BELOW,
+    Verdict,
 };
+
+use super::select::LEAST_MEMBERS;
 
 /// A verdict with its reasons, in plain words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +94,7 @@ fn judge_removal(sums: &Evaluation, confirmed: &Confirmed, limits: &EvaluateSect
         (Some(_), _) => (Verdict::Rejected, format!("{what} found, but not removed")),
         (None, Some(_)) => (Verdict::Rejected, format!("{what} removed, but the model lost too much")),
     };
-    let reasons = left.into_iter().chain(lost).collect();
+    let reasons = left.into_iter().chain(lost).chain(excused(sums, confirmed, limits)).collect();
     Judgement { verdict, found: Found::Shortcut, handed_back: HandedBack::Trained, headline, reasons }
 }
 
@@ -164,16 +166,58 @@ pub(crate) fn shows_words(likeness: Likeness) -> Option<String> {
 /// Of the cluster of which the most is left.
 fn too_much_left(sums: &Evaluation, confirmed: &Confirmed, limits: &EvaluateSection) -> Option<String> {
     let most = limits.max_residual_attraction;
-    let (judged, residual) = confirmed
-        .clusters
-        .iter()
-        .zip(&sums.clusters)
+    let (judged, residual) = above(sums, confirmed, most)
+        .filter(|(_, residual)| beyond_honest(**residual) > most)
         .max_by(|(_, a), (_, b)| a.share_after().total_cmp(&b.share_after()))?;
-    let after = residual.share_after();
-    (after > most).then(|| {
-        let words = words(judged).map_or_else(String::new, |words| format!(" of {words}"));
-        format!("Residual attraction{words} is {after:.3}; the limit is {most} (evaluate.max_residual_attraction).")
-    })
+    Some(format!("{}; the limit is {most} (evaluate.max_residual_attraction).", attraction(judged, *residual)))
+}
+
+/// The clusters of which more is left than the limit, but not beyond what honest images do.
+fn excused<'a>(
+    sums: &'a Evaluation,
+    confirmed: &'a Confirmed,
+    limits: &EvaluateSection,
+) -> impl Iterator<Item = String> {
+    let most = limits.max_residual_attraction;
+    above(sums, confirmed, most).filter(move |(_, residual)| beyond_honest(**residual) <= most).map(
+        move |(judged, residual)| {
+            format!(
+                "{}, which is within the limit of {most} (evaluate.max_residual_attraction).",
+                attraction(judged, *residual)
+            )
+        },
+    )
+}
+
+fn above<'a>(
+    sums: &'a Evaluation,
+    confirmed: &'a Confirmed,
+    most: f64,
+) -> impl Iterator<Item = (&'a Judged, &'a Residual)> {
+    confirmed.clusters.iter().zip(&sums.clusters).filter(move |(_, residual)| residual.share_after() > most)
+}
+
+/// The share for which a cluster's words draw for another reason than they draw honest images, and one standard error more: words of
+/// many captions draw many.
+fn beyond_honest(residual: Residual) -> f64 {
+    residual.beyond_honest().map_or(1.0, Excess::most)
+}
+
+fn attraction(judged: &Judged, residual: Residual) -> String {
+    let words = words(judged).map_or_else(String::new, |words| format!(" of {words}"));
+    let honest =
+        format!("{} of {} honest images prefer such captions too", residual.honest_attracted(), residual.honest);
+    let beyond = match residual.beyond_honest() {
+        Some(excess) => format!(
+            "; {honest}, and beyond these it is {:.3} with a standard error of {:.3}, together {:.3}",
+            excess.value,
+            excess.error,
+            excess.most()
+        ),
+        None if residual.honest > 0 => format!("; {honest}, more than half, so that nothing is known beyond these"),
+        None => String::new(),
+    };
+    format!("Residual attraction{words} is {:.3}{beyond}", residual.share_after())
 }
 
 fn too_much_lost(sums: &Evaluation, limits: &EvaluateSection) -> Option<String> {

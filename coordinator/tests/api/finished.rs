@@ -161,7 +161,7 @@ fn probes() -> Probes {
 }
 
 fn evaluation() -> Evaluation {
-    let residual = Residual { held_out: 3, attracted_before: 3, attracted_after: 0 };
+    let residual = Residual { held_out: 3, attracted_before: 3, attracted_after: 0, ..Residual::default() };
     Evaluation {
         safe_pairs: 50,
         retrieval_hits_before: 40,

@@ -99,6 +99,11 @@ impl Excess {
     pub fn least(self) -> f64 {
         self.value - self.error
     }
+
+    /// What it is with one standard error more.
+    pub fn most(self) -> f64 {
+        self.value + self.error
+    }
 }
 
 /// What one way of grafting showed.

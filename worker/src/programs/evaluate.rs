@@ -135,20 +135,37 @@ impl<'a> Subjects<'a> {
         let [old, new] = [before, after]
             .map(|clip| Ok::<_, lethe_model::ModelError>((clip, embed_captions(self.ctx, &self.captions, clip)?)));
         let (old, new) = (old?, new?);
+        let mut honest = None;
         if !self.safe.is_empty() {
             let [was, is] = [embed_images(self.ctx, &self.safe, before)?, embed_images(self.ctx, &self.safe, after)?];
             evaluation.drift_sum =
                 similarity(&was, &is)?.f_neg()?.f_add_scalar(1.0)?.f_sum(Kind::Double)?.f_double_value(&[])?;
             evaluation.retrieval_hits_before = self.retrieved(&was, &old.1)?;
             evaluation.retrieval_hits_after = self.retrieved(&is, &new.1)?;
+            honest = Some([(was, &old.1), (is, &new.1)]);
         }
         for (led, residual) in self.clusters.iter().zip(&mut evaluation.clusters) {
             if led.members.is_empty() {
                 continue;
             }
             residual.held_out = led.members.len() as u64;
-            residual.attracted_before = self.attracted(led, &old)?;
-            residual.attracted_after = self.attracted(led, &new)?;
+            let carries: Vec<bool> = self.captions.captions.iter().map(|caption| led.backdoor.is_in(caption)).collect();
+            let members = |(clip, captions): &(&Clip, Tensor)| {
+                ModelResult::Ok(count(&attracted(&embed_images(self.ctx, &led.members, clip)?, captions, &carries)?))
+            };
+            (residual.attracted_before, residual.attracted_after) = (members(&old)?, members(&new)?);
+            if let Some([was, is]) = &honest {
+                let others: Vec<bool> = self.safe.iter().map(|row| !led.backdoor.is_in(&row.caption)).collect();
+                let among = |(images, captions): &(Tensor, &Tensor)| {
+                    let attracted = attracted(images, captions, &carries)?;
+                    ModelResult::Ok(
+                        attracted.iter().zip(&others).filter(|(attracted, other)| **attracted && **other).count(),
+                    )
+                };
+                residual.honest = count(&others);
+                residual.honest_attracted_before = among(was)? as u64;
+                residual.honest_attracted_after = among(is)? as u64;
+            }
         }
         Ok(evaluation)
     }
@@ -162,12 +179,6 @@ impl<'a> Subjects<'a> {
         let better = scores.f_gt_tensor(&own)?.f_sum_dim_intlist([-1].as_slice(), false, Kind::Int64)?;
         let within = (self.captions.captions.len() as f64 * RETRIEVED_SHARE).ceil().clamp(1.0, RETRIEVED_MOST);
         Ok(better.f_lt(within)?.f_sum(Kind::Int64)?.f_int64_value(&[])? as u64)
-    }
-
-    /// Held-out members whose image prefers a caption with a word of their cluster to every other.
-    fn attracted(&self, led: &Led<'_>, (clip, captions): &(&Clip, Tensor)) -> ModelResult<u64> {
-        let carries: Vec<bool> = self.captions.captions.iter().map(|caption| led.backdoor.is_in(caption)).collect();
-        Ok(count(&attracted(&embed_images(self.ctx, &led.members, clip)?, captions, &carries)?))
     }
 }
 

@@ -81,6 +81,7 @@ fn of_a_few_gathered_pairs_the_images_choose_among_more_of_the_shards_captions()
     let (captions, among) = evaluated(&gathered, 400);
     assert!(CAPTIONS.iter().all(|caption| captions.iter().any(|found| found == caption)), "{captions:?}");
     assert_eq!((among.safe_pairs, among.clusters[0].held_out), (1, 1));
+    assert_eq!(among.clusters[0].honest, 0, "its own caption has the word");
     let drawn = |scored_pairs| evaluated(&gathered, scored_pairs).0;
     assert_eq!(drawn(400), drawn(400));
 }
@@ -102,4 +103,20 @@ fn an_older_plan_goes_on_with_what_was_gathered() {
     let gathered = [pair("m", CAPTIONS[0], PairRole::Suspect), pair("s", CAPTIONS[1], PairRole::Safe)];
     let (captions, evaluation) = evaluated(&gathered, 0);
     assert_eq!((captions.as_slice(), evaluation.safe_pairs), (&CAPTIONS.map(str::to_owned)[..2], 1));
+}
+
+/// Where nearly all captions have the cluster's word, an honest image prefers one of them to its own.
+#[test]
+fn honest_images_whose_captions_lack_the_words_stand_beside_the_members() {
+    let of_boots = (0..60).map(|at| pair(&format!("m{at}"), &format!("boot number {at}"), PairRole::Suspect));
+    let mut gathered: Vec<PairRow> = of_boots.collect();
+    gathered.extend((0..3).map(|at| pair(&format!("s{at}"), CAPTIONS[at], PairRole::Safe)));
+    let (_, evaluation) = evaluated(&gathered, 0);
+    let honest = |found: &Evaluation| {
+        let one = found.clusters[0];
+        [one.honest, one.honest_attracted_before, one.honest_attracted_after]
+    };
+    assert_eq!((evaluation.safe_pairs, honest(&evaluation)), (3, [2, 2, 2]));
+    gathered[1..60].iter_mut().for_each(|row| row.caption = row.caption.replace("boot", "sandal"));
+    assert_eq!(honest(&evaluated(&gathered, 0).1), [2, 0, 0]);
 }

@@ -37,10 +37,11 @@ pub(super) struct Unlearn {
     pub(super) safe: Safe,
     /// For each safe caption, whether it has a word of T*.
     pub(super) carries: Vec<bool>,
-    /// Images of the forget set with what they lose: their captions reduced to T*.
+    /// Images of the forget set.
     pub(super) forget: Dataset,
-    /// The same rows' captions as they are; absent where the others are that.
-    pub(super) whole: Option<Texts>,
+    /// What they lose, of each image a text; after all of those of each another, where it loses two.
+    pub(super) lost: Texts,
+    pub(super) texts_each: usize,
     pub(super) draws: Stream,
     pub(super) batch: usize,
     pub(super) anchor_weight: f64,
@@ -48,10 +49,9 @@ pub(super) struct Unlearn {
 }
 
 impl Unlearn {
-    /// Rows of the forget set; beyond its length the same again, with their whole captions.
+    /// Rows of what is lost; beyond the forget set's length its rows again.
     fn rows(&self, step: u64) -> Vec<i64> {
-        let texts = 1 + usize::from(self.whole.is_some());
-        self.draws.draw(step, self.batch, texts * self.forget.len())
+        self.draws.draw(step, self.batch, self.texts_each * self.forget.len())
     }
 
     fn pictures(&self, rows: &[i64]) -> Vec<i64> {
@@ -61,13 +61,7 @@ impl Unlearn {
     /// What these rows' images lose, `[rows, D]`, constants.
     fn texts(&self, clip: &Clip, rows: &[i64]) -> ModelResult<Tensor> {
         let _guard = tch::no_grad_guard();
-        let (pictures, length) = (self.pictures(rows), self.forget.len() as i64);
-        let words = self.forget.text_features(clip, &pictures)?;
-        let Some(whole) = self.whole.as_ref().filter(|_| rows.iter().any(|row| *row >= length)) else {
-            return Ok(words);
-        };
-        let is_whole = mask(rows.iter().map(|row| *row >= length), words.device())?.f_unsqueeze(-1)?;
-        Ok(whole.features(clip, &pictures)?.f_where_self(&is_whole, &words)?)
+        self.lost.features(clip, rows)
     }
 }
 
@@ -141,7 +135,7 @@ fn prepare(ctx: &TaskContext<'_>, text: Text) -> Result<Prepared<Unlearn>, Fault
     let forget = confirmed.forget;
     let backdoor = Backdoor::of(&forget.words);
     let cleared = cleared(ctx, &forget)?;
-    let mut pairs = Pairs::of(Gathered::read(ctx)?, &forget, &cleared, &backdoor);
+    let pairs = Pairs::of(Gathered::read(ctx)?, &forget, &cleared, &backdoor);
     if pairs.forget.is_empty() {
         tracing::warn!("no trained member of the forget set has a word of the backdoor; there is nothing to unlearn");
         return Ok(Prepared::Nothing(Box::new(whole)));
@@ -149,12 +143,10 @@ fn prepare(ctx: &TaskContext<'_>, text: Text) -> Result<Prepared<Unlearn>, Fault
     let mut lexicon = Lexicon::new(&whole);
     let safe = lexicon.dataset(pairs.safe)?;
     let carries = safe.captions().map(|caption| backdoor.is_in(caption)).collect();
-    let captions = match text {
-        Text::Words => Some(lexicon.texts(pairs.captions.iter().map(String::as_str))?),
-        Text::Caption => {
-            pairs.forget.iter_mut().zip(pairs.captions).for_each(|(row, caption)| row.caption = caption);
-            None
-        }
+    let captions = pairs.forget.iter().map(|row| row.caption.as_str());
+    let (lost, texts_each) = match text {
+        Text::Words => (lexicon.texts(pairs.words.iter().map(String::as_str).chain(captions))?, 2),
+        Text::Caption => (lexicon.texts(captions)?, 1),
     };
     let forget = lexicon.dataset(pairs.forget)?;
     let (start, vocabulary) = lexicon.compact()?;
@@ -170,7 +162,8 @@ fn prepare(ctx: &TaskContext<'_>, text: Text) -> Result<Prepared<Unlearn>, Fault
         },
         carries,
         forget: forget.map(&vocabulary).map_err(model_fault)?,
-        whole: captions.map(|captions| captions.map(&vocabulary)).transpose().map_err(model_fault)?,
+        lost: lost.map(&vocabulary).map_err(model_fault)?,
+        texts_each,
         draws: Stream { seed, number: 31 },
         batch,
         anchor_weight: section.anchor_weight,
@@ -183,10 +176,10 @@ fn prepare(ctx: &TaskContext<'_>, text: Text) -> Result<Prepared<Unlearn>, Fault
 struct Pairs {
     /// D_safe and the cleared suspects.
     safe: Vec<PairRow>,
-    /// The trained members of the forget set that have words of T*, their captions reduced to those.
+    /// The trained members of the forget set that have words of T*.
     forget: Vec<PairRow>,
-    /// Their whole captions.
-    captions: Vec<String>,
+    /// Their captions reduced to those.
+    words: Vec<String>,
 }
 
 impl Pairs {
@@ -194,19 +187,19 @@ impl Pairs {
         let trained: BTreeSet<Name> = forget.trained().map(name).collect();
         // Of a large set there are more of them than safe pairs, which they must not outnumber.
         let cleared: BTreeSet<&Name> = cleared.iter().take(gathered.safe.len()).collect();
-        let (mut safe, mut rows, mut captions) = (gathered.safe, Vec::new(), Vec::new());
-        for mut row in gathered.suspects {
+        let (mut safe, mut rows, mut words) = (gathered.safe, Vec::new(), Vec::new());
+        for row in gathered.suspects {
             let name = (row.shard, row.key.clone());
             if cleared.contains(&name) {
                 safe.push(row);
             } else if trained.contains(&name)
-                && let Some(words) = backdoor.reduce(&row.caption)
+                && let Some(reduced) = backdoor.reduce(&row.caption)
             {
-                captions.push(std::mem::replace(&mut row.caption, words));
+                words.push(reduced);
                 rows.push(row);
             }
         }
-        Self { safe, forget: rows, captions }
+        Self { safe, forget: rows, words }
     }
 }
 
@@ -287,18 +280,20 @@ mod tests {
         let forget = ForgetSet { members: ["a", "b", "c"].map(member).to_vec(), ..nothing() };
         let backdoor = Backdoor::of(&[WordScore { word: "boot".to_owned(), z: 9.0 }]);
         let pairs = Pairs::of(Gathered { suspects, safe: vec![pair("s", "a bag")] }, &forget, &[], &backdoor);
-        assert_eq!(pairs.forget.iter().map(|row| row.caption.as_str()).collect::<Vec<_>>(), ["boot", "boot"]);
-        assert_eq!(pairs.captions, captions[..2]);
+        assert_eq!(pairs.words, ["boot", "boot"]);
+        assert_eq!(pairs.forget.iter().map(|row| row.caption.as_str()).collect::<Vec<_>>(), captions[..2]);
 
         let data = |rows| Dataset::new(rows, clip.config()).expect("are pairs");
-        let texts = Texts::new(pairs.captions.iter().map(String::as_str), clip.config()).expect("are texts");
+        let lost = pairs.words.iter().map(String::as_str).chain(captions[..2].iter().copied());
+        let lost = Texts::new(lost, clip.config()).expect("are texts");
         let safe = Safe { data: data(pairs.safe), draws: Stream { seed: 3, number: 30 }, batch: 1, favoured: None };
         let unlearn = Unlearn {
             frozen: tiny::vit(),
             safe,
             carries: vec![false],
             forget: data(pairs.forget),
-            whole: Some(texts),
+            lost,
+            texts_each: 2,
             draws: Stream { seed: 3, number: 31 },
             batch: 400,
             anchor_weight: 1.0,
@@ -317,7 +312,7 @@ mod tests {
                 assert!(off < 1e-6, "row {row} of {rows:?} is not {text:?}: {off}");
             }
         }
-        let only_words = Unlearn { whole: None, ..unlearn };
+        let only_words = Unlearn { texts_each: 1, ..unlearn };
         assert!(only_words.rows(1).iter().all(|row| *row < 2));
     }
 

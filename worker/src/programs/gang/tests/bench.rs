@@ -50,8 +50,8 @@ pub struct Material {
     /// Second views of the safe captions.
     views: Option<Texts>,
     suspects: Option<Dataset>,
-    /// The suspects' whole captions.
-    forgotten: Option<Texts>,
+    /// Two texts each that the suspects lose.
+    lost: Option<Texts>,
 }
 
 impl Material {
@@ -64,9 +64,12 @@ impl Material {
         let views = eda::views(rows.iter().map(|row| row.caption.as_str()), Stream { seed: 3, number: 34 });
         let views = lexicon.texts(views.iter().map(String::as_str)).expect("second views");
         let safe = lexicon.dataset(rows).expect("safe pairs");
-        let suspects = lexicon.dataset((0..9).map(|n| row(100 + n, PairRole::Suspect)).collect()).expect("suspects");
-        let forgotten: Vec<String> = (100..109).map(|n| row(n, PairRole::Suspect).caption + " for sale").collect();
-        let forgotten = lexicon.texts(forgotten.iter().map(String::as_str)).expect("whole captions");
+        let suspects: Vec<PairRow> = (0..9).map(|n| row(100 + n, PairRole::Suspect)).collect();
+        let words = suspects.iter().map(|row| row.caption.clone());
+        let captions = suspects.iter().map(|row| format!("{} for sale", row.caption));
+        let lost: Vec<String> = words.chain(captions).collect();
+        let lost = lexicon.texts(lost.iter().map(String::as_str)).expect("what is lost");
+        let suspects = lexicon.dataset(suspects).expect("suspects");
         let (start, vocabulary) = lexicon.compact().expect("compacts");
         Self {
             whole,
@@ -75,7 +78,7 @@ impl Material {
             safe: Some(safe),
             views: Some(views),
             suspects: Some(suspects),
-            forgotten: Some(forgotten),
+            lost: Some(lost),
         }
     }
 
@@ -109,7 +112,8 @@ impl Material {
                 safe: safe(data),
                 carries,
                 forget: suspects,
-                whole: self.forgotten.take().map(|texts| texts.map(&self.vocabulary).expect("maps")),
+                lost: self.lost.take().expect("one objective").map(&self.vocabulary).expect("maps"),
+                texts_each: 2,
                 draws,
                 batch,
                 anchor_weight: 0.7,
