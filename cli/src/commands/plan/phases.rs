@@ -33,6 +33,8 @@ const PROBED: f64 = 64.0 + (64.0 + 16.0 + 16.0) * 8.0 * 10.0;
 /// Clusters, and shards that are looked at for each, at most.
 const CLUSTERS: f64 = 8.0;
 const PROBED_SHARDS: f64 = 128.0;
+/// Words of a suspect's caption, each of which is taken away once (worker/src/programs/weights.rs).
+const CAPTION_WORDS: f64 = 12.0;
 /// Captions that the images of an evaluated shard choose among, at least (worker/src/programs/evaluate.rs).
 const CAPTIONS: f64 = 256.0;
 /// Blobs that a reduce has on their way at once (coordinator/src/reduce/io.rs).
@@ -165,8 +167,12 @@ impl Arithmetic<'_> {
     }
 
     fn rescore(&self) -> Vec<Part> {
-        let models = if self.work.recipe.overfit.steps > 0.0 { 2.0 } else { 1.0 };
-        self.forward(models * self.work.gathered(), self.work.workers)
+        let (work, shape) = (self.work, self.shape);
+        let models = if work.recipe.overfit.steps > 0.0 { 2.0 } else { 1.0 };
+        let scored = models * work.gathered() * (shape.image() + shape.text());
+        let weighed = work.suspects() * (shape.image() + (1.0 + CAPTION_WORDS) * shape.text());
+        let computed = (scored + weighed) / work.workers / self.inputs.flops.value;
+        vec![("GPUs compute".into(), computed), self.tasks(4.0)]
     }
 
     fn probe(&self) -> Vec<Part> {
@@ -188,11 +194,6 @@ impl Arithmetic<'_> {
         let captions = work.shards.min(work.held_out()) * (work.gathered() / work.shards).max(CAPTIONS);
         let flops = 2.0 * (work.held_out() * self.shape.image() + captions * self.shape.text());
         vec![("GPUs compute".into(), flops / work.workers / self.inputs.flops.value), self.tasks(5.0)]
-    }
-
-    fn forward(&self, pairs: f64, workers: f64) -> Vec<Part> {
-        let computed = pairs * (self.shape.image() + self.shape.text()) / workers / self.inputs.flops.value;
-        vec![("GPUs compute".into(), computed), self.tasks(4.0)]
     }
 
     /// Tasks that do little: the worker's blobs, or the coordinator's leases and commits.
