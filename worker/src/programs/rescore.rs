@@ -108,3 +108,7 @@ fn similarities(clip: &Clip, pairs: &[PairRow]) -> Result<Vec<f32>, Fault> {
     };
     values(&compute().map_err(model_fault)?)
 }
+
+#[cfg(test)]
+#[path = "rescore_tests.rs"]
+mod tests;
