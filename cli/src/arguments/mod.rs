@@ -153,6 +153,11 @@ fn learning_rate(text: &str) -> Result<f64, String> {
     if rate > 0.0 && rate < 1.0 { Ok(rate) } else { Err("a learning rate is above 0 and below 1".to_owned()) }
 }
 
+fn weight(text: &str) -> Result<f64, String> {
+    let weight: f64 = text.parse().map_err(|_| "no number; such as 0.5".to_owned())?;
+    if weight > 0.0 && weight.is_finite() { Ok(weight) } else { Err("a weight is above 0".to_owned()) }
+}
+
 /// Lists the attacks in the help.
 fn attack() -> impl TypedValueParser<Value = Attack> {
     PossibleValuesParser::new(Attack::ALL.map(Attack::name)).try_map(|name| name.parse::<Attack>())

@@ -11,7 +11,7 @@ pub enum Detector {
     Ubt,
     /// A weak similarity of picture and caption.
     ClipScore,
-    /// The distance to the k-th nearest picture of the reference set.
+    /// The distance to the k-th nearest picture or caption of the reference set.
     KDistance,
     /// That distance as a part of the neighbours' own (SLOF).
     Slof,

@@ -39,17 +39,25 @@ pub struct Question {
     /// In place of the remedy's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
 }
 
 impl Question {
     pub fn new(recipe: Recipe, remedy: Remedy) -> Self {
-        Self { recipe, remedy, ablation: None, learning_rate: None }
+        Self { recipe, remedy, ablation: None, learning_rate: None, weight: None }
     }
 
     pub fn name(&self) -> String {
         let ablation = self.ablation.map_or_else(String::new, |ablation| format!(", {}", ablation.name()));
         let rate = self.learning_rate.map_or_else(String::new, |rate| format!(" at {rate:e}"));
-        format!("{}, seed {}, {}{rate}{ablation}", self.recipe.attack, self.recipe.seed, self.remedy.name())
+        let weight = self.weight.map_or_else(String::new, |weight| format!(" weighing {weight}"));
+        format!("{}, seed {}, {}{rate}{weight}{ablation}", self.recipe.attack, self.recipe.seed, self.remedy.name())
+    }
+
+    /// Orders what a remedy is tuned by: learning rate and weight are above 0, and such numbers are in the order of their bits.
+    pub fn tuned(&self) -> (Option<u64>, Option<u64>) {
+        (self.learning_rate.map(f64::to_bits), self.weight.map(f64::to_bits))
     }
 
     /// What an operator would write.
@@ -63,6 +71,9 @@ impl Question {
         }
         if let Some(rate) = self.learning_rate {
             spec.unlearn.gang.learning_rate = rate;
+        }
+        if let (Some(weight), Some(own)) = (self.weight, self.remedy.weight(&mut spec.unlearn)) {
+            *own = weight;
         }
         Ok(spec)
     }
@@ -220,6 +231,10 @@ pub mod tests {
                 .expect("is a good recipe"),
         ];
         assert!(others.iter().all(|other| *other != one));
+        let weighing = |weight| Question { weight, ..question(Attack::Badnet, 1, Remedy::CleanClip) };
+        let spec = |weight| weighing(weight).spec(&DrillFolder::new("/".as_ref()), 1).expect("is a good recipe");
+        assert_eq!([None, Some(4.0)].map(|weight| spec(weight).unlearn.self_supervised_weight), [1.0, 4.0]);
+        assert_ne!(weighing(None).key().expect("has one"), weighing(Some(4.0)).key().expect("has one"));
         assert_eq!(METHOD.len(), 12);
         assert_ne!(Remedy::Par.code(), Remedy::Ubt.code(), "what was found among suspects is nothing to it");
     }

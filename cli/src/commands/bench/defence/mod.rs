@@ -78,7 +78,7 @@ fn write(options: &Defence, cells: &Cells, keys: &BTreeSet<String>) -> anyhow::R
     let wanted = table::sorted(cells, keys);
     let write = match options {
         Defence { ablations: Some(_), .. } => variants::write_ablations,
-        Defence { learning_rates, .. } if !learning_rates.is_empty() => variants::write_tuning,
+        _ if is_tuned(options) => variants::write_tuning,
         _ => table::write,
     };
     write(&options.out, &wanted)
@@ -122,18 +122,29 @@ fn questions(options: &Defence) -> Vec<Question> {
                 continue;
             }
             for usual in options.remedies.iter().map(|&remedy| Question::new(recipe.clone(), remedy)) {
-                if usual.remedy == Remedy::Retrain && !options.learning_rates.is_empty() {
+                if usual.remedy == Remedy::Retrain && is_tuned(options) {
                     continue; // its training is the victim's own
                 }
-                let at = |&rate| Question { learning_rate: Some(rate), ..usual.clone() };
-                all.extend(options.learning_rates.iter().map(at));
-                if options.learning_rates.is_empty() {
-                    all.push(usual);
+                if !options.weights.is_empty() && !usual.remedy.has_weight() {
+                    continue;
+                }
+                for learning_rate in each_or_own(&options.learning_rates) {
+                    let at = |weight| Question { learning_rate, weight, ..usual.clone() };
+                    all.extend(each_or_own(&options.weights).map(at));
                 }
             }
         }
     }
     all
+}
+
+fn is_tuned(options: &Defence) -> bool {
+    !options.learning_rates.is_empty() || !options.weights.is_empty()
+}
+
+/// What was asked for in a remedy's place of its own; that, where nothing was.
+fn each_or_own(asked: &[f64]) -> impl Iterator<Item = Option<f64>> {
+    asked.is_empty().then_some(None).into_iter().chain(asked.iter().copied().map(Some))
 }
 
 /// What is missing, and then what other code found, where that is asked for.

@@ -92,6 +92,19 @@ impl Remedy {
         }
     }
 
+    /// By what it weighs what it adds to the loss, where that is its own.
+    pub fn weight(self, section: &mut UnlearnSection) -> Option<&mut f64> {
+        match self {
+            Self::CleanClip => Some(&mut section.self_supervised_weight),
+            Self::Par => Some(&mut section.perturb_weight),
+            Self::Ubt | Self::UbtTrusted | Self::WholePair | Self::FineTune | Self::Retrain => None,
+        }
+    }
+
+    pub fn has_weight(self) -> bool {
+        self.weight(&mut UnlearnSection::usual(self.method(), UnlearnSection::USUAL_SAFE_PAIRS)).is_some()
+    }
+
     /// The pairs that its trainings take, all together; a pair with a second view is two. The trainings by which an audit
     /// finds poison do not count where the remedy makes nothing of that.
     ///

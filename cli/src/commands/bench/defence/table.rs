@@ -66,9 +66,8 @@ pub fn line(cell: &Cell) -> String {
 pub fn sorted<'a>(cells: &'a Cells, wanted: &BTreeSet<String>) -> Vec<&'a Cell> {
     let mut all: Vec<&Cell> = cells.iter().filter(|cell| wanted.contains(&cell.key)).collect();
     let order = |cell: &Cell| {
-        let Question { recipe, remedy, ablation, learning_rate } = &cell.question;
-        // A rate is above 0, and such numbers are in the order of their bits.
-        (recipe.attack, recipe.seed, *remedy, *ablation, learning_rate.map(f64::to_bits))
+        let Question { recipe, remedy, ablation, .. } = &cell.question;
+        (recipe.attack, recipe.seed, *remedy, *ablation, cell.question.tuned())
     };
     all.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.key.cmp(&b.key)));
     all

@@ -1,4 +1,4 @@
-//! Tables of what is varied: the default remedy with one of its choices replaced, and remedies at other learning rates.
+//! Tables of what is varied: the default remedy with one of its choices replaced, and remedies at other learning rates and weights.
 //!
 //! Every row must be of the same victims, or two choices are not compared.
 
@@ -15,7 +15,7 @@ pub fn write_ablations(folder: &Path, cells: &[&Cell]) -> anyhow::Result<String>
     Ok(text)
 }
 
-/// Writes the table of learning rates as Markdown, and gives it.
+/// Writes the table of learning rates and weights as Markdown, and gives it.
 pub fn write_tuning(folder: &Path, cells: &[&Cell]) -> anyhow::Result<String> {
     let text = tuning(cells);
     put(folder, "tuning.md", &text)?;
@@ -34,15 +34,17 @@ the stand-in forgets and a tenth of the final score.\n\n";
 }
 
 fn tuning(cells: &[&Cell]) -> String {
-    let opening = "# Learning rates\n\nMade by `lethe bench defence --learning-rates`. Each row is a remedy at another learning rate, on \
-those victims that every row has and that learned their backdoor; columns are those of defence.md: mean (worst).\n\n";
-    // A rate is above 0, and such numbers are in the order of their bits.
-    let by = |question: &Question| (question.remedy, question.learning_rate.map(f64::to_bits));
+    let opening = "# Learning rates and weights\n\nMade by `lethe bench defence --learning-rates ... --weights ...`. Each row is a remedy at \
+another learning rate or weight, on those victims that every row has and that learned their backdoor; columns are those of defence.md: mean \
+(worst).\n\n";
+    let by = |question: &Question| (question.remedy, question.tuned());
+    let own = || "its own".to_owned();
     let names = |question: &Question| {
-        let rate = question.learning_rate.map_or_else(|| "its own".to_owned(), |rate| format!("{rate:e}"));
-        format!("{} | {rate}", question.remedy.name())
+        let rate = question.learning_rate.map_or_else(own, |rate| format!("{rate:e}"));
+        let weight = question.weight.map_or_else(own, |weight| weight.to_string());
+        format!("{} | {rate} | {weight}", question.remedy.name())
     };
-    opening.to_owned() + &rows("remedy | learning rate", cells, by, names) + &stale(cells)
+    opening.to_owned() + &rows("remedy | learning rate | weight", cells, by, names) + &stale(cells)
 }
 
 /// A row for each of what the cells are told apart by.
@@ -96,14 +98,17 @@ mod tests {
     }
 
     #[test]
-    fn a_remedy_at_another_rate_is_a_row_of_its_own_in_the_rates_order() {
-        let at = |rate, after| {
-            varied(Attack::Badnet, Remedy::Par, (0.86, after), |question| question.learning_rate = Some(rate))
+    fn a_remedy_at_another_rate_or_weight_is_a_row_of_its_own_in_their_order() {
+        let at = |rate, weight, after| {
+            varied(Attack::Badnet, Remedy::Par, (0.86, after), |question| {
+                (question.learning_rate, question.weight) = (Some(rate), weight);
+            })
         };
-        let cells = [at(1.5e-3, 0.53), at(6e-3, 0.03), at(3e-4, 0.93)];
+        let cells = [at(1.5e-3, Some(4.0), 0.53), at(6e-3, None, 0.03), at(1.5e-3, Some(0.5), 0.93)];
         let text = tuning(&cells.iter().collect::<Vec<_>>());
         let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| par |")).collect();
-        let starts = ["| par | 3e-4 | 1 | +90.0", "| par | 1.5e-3 | 1 | +50.0", "| par | 6e-3 | 1 | +0.0"];
+        let starts =
+            ["| par | 1.5e-3 | 0.5 | 1 | +90.0", "| par | 1.5e-3 | 4 | 1 | +50.0", "| par | 6e-3 | its own | 1 | +0.0"];
         assert!(rows.iter().zip(starts).all(|(row, start)| row.starts_with(start)), "{text}");
         assert_eq!(rows.len(), 3, "{text}");
     }
