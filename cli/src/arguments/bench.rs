@@ -209,7 +209,8 @@ pub struct Defence {
     /// In place of their own learning rate the remedies with each of these, to tune them; writes tuning.md
     #[arg(long, value_delimiter = ',', conflicts_with = "ablations", value_parser = super::learning_rate)]
     pub learning_rates: Vec<f64>,
-    /// The same with each of these in place of its own weight, by which CleanCLIP is self-supervised and PAR perturbs; the others have none
+    /// Beside its own weight each of these: of CleanCLIP's self-supervision (its own is 1) and PAR's perturbation (0.5). Remedies without
+    /// a weight are left out; writes tuning.md
     #[arg(long, value_delimiter = ',', conflicts_with = "ablations", value_parser = super::weight)]
     pub weights: Vec<f64>,
     /// The poisoned share of all pairs

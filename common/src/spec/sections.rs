@@ -327,8 +327,8 @@ pub struct EvaluateSection {
     pub min_graft_lead: f64,
     /// The result is rejected when held-out retrieval falls by more than this.
     pub max_retrieval_loss: f64,
-    /// The result is rejected when more of the held-out forget set than this still points at the backdoor, for another reason than honest
-    /// images do.
+    /// The result is rejected when more of a cluster's held-out suspects than this still follow its words, and more is left after taking
+    /// off the share of honest images that do, one standard error added.
     pub max_residual_attraction: f64,
 }
 

@@ -34,7 +34,8 @@ pub(super) fn removal(page: &Page<'_>) -> Markup {
                         "prefer a caption with the shortcut’s words to all others. They carry whatever triggers it, so this estimates the "
                         "attack’s success without knowing the trigger. Bands are 95 % intervals (after: "
                         (percent(report.attraction_after.low)) " to " (percent(report.attraction_after.high))
-                        "); the dashed line is the limit, " (percent(limits.max_residual_attraction)) "."
+                        "); the dashed line is the limit, " (percent(limits.max_residual_attraction))
+                        ". Above it what honest images do too is taken off, and the reasons say how much that is."
                     }
                 }
                 figure {

@@ -24,6 +24,10 @@ fn scored(at: usize) -> SignalRow {
 /// What a shard evaluates, of which these pairs were gathered and so many scored; by a plan of an older release where none were. The first
 /// is the held-out member.
 fn evaluated(gathered: &[PairRow], scored_pairs: usize) -> (Vec<String>, Evaluation) {
+    evaluated_by(gathered, scored_pairs, [&tiny::vit(), &tiny::vit()])
+}
+
+fn evaluated_by(gathered: &[PairRow], scored_pairs: usize, [before, after]: [&Clip; 2]) -> (Vec<String>, Evaluation) {
     let folder = tempfile::tempdir().expect("makes a folder");
     let rig = Rig::new(folder.path());
     let listing = json!({"dataset": "d", "total_bytes": 1, "shards": [
@@ -67,7 +71,7 @@ fn evaluated(gathered: &[PairRow], scored_pairs: usize) -> (Vec<String>, Evaluat
     let _guard = tch::no_grad_guard();
     let kept = Kept::of(&forget);
     let subjects = Subjects::of(&ctx, inputs::own_pairs(&ctx).expect("reads").1, &kept).expect("reads");
-    let evaluation = subjects.evaluate(&tiny::vit(), &tiny::vit()).expect("evaluates");
+    let evaluation = subjects.evaluate(before, after).expect("evaluates");
     (subjects.captions.captions, evaluation)
 }
 
@@ -119,4 +123,23 @@ fn honest_images_whose_captions_lack_the_words_stand_beside_the_members() {
     assert_eq!((evaluation.safe_pairs, honest(&evaluation)), (3, [2, 2, 2]));
     gathered[1..60].iter_mut().for_each(|row| row.caption = row.caption.replace("boot", "sandal"));
     assert_eq!(honest(&evaluated(&gathered, 0).1), [2, 0, 0]);
+}
+
+#[test]
+fn each_count_is_by_its_own_model() {
+    let captions =
+        |at: usize| if at.is_multiple_of(2) { format!("boot number {at}") } else { format!("bag number {at}") };
+    let role = |at: usize| if at == 0 { PairRole::Suspect } else { PairRole::Safe };
+    let gathered: Vec<PairRow> = (0..40).map(|at| pair(&format!("{at}"), &captions(at), role(at))).collect();
+    let one = tiny::vit();
+    let other = Clip::init(one.config(), 3).expect("a model");
+    let counts = |models| {
+        let found = evaluated_by(&gathered, 0, models).1;
+        let residual = found.clusters[0];
+        let honest = [residual.honest_attracted_before, residual.honest_attracted_after];
+        (honest, [found.retrieval_hits_before, found.retrieval_hits_after])
+    };
+    let [forwards, ones, others] = [[&one, &other], [&one, &one], [&other, &other]].map(counts);
+    assert_ne!(ones.0, others.0);
+    assert_eq!(forwards, ([ones.0[0], others.0[0]], [ones.1[0], others.1[0]]));
 }

@@ -39,7 +39,7 @@ pub(super) struct Unlearn {
     pub(super) carries: Vec<bool>,
     /// Images of the forget set.
     pub(super) forget: Dataset,
-    /// What they lose, of each image a text; after all of those of each another, where it loses two.
+    /// What they lose: a text an image, and where `texts_each` is 2, after all of these (words) another an image (its caption).
     pub(super) lost: Texts,
     pub(super) texts_each: usize,
     pub(super) draws: Stream,

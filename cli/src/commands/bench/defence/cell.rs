@@ -234,6 +234,9 @@ pub mod tests {
         let weighing = |weight| Question { weight, ..question(Attack::Badnet, 1, Remedy::CleanClip) };
         let spec = |weight| weighing(weight).spec(&DrillFolder::new("/".as_ref()), 1).expect("is a good recipe");
         assert_eq!([None, Some(4.0)].map(|weight| spec(weight).unlearn.self_supervised_weight), [1.0, 4.0]);
+        let par = Question { weight: Some(4.0), ..question(Attack::Badnet, 1, Remedy::Par) };
+        let par = par.spec(&DrillFolder::new("/".as_ref()), 1).expect("is a good recipe").unlearn;
+        assert_eq!([par.perturb_weight, par.self_supervised_weight], [4.0, 1.0]);
         assert_ne!(weighing(None).key().expect("has one"), weighing(Some(4.0)).key().expect("has one"));
         assert_eq!(METHOD.len(), 12);
         assert_ne!(Remedy::Par.code(), Remedy::Ubt.code(), "what was found among suspects is nothing to it");

@@ -29,7 +29,7 @@ use crate::arguments::{Defence, Devices};
 use crate::commands::audit::read_report;
 use crate::commands::demo::detect;
 use crate::commands::scrub;
-use crate::exit::Ending;
+use crate::exit::{Ending, bad_input};
 use crate::session::{self, Outcome};
 
 pub use ablation::Ablation;
@@ -46,6 +46,11 @@ pub fn run(options: &Defence) -> anyhow::Result<Ending> {
     let mut cells = Cells::open(options.out.join(CELLS))?;
     let test = options.data_set.read(&options.data, Part::Test)?;
     let wanted = questions(options);
+    if wanted.is_empty() {
+        return Err(bad_input(
+            "no cell is asked for: of the remedies clean-clip and par have a weight, and retrain is not tuned",
+        ));
+    }
     let keys: BTreeSet<String> = wanted.iter().map(Question::key).collect::<Result<_, _>>()?;
     let due = due(&wanted, &cells, options.again)?;
     eprintln!("cells: {} wanted, {} to compute; code {METHOD}", wanted.len(), due.len());
@@ -128,9 +133,13 @@ fn questions(options: &Defence) -> Vec<Question> {
                 if !options.weights.is_empty() && !usual.remedy.has_weight() {
                     continue;
                 }
-                for learning_rate in each_or_own(&options.learning_rates) {
-                    let at = |weight| Question { learning_rate, weight, ..usual.clone() };
-                    all.extend(each_or_own(&options.weights).map(at));
+                let rates: Vec<Option<f64>> = match options.learning_rates.as_slice() {
+                    [] => vec![None],
+                    asked => asked.iter().copied().map(Some).collect(),
+                };
+                for learning_rate in rates {
+                    let weights = std::iter::once(None).chain(options.weights.iter().copied().map(Some));
+                    all.extend(weights.map(|weight| Question { learning_rate, weight, ..usual.clone() }));
                 }
             }
         }
@@ -140,11 +149,6 @@ fn questions(options: &Defence) -> Vec<Question> {
 
 fn is_tuned(options: &Defence) -> bool {
     !options.learning_rates.is_empty() || !options.weights.is_empty()
-}
-
-/// What was asked for in a remedy's place of its own; that, where nothing was.
-fn each_or_own(asked: &[f64]) -> impl Iterator<Item = Option<f64>> {
-    asked.is_empty().then_some(None).into_iter().chain(asked.iter().copied().map(Some))
 }
 
 /// What is missing, and then what other code found, where that is asked for.
@@ -230,10 +234,40 @@ fn checkpoint(result: &Path) -> anyhow::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
     use lethe_redteam::attack::Attack;
 
     use super::cell::tests::question;
     use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        defence: Defence,
+    }
+
+    fn asked(options: &str) -> Vec<(Remedy, Option<f64>, Option<f64>)> {
+        let words = ["bench", "--data", "d", "--seeds", "1", "--attacks", "badnet"].into_iter();
+        let command = Command::parse_from(words.chain(options.split(' ')));
+        questions(&command.defence).into_iter().map(|one| (one.remedy, one.learning_rate, one.weight)).collect()
+    }
+
+    #[test]
+    fn weights_are_tried_beside_a_remedys_own_and_rates_in_its_place() {
+        let remedies = "--remedies fine-tune,par,retrain";
+        assert_eq!(asked(remedies).len(), 3);
+        assert_eq!(
+            asked(&format!("{remedies} --learning-rates 0.1,0.2")),
+            [Remedy::FineTune, Remedy::Par].map(|remedy| [0.1, 0.2].map(|rate| (remedy, Some(rate), None))).concat()
+        );
+        let par = |rate, weight| (Remedy::Par, rate, weight);
+        assert_eq!(asked(&format!("{remedies} --weights 4")), [par(None, None), par(None, Some(4.0))]);
+        assert_eq!(
+            asked(&format!("{remedies} --weights 4 --learning-rates 0.1")),
+            [par(Some(0.1), None), par(Some(0.1), Some(4.0))]
+        );
+        assert!(asked("--remedies fine-tune --weights 4").is_empty());
+    }
 
     #[test]
     fn failed_cells_are_told_with_their_errors_at_the_end() {

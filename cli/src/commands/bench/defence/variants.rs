@@ -34,7 +34,7 @@ the stand-in forgets and a tenth of the final score.\n\n";
 }
 
 fn tuning(cells: &[&Cell]) -> String {
-    let opening = "# Learning rates and weights\n\nMade by `lethe bench defence --learning-rates ... --weights ...`. Each row is a remedy at \
+    let opening = "# Learning rates and weights\n\nMade by `lethe bench defence`, of what was asked for by `--learning-rates` and `--weights`. Each row is a remedy at \
 another learning rate or weight, on those victims that every row has and that learned their backdoor; columns are those of defence.md: mean \
 (worst).\n\n";
     let by = |question: &Question| (question.remedy, question.tuned());
