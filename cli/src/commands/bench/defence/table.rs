@@ -15,6 +15,7 @@ use lethe_redteam::detection::FIRST_PASS;
 use super::cell::{Cell, Cells, Question};
 use super::page::page;
 use super::remedy::Remedy;
+use super::variants::rows;
 
 /// A victim below this has hardly a backdoor to remove.
 const LEARNED: f64 = 0.9;
@@ -230,6 +231,14 @@ below 90 %) are not counted, and named below. Remedies that make nothing of what
     for (remedy, cells) in &by_remedy {
         text.extend(Summary::of(cells).map(|summary| summary.row(remedy.name())));
     }
+    let victims = |cells: &Vec<&Cell>| -> BTreeSet<(Attack, u64)> {
+        cells.iter().map(|cell| (cell.question.recipe.attack, cell.question.recipe.seed)).collect()
+    };
+    if by_remedy.values().map(victims).collect::<BTreeSet<_>>().len() > 1 {
+        let names = |question: &Question| question.remedy.name().to_owned();
+        text.push_str("\nThe same on the victims that each of these remedies had:\n\n");
+        text.push_str(&rows("remedy", cells, |question| question.remedy, names));
+    }
     text.push_str(&detectors);
     let _ = write!(text, "\n{}", head("attack | remedy"));
     for ((attack, remedy), cells) in &by_attack {
@@ -315,6 +324,18 @@ pub mod tests {
         assert!(ubt.ends_with("| 1 | 0 | 33280 |"), "{ubt}");
         assert!(text.contains("- wanet, seed 1: 30.0 %") && !text.contains("| wanet |"), "{text}");
         assert!(text.contains("1 of 3 cells were computed by other code"), "{text}");
+        assert!(!text.contains("each of these remedies had"), "{text}");
+    }
+
+    #[test]
+    fn remedies_with_other_victims_are_compared_on_those_that_all_had() {
+        let mut cells = cells();
+        cells.push(cell(question(Attack::Badnet, 1, Remedy::Par), (0.83, 0.13)));
+        let text = document(&cells.iter().collect::<Vec<_>>());
+        let (_, common) = text.split_once("each of these remedies had:\n\n").expect("have other victims");
+        let rows: Vec<&str> = common.lines().skip(2).take(3).collect();
+        assert!(rows[0].starts_with("| ubt | 1 | +0.0 (+0.0) |"), "{common}");
+        assert!(rows[1].starts_with("| par | 1 | +10.0 (+10.0) |") && rows[2].is_empty(), "{common}");
     }
 
     #[test]

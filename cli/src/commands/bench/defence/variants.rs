@@ -47,8 +47,8 @@ another learning rate or weight, on those victims that every row has and that le
     opening.to_owned() + &rows("remedy | learning rate | weight", cells, by, names) + &stale(cells)
 }
 
-/// A row for each of what the cells are told apart by.
-fn rows<K: Ord>(
+/// A row for each of what the cells are told apart by, of the learned victims that all have.
+pub(super) fn rows<K: Ord>(
     columns: &str,
     cells: &[&Cell],
     by: impl Fn(&Question) -> K,
