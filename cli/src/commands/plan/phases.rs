@@ -33,7 +33,7 @@ const PROBED: f64 = 64.0 + (64.0 + 16.0 + 16.0) * 8.0 * 10.0;
 /// Clusters, and shards that are looked at for each, at most.
 const CLUSTERS: f64 = 8.0;
 const PROBED_SHARDS: f64 = 128.0;
-/// Words of a suspect's caption, each of which is taken away once (worker/src/programs/weights.rs).
+/// Words of a suspect's caption, each of which is taken away once (worker/src/programs/weights.rs): assumed, as of captions from the web.
 const CAPTION_WORDS: f64 = 12.0;
 /// Captions that the images of an evaluated shard choose among, at least (worker/src/programs/evaluate.rs).
 const CAPTIONS: f64 = 256.0;

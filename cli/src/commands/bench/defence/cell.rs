@@ -39,6 +39,7 @@ pub struct Question {
     /// In place of the remedy's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<f64>,
+    /// In place of [`Remedy::weight`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
 }

@@ -92,7 +92,7 @@ impl Remedy {
         }
     }
 
-    /// By what it weighs what it adds to the loss, where that is its own.
+    /// The weight of the term that it adds to the loss, where it has one of its own.
     pub fn weight(self, section: &mut UnlearnSection) -> Option<&mut f64> {
         match self {
             Self::CleanClip => Some(&mut section.self_supervised_weight),
