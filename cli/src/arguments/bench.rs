@@ -190,7 +190,7 @@ pub struct Defence {
     /// What reads the pictures; resnet is for drawings
     #[arg(long, default_value_t, value_parser = super::tower())]
     pub tower: Tower,
-    /// Where cells, table and picture are kept
+    /// Where cells, table and picture are kept: these are of all cells there, whatever is asked for
     #[arg(long, default_value = "docs")]
     pub out: PathBuf,
     /// The attacks [default: the twelve known ones]
@@ -217,8 +217,11 @@ pub struct Defence {
     #[arg(long, default_value_t = lethe_redteam::recipe::Recipe::RATE)]
     pub rate: f64,
     /// Passes over the pairs that a victim's training takes
-    #[arg(long, default_value_t = 12)]
+    #[arg(long, default_value_t = Self::EPOCHS)]
     pub epochs: u32,
+    /// Train the victims from weights that saw other pairs, and not from scratch
+    #[arg(long)]
+    pub from_public: bool,
     /// Begin no cell after so many minutes
     #[arg(long)]
     pub for_minutes: Option<u64>,
@@ -231,6 +234,11 @@ pub struct Defence {
     /// What to print
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
+}
+
+impl Defence {
+    /// Passes after which most attacks are learned.
+    pub const EPOCHS: u32 = 12;
 }
 
 #[derive(Debug, Clone, Args)]

@@ -5,8 +5,10 @@
 
 mod ablation;
 mod cell;
+mod document;
 mod page;
 mod remedy;
+mod setting;
 mod table;
 mod variants;
 mod victim;
@@ -78,15 +80,14 @@ pub fn run(options: &Defence) -> anyhow::Result<Ending> {
     failures.or(Ending::Accepted)
 }
 
-/// The table of the cells that are asked for, on disk and as text.
+/// The table of what is there on disk; gives that of the cells that are asked for as text.
 fn write(options: &Defence, cells: &Cells, keys: &BTreeSet<String>) -> anyhow::Result<String> {
     let wanted = table::sorted(cells, keys);
-    let write = match options {
-        Defence { ablations: Some(_), .. } => variants::write_ablations,
-        _ if is_tuned(options) => variants::write_tuning,
-        _ => table::write,
-    };
-    write(&options.out, &wanted)
+    match options {
+        Defence { ablations: Some(_), .. } => variants::write_ablations(&options.out, &wanted),
+        _ if is_tuned(options) => variants::write_tuning(&options.out, &wanted),
+        _ => table::write(&options.out, cells, &wanted),
+    }
 }
 
 /// The cells that failed, each with its error.

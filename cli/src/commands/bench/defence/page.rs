@@ -6,12 +6,15 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::cell::Cell;
 use super::remedy::Remedy;
+use super::setting::Setting;
 use super::table::{is_learned, share, success, word};
 
 /// Pixels a side of the picture's plot.
 const SIDE: f64 = 420.0;
 
+/// Without what other code found, as in the tables.
 pub fn page(cells: &[&Cell]) -> Markup {
+    let cells: Vec<&Cell> = cells.iter().copied().filter(|cell| !cell.is_stale()).collect();
     let learned: Vec<&&Cell> = cells.iter().filter(|cell| is_learned(cell)).collect();
     html! {
         (DOCTYPE)
@@ -28,11 +31,12 @@ pub fn page(cells: &[&Cell]) -> Markup {
                      better: no accuracy was lost." }
                 figure { (plot(&learned)) figcaption { (legend()) } }
                 table {
-                    thead { tr { @for name in ["attack", "seed", "remedy", "accuracy", "after", "attack success", "after", "twin", "AUROC", "precision", "verdict"] { th { (name) } } }
+                    thead { tr { @for name in ["setting", "attack", "seed", "remedy", "accuracy", "after", "attack success", "after", "twin", "AUROC", "precision", "verdict"] { th { (name) } } }
                     }
                     tbody {
-                        @for cell in cells {
+                        @for cell in &cells {
                             tr.weak[!is_learned(cell)] {
+                                td { (Setting::of(&cell.question.recipe)) }
                                 td { (cell.question.recipe.attack) } td { (cell.question.recipe.seed) } td { (cell.question.remedy.name()) }
                                 td { (share(cell.before.clean_accuracy)) } td { (share(cell.after.clean_accuracy)) }
                                 td { (share(success(cell.before.attack_success))) } td { (share(success(cell.after.attack_success))) }
@@ -67,7 +71,7 @@ fn plot(cells: &[&&Cell]) -> Markup {
             @for cell in cells {
                 @let (right, down) = at(cell);
                 circle class=(cell.question.remedy.name()) cx=(number(right)) cy=(number(down)) r="4" {
-                    title { (cell.question.recipe.attack) ", seed " (cell.question.recipe.seed) ", " (cell.question.remedy.name()) }
+                    title { (Setting::of(&cell.question.recipe)) ", " (cell.question.recipe.attack) ", seed " (cell.question.recipe.seed) ", " (cell.question.remedy.name()) }
                 }
             }
             text x="0" y=(number(SIDE + 20.0)) { (points(left)) }
@@ -98,7 +102,7 @@ circle{fill:#5b6470;fill-opacity:.75}.ubt{fill:#0b6bcb;color:#0b6bcb}.ubt-truste
 .whole-pair{fill:#15803d;color:#15803d}.fine-tune{fill:#a16207;color:#a16207}\
 .clean-clip{fill:#7e22ce;color:#7e22ce}.par{fill:#be185d;color:#be185d}.retrain{fill:#0f766e;color:#0f766e}\
 .key::before{content:'\\25CF ';}table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
-td,th{padding:.2rem .6rem;text-align:right;border-bottom:1px solid #e2e5e9}td:nth-child(-n+3),th:nth-child(-n+3){text-align:left}\
+td,th{padding:.2rem .6rem;text-align:right;border-bottom:1px solid #e2e5e9}td:nth-child(-n+4),th:nth-child(-n+4){text-align:left}\
 .weak{color:#8b929a}";
 
 #[cfg(test)]

@@ -1,21 +1,19 @@
-//! The cells as one row each and as a table for people.
+//! The cells as one row each, and some of them summed up.
 //!
-//! A mean never stands without the worst cell beside it, and a victim that did not learn its backdoor is named, not counted.
+//! A mean never stands without the worst cell beside it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context;
 use lethe_common::spec::Detector;
 use lethe_evidence::artifacts::Verdict;
-use lethe_redteam::attack::Attack;
 use lethe_redteam::detection::FIRST_PASS;
 
 use super::cell::{Cell, Cells, Question};
+use super::document::document;
 use super::page::page;
-use super::remedy::Remedy;
-use super::variants::rows;
+use super::setting::Setting;
 
 /// A victim below this has hardly a backdoor to remove.
 const LEARNED: f64 = 0.9;
@@ -32,13 +30,13 @@ fn detectors_by_name() -> impl Iterator<Item = &'static str> {
     Detector::ALL.into_iter().map(name)
 }
 
-/// Writes the table as CSV, Markdown and a page; gives the Markdown.
-pub fn write(folder: &Path, cells: &[&Cell]) -> anyhow::Result<String> {
-    let text = document(cells);
-    put(folder, "defence.csv", &csv(cells))?;
-    put(folder, "defence.md", &text)?;
-    put(folder, "defence.html", &page(cells).into_string())?;
-    Ok(text)
+/// Writes all cells that are there as CSV, Markdown and a page; gives as Markdown those that are asked for.
+pub fn write(folder: &Path, cells: &Cells, wanted: &[&Cell]) -> anyhow::Result<String> {
+    let all = kept(cells);
+    put(folder, "defence.csv", &csv(&all))?;
+    put(folder, "defence.md", &document(&all))?;
+    put(folder, "defence.html", &page(&all).into_string())?;
+    Ok(document(wanted))
 }
 
 pub(super) fn put(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
@@ -63,12 +61,25 @@ pub fn line(cell: &Cell) -> String {
     )
 }
 
-/// The cells that are asked for, in the table's order: others may be of another configuration.
+/// The cells that are asked for, in the table's order.
 pub fn sorted<'a>(cells: &'a Cells, wanted: &BTreeSet<String>) -> Vec<&'a Cell> {
-    let mut all: Vec<&Cell> = cells.iter().filter(|cell| wanted.contains(&cell.key)).collect();
+    in_order(cells.iter().filter(|cell| wanted.contains(&cell.key)))
+}
+
+/// Those of remedies as they are, whatever was asked for; not those of a configuration that they had once.
+fn kept(cells: &Cells) -> Vec<&Cell> {
+    in_order(cells.iter().filter(|cell| {
+        let question = &cell.question;
+        let usual = Question::new(question.recipe.clone(), question.remedy);
+        *question == usual && question.key().is_ok_and(|key| key == cell.key)
+    }))
+}
+
+fn in_order<'a>(cells: impl Iterator<Item = &'a Cell>) -> Vec<&'a Cell> {
+    let mut all: Vec<&Cell> = cells.collect();
     let order = |cell: &Cell| {
         let Question { recipe, remedy, ablation, .. } = &cell.question;
-        (recipe.attack, recipe.seed, *remedy, *ablation, cell.question.tuned())
+        (Setting::of(recipe), recipe.attack, recipe.seed, *remedy, *ablation, cell.question.tuned())
     };
     all.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.key.cmp(&b.key)));
     all
@@ -128,13 +139,13 @@ fn csv(cells: &[&Cell]) -> String {
 
 /// A mean with its worst case.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Figure {
-    mean: f64,
-    worst: f64,
+pub(super) struct Figure {
+    pub mean: f64,
+    pub worst: f64,
 }
 
 impl Figure {
-    fn of(values: impl Iterator<Item = f64>, worse: fn(f64, f64) -> f64) -> Option<Self> {
+    pub fn of(values: impl Iterator<Item = f64>, worse: fn(f64, f64) -> f64) -> Option<Self> {
         let values: Vec<f64> = values.collect();
         let worst = values.iter().copied().reduce(worse)?;
         Some(Self { mean: values.iter().sum::<f64>() / values.len() as f64, worst })
@@ -144,7 +155,7 @@ impl Figure {
         format!("{:+.1} ({:+.1})", 100.0 * self.mean, 100.0 * self.worst)
     }
 
-    fn shares(self) -> String {
+    pub fn shares(self) -> String {
         format!("{:.4} ({:.4})", self.mean, self.worst)
     }
 }
@@ -214,95 +225,13 @@ pub(super) fn head(first: &str) -> String {
     )
 }
 
-fn document(cells: &[&Cell]) -> String {
-    let mut text = "# Defence\n\nMade by `lethe bench defence`; every row of it is in defence.csv. Points of attack success above the clean twin's \
-(same pairs and seed, no poison), points of clean accuracy lost; mean (worst). Victims that did not learn their backdoor (attack success \
-below 90 %) are not counted, and named below. Remedies that make nothing of what the audit finds (peers.md) have no figures of it.\n\n"
-        .to_owned();
-    let (learned, others): (Vec<&Cell>, Vec<&Cell>) = cells.iter().partition(|cell| is_learned(cell));
-    text.push_str(&head("remedy"));
-    let detectors = detectors(&learned);
-    let mut by_remedy: BTreeMap<Remedy, Vec<&Cell>> = BTreeMap::new();
-    let mut by_attack: BTreeMap<(Attack, Remedy), Vec<&Cell>> = BTreeMap::new();
-    for cell in learned {
-        by_remedy.entry(cell.question.remedy).or_default().push(cell);
-        by_attack.entry((cell.question.recipe.attack, cell.question.remedy)).or_default().push(cell);
-    }
-    for (remedy, cells) in &by_remedy {
-        text.extend(Summary::of(cells).map(|summary| summary.row(remedy.name())));
-    }
-    let victims = |cells: &Vec<&Cell>| -> BTreeSet<(Attack, u64)> {
-        cells.iter().map(|cell| (cell.question.recipe.attack, cell.question.recipe.seed)).collect()
-    };
-    if by_remedy.values().map(victims).collect::<BTreeSet<_>>().len() > 1 {
-        let names = |question: &Question| question.remedy.name().to_owned();
-        text.push_str("\nThe same on the victims that each of these remedies had:\n\n");
-        text.push_str(&rows("remedy", cells, |question| question.remedy, names));
-    }
-    text.push_str(&detectors);
-    let _ = write!(text, "\n{}", head("attack | remedy"));
-    for ((attack, remedy), cells) in &by_attack {
-        text.extend(Summary::of(cells).map(|summary| summary.row(&format!("{attack} | {}", remedy.name()))));
-    }
-    let mut not_learned: Vec<String> = others
-        .iter()
-        .map(|cell| {
-            let recipe = &cell.question.recipe;
-            format!("- {}, seed {}: {}\n", recipe.attack, recipe.seed, share(success(cell.before.attack_success)))
-        })
-        .collect();
-    not_learned.sort();
-    not_learned.dedup();
-    if !not_learned.is_empty() {
-        let _ = write!(text, "\nNot learned (attack success of the victim):\n\n{}", not_learned.concat());
-    }
-    text + &stale(cells)
-}
-
-/// How many cells are of other code, where some are.
-pub(super) fn stale(cells: &[&Cell]) -> String {
-    match cells.iter().filter(|cell| cell.is_stale()).count() {
-        0 => String::new(),
-        stale => format!("\n{stale} of {} cells were computed by other code than this.\n", cells.len()),
-    }
-}
-
-/// How well each detector ranks the poison among all pairs. Each victim counts once: with `ubt` where it is there.
-fn detectors(cells: &[&Cell]) -> String {
-    let mut victims: BTreeMap<String, BTreeMap<&str, f64>> = BTreeMap::new();
-    for cell in cells.iter().filter(|cell| !cell.detectors.is_empty()) {
-        let found = victims.entry(format!("{:?}", cell.question.recipe)).or_default();
-        let trusted = cell.question.remedy.needs_other_weights();
-        let others = cell.detectors.iter().filter(|(name, _)| !(trusted && *name == FIRST_PASS));
-        let others = others.map(|(name, auroc)| (name.as_str(), *auroc));
-        found.extend(others.chain([(cell.question.remedy.name(), cell.suspects.auroc)]));
-    }
-    let mut by_detector: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for (name, auroc) in victims.values().flatten() {
-        by_detector.entry(name).or_default().push(*auroc);
-    }
-    if by_detector.is_empty() {
-        return String::new();
-    }
-    let mut text =
-        "\nAUROC of the detectors over all pairs, mean (worst). `ubt` is the whole audit, `ubt-first-pass` what \
-stands in for one of the others. `abl` needs a checkpoint from early in the victim's training.\n\n\
-| detector | victims | AUROC |\n| --- | --- | --- |\n"
-            .to_owned();
-    let mut rows: Vec<(&str, usize, Figure)> = by_detector
-        .into_iter()
-        .filter_map(|(name, found)| Some((name, found.len(), Figure::of(found.into_iter(), f64::min)?)))
-        .collect();
-    rows.sort_by(|a, b| b.2.mean.total_cmp(&a.2.mean));
-    for (name, victims, auroc) in rows {
-        let _ = writeln!(text, "| {name} | {victims} | {} |", auroc.shares());
-    }
-    text
-}
-
 #[cfg(test)]
 pub mod tests {
+    use lethe_redteam::attack::Attack;
+
+    use super::super::ablation::Ablation;
     use super::super::cell::tests::{cell, question};
+    use super::super::remedy::Remedy;
     use super::*;
 
     pub fn cells() -> Vec<Cell> {
@@ -310,60 +239,13 @@ pub mod tests {
         weak.before.attack_success = Some(0.3);
         let mut missed = cell(question(Attack::Blended, 1, Remedy::Ubt), (0.84, 0.13));
         missed.verdict = Verdict::NothingFound;
-        missed.method = "other".to_owned();
         vec![cell(question(Attack::Badnet, 1, Remedy::Ubt), (0.86, 0.03)), missed, weak]
     }
 
     #[test]
-    fn a_mean_stands_beside_its_worst_and_weak_victims_are_named() {
-        let cells = cells();
-        let text = document(&cells.iter().collect::<Vec<_>>());
-        let ubt = text.lines().find(|line| line.starts_with("| ubt |")).expect("is summed up");
-        // Excess 0 and 10 points, 0 and 2 points lost.
-        assert!(ubt.starts_with("| ubt | 2 | +5.0 (+10.0) | +1.0 (+2.0) | 0.9990 (0.9990) |"), "{ubt}");
-        assert!(ubt.ends_with("| 1 | 0 | 33280 |"), "{ubt}");
-        assert!(text.contains("- wanet, seed 1: 30.0 %") && !text.contains("| wanet |"), "{text}");
-        assert!(text.contains("1 of 3 cells were computed by other code"), "{text}");
-        assert!(!text.contains("each of these remedies had"), "{text}");
-    }
-
-    #[test]
-    fn remedies_with_other_victims_are_compared_on_those_that_all_had() {
-        let mut cells = cells();
-        cells.push(cell(question(Attack::Badnet, 1, Remedy::Par), (0.83, 0.13)));
-        let text = document(&cells.iter().collect::<Vec<_>>());
-        let (_, common) = text.split_once("each of these remedies had:\n\n").expect("have other victims");
-        let rows: Vec<&str> = common.lines().skip(2).take(3).collect();
-        assert!(rows[0].starts_with("| ubt | 1 | +0.0 (+0.0) |"), "{common}");
-        assert!(rows[1].starts_with("| par | 1 | +10.0 (+10.0) |") && rows[2].is_empty(), "{common}");
-    }
-
-    #[test]
-    fn detectors_stand_side_by_side_the_best_first() {
-        let cells = cells();
-        let text = document(&cells.iter().collect::<Vec<_>>());
-        let at = |line: &str| text.find(line).unwrap_or_else(|| panic!("{line} is missing: {text}"));
-        // The weak victim does not count.
-        assert!(at("| ubt | 2 | 0.9990 (0.9990) |") < at("| dao | 2 | 0.8000 (0.8000) |"));
-        let text = csv(&cells.iter().collect::<Vec<_>>());
-        assert!(text.lines().next().is_some_and(|head| head.ends_with("auroc_dao,auroc_isolation_forest,auroc_abl")));
-        assert!(text.lines().nth(1).is_some_and(|row| row.ends_with(",0.80000,,")), "{text}");
-    }
-
-    #[test]
-    fn a_remedy_that_finds_nothing_itself_has_no_figures_of_finding() {
-        let mut found = cell(question(Attack::Badnet, 1, Remedy::CleanClip), (0.85, 0.5));
-        found.verdict = Verdict::NothingFound;
-        found.trained = 144_000;
-        let text = document(&[&found]);
-        let row = text.lines().find(|line| line.starts_with("| clean-clip |")).expect("is summed up");
-        assert!(row.ends_with("| - | - | - | 0 | 144000 |"), "{row}");
-        assert!(page(&[&found]).into_string().contains("circle class=\"clean-clip\""));
-    }
-
-    #[test]
     fn a_row_has_every_column_and_shares_between_0_and_1() {
-        let cells = cells();
+        let mut cells = cells();
+        cells[1].method = "other".to_owned();
         let text = csv(&cells.iter().collect::<Vec<_>>());
         let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
         assert_eq!(rows.len(), 4);
@@ -373,5 +255,30 @@ pub mod tests {
             (rows[2][at("success_after")], rows[2][at("verdict")], rows[2][at("stale")]),
             ("0.1300", "nothing-found", "true")
         );
+        assert_eq!(rows[1][at("stale")], "false");
+        assert_eq!(rows[0][rows[0].len() - 3..], ["auroc_dao", "auroc_isolation_forest", "auroc_abl"]);
+        assert_eq!(rows[1][rows[1].len() - 3..], ["0.80000", "", ""]);
+    }
+
+    #[test]
+    fn all_cells_of_remedies_as_they_are_are_written_and_those_asked_for_are_given() {
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let mut cells = Cells::open(folder.path().join("cells.jsonl")).expect("is empty");
+        let usual = question(Attack::Badnet, 1, Remedy::Ubt);
+        let ablated = Question { ablation: Some(Ablation::NoAnchor), ..usual.clone() };
+        let tuned = Question { learning_rate: Some(1e-3), ..usual.clone() };
+        let once = Cell { key: "as it was once".to_owned(), ..cell(usual.clone(), (0.2, 0.9)) };
+        let other = question(Attack::Sig, 2, Remedy::Par);
+        let of = |question: Question| cell(question, (0.86, 0.03));
+        for found in [of(usual.clone()), of(ablated), of(tuned), once, of(other)] {
+            cells.add(found).expect("adds");
+        }
+        let wanted = BTreeSet::from([usual.key().expect("has one")]);
+        let text = write(folder.path(), &cells, &sorted(&cells, &wanted)).expect("writes");
+        assert!(text.contains("badnet") && !text.contains("sig"), "{text}");
+        let read = |name| std::fs::read_to_string(folder.path().join(name)).expect("is there");
+        assert_eq!(read("defence.csv").lines().count(), 3);
+        assert!(read("defence.md").contains("| sig | par | 1 |"));
+        assert!(read("defence.html").contains("circle class=\"par\""));
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::cell::{Cell, Question};
-use super::table::{Summary, head, is_learned, put, stale};
+use super::table::{Summary, head, is_learned, put};
 
 /// Writes the table of ablations as Markdown, and gives it.
 pub fn write_ablations(folder: &Path, cells: &[&Cell]) -> anyhow::Result<String> {
@@ -45,6 +45,14 @@ another learning rate or weight, on those victims that every row has and that le
         format!("{} | {rate} | {weight}", question.remedy.name())
     };
     opening.to_owned() + &rows("remedy | learning rate | weight", cells, by, names) + &stale(cells)
+}
+
+/// How many cells are of other code, where some are.
+fn stale(cells: &[&Cell]) -> String {
+    match cells.iter().filter(|cell| cell.is_stale()).count() {
+        0 => String::new(),
+        stale => format!("\n{stale} of {} cells were computed by other code than this.\n", cells.len()),
+    }
 }
 
 /// A row for each of what the cells are told apart by, of the learned victims that all have.

@@ -80,6 +80,7 @@ impl Victim {
 
 /// What the bench asks of a seed: an attack at a rate, trained for longer than a demo's victim, so that it learns.
 pub fn recipe((attack, seed): (Attack, u64), options: &Defence) -> Recipe {
-    let &Defence { rate, epochs, data_set: data, tower, .. } = options;
-    Recipe { rate, epochs, data, tower, start: Start::Scratch, ..Recipe::usual(attack, seed) }
+    let &Defence { rate, epochs, data_set: data, tower, from_public, .. } = options;
+    let start = if from_public { Start::Public } else { Start::Scratch };
+    Recipe { rate, epochs, data, tower, start, ..Recipe::usual(attack, seed) }
 }

@@ -1,0 +1,234 @@
+//! The cells as a table for people, setting by setting.
+//!
+//! A victim that did not learn its backdoor is listed by itself and counted nowhere; what other code found is in the CSV alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use lethe_redteam::attack::Attack;
+use lethe_redteam::detection::FIRST_PASS;
+use lethe_redteam::recipe::Recipe;
+
+use super::cell::{Cell, Question};
+use super::remedy::Remedy;
+use super::setting::Setting;
+use super::table::{Figure, Summary, head, is_learned, share, success, word};
+use super::variants::rows;
+
+const OPENING: &str = "# Defence
+
+Made by `lethe bench defence`; defence.csv has a row for each cell. Points of attack success above the clean twin's (same pairs and \
+seed, no poison), points of clean accuracy lost; mean (worst). Victims that did not learn their backdoor (attack success below 90 %) are not \
+counted, and listed below each setting's tables. Remedies that make nothing of what the audit finds (peers.md) have no figures of it.
+";
+
+pub fn document(cells: &[&Cell]) -> String {
+    let (stale, own): (Vec<&Cell>, Vec<&Cell>) = cells.iter().partition(|cell| cell.is_stale());
+    let mut by_setting: BTreeMap<Setting, Vec<&Cell>> = BTreeMap::new();
+    for cell in own {
+        by_setting.entry(Setting::of(&cell.question.recipe)).or_default().push(cell);
+    }
+    let mut text = OPENING.to_owned();
+    for (setting, cells) in &by_setting {
+        let _ = write!(text, "\n## {setting}: {}\n\n{}", seeds(cells), section(cells));
+    }
+    if !stale.is_empty() {
+        let (stale, all) = (stale.len(), cells.len());
+        let _ = write!(
+            text,
+            "\n{stale} of {all} cells were computed by other code than this, and are left out; `--again` computes them again.\n"
+        );
+    }
+    text
+}
+
+fn seeds(cells: &[&Cell]) -> String {
+    let seeds: BTreeSet<u64> = cells.iter().map(|cell| cell.question.recipe.seed).collect();
+    let seeds: Vec<String> = seeds.into_iter().map(|seed| seed.to_string()).collect();
+    format!("{} {}", if seeds.len() == 1 { "seed" } else { "seeds" }, seeds.join(", "))
+}
+
+fn section(cells: &[&Cell]) -> String {
+    let (learned, others): (Vec<&Cell>, Vec<&Cell>) = cells.iter().partition(|cell| is_learned(cell));
+    let mut text = String::new();
+    if !learned.is_empty() {
+        text.push_str(&of_learned(cells, &learned));
+    }
+    if !others.is_empty() {
+        let gap = if learned.is_empty() { "" } else { "\n" };
+        let _ = write!(text, "{gap}Not learned:\n\n{}", not_learned(&others));
+    }
+    text
+}
+
+fn of_learned(cells: &[&Cell], learned: &[&Cell]) -> String {
+    let mut text = head("remedy");
+    let mut by_remedy: BTreeMap<Remedy, Vec<&Cell>> = BTreeMap::new();
+    let mut by_attack: BTreeMap<(Attack, Remedy), Vec<&Cell>> = BTreeMap::new();
+    for cell in learned {
+        by_remedy.entry(cell.question.remedy).or_default().push(cell);
+        by_attack.entry((cell.question.recipe.attack, cell.question.remedy)).or_default().push(cell);
+    }
+    for (remedy, cells) in &by_remedy {
+        text.extend(Summary::of(cells).map(|summary| summary.row(remedy.name())));
+    }
+    let victims = |cells: &Vec<&Cell>| -> BTreeSet<(Attack, u64)> {
+        cells.iter().map(|cell| victim(&cell.question.recipe)).collect()
+    };
+    if by_remedy.values().map(victims).collect::<BTreeSet<_>>().len() > 1 {
+        let names = |question: &Question| question.remedy.name().to_owned();
+        text.push_str("\nThe same on the victims that each of these remedies had:\n\n");
+        text.push_str(&rows("remedy", cells, |question| question.remedy, names));
+    }
+    text.push_str(&detectors(learned));
+    let _ = write!(text, "\n{}", head("attack | remedy"));
+    for ((attack, remedy), cells) in &by_attack {
+        text.extend(Summary::of(cells).map(|summary| summary.row(&format!("{attack} | {}", remedy.name()))));
+    }
+    text
+}
+
+fn victim(recipe: &Recipe) -> (Attack, u64) {
+    (recipe.attack, recipe.seed)
+}
+
+/// What was half learned is dangerous too: what became of it is told, though it counts nowhere.
+fn not_learned(cells: &[&Cell]) -> String {
+    let mut text =
+        "| victim | remedy | attack success before | after | the twin's | accuracy lost | AUROC | verdict |\n\
+| --- | --- | --- | --- | --- | --- | --- | --- |\n"
+            .to_owned();
+    for cell in cells {
+        let Question { recipe, remedy, .. } = &cell.question;
+        let lost = 100.0 * (cell.before.clean_accuracy - cell.after.clean_accuracy);
+        let finds = remedy.rests_on_evidence();
+        let or_nothing = |figure: String| if finds { figure } else { "-".to_owned() };
+        let _ = writeln!(
+            text,
+            "| {}, seed {} | {} | {} | {} | {} | {lost:+.1} | {} | {} |",
+            recipe.attack,
+            recipe.seed,
+            remedy.name(),
+            share(success(cell.before.attack_success)),
+            share(success(cell.after.attack_success)),
+            share(success(cell.twin.attack_success)),
+            or_nothing(format!("{:.4}", cell.suspects.auroc)),
+            or_nothing(word(&cell.verdict)),
+        );
+    }
+    text
+}
+
+/// How well each detector ranks the poison among all pairs. Each victim counts once: with `ubt` where it is there.
+fn detectors(cells: &[&Cell]) -> String {
+    let mut victims: BTreeMap<(Attack, u64), BTreeMap<&str, f64>> = BTreeMap::new();
+    for cell in cells.iter().filter(|cell| !cell.detectors.is_empty()) {
+        let found = victims.entry(victim(&cell.question.recipe)).or_default();
+        let trusted = cell.question.remedy.needs_other_weights();
+        let others = cell.detectors.iter().filter(|(name, _)| !(trusted && *name == FIRST_PASS));
+        let others = others.map(|(name, auroc)| (name.as_str(), *auroc));
+        found.extend(others.chain([(cell.question.remedy.name(), cell.suspects.auroc)]));
+    }
+    let mut by_detector: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for (name, auroc) in victims.values().flatten() {
+        by_detector.entry(name).or_default().push(*auroc);
+    }
+    if by_detector.is_empty() {
+        return String::new();
+    }
+    let mut text =
+        "\nAUROC of the detectors over all pairs, mean (worst). `ubt` is the whole audit, `ubt-first-pass` what \
+stands in for one of the others. `abl` needs a checkpoint from early in the victim's training.\n\n\
+| detector | victims | AUROC |\n| --- | --- | --- |\n"
+            .to_owned();
+    let mut rows: Vec<(&str, usize, Figure)> = by_detector
+        .into_iter()
+        .filter_map(|(name, found)| Some((name, found.len(), Figure::of(found.into_iter(), f64::min)?)))
+        .collect();
+    rows.sort_by(|a, b| b.2.mean.total_cmp(&a.2.mean));
+    for (name, victims, auroc) in rows {
+        let _ = writeln!(text, "| {name} | {victims} | {} |", auroc.shares());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use lethe_evidence::artifacts::Verdict;
+
+    use super::super::cell::tests::{cell, question};
+    use super::super::table::tests::cells;
+    use super::*;
+
+    fn of(cells: &[Cell]) -> String {
+        document(&cells.iter().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_mean_stands_beside_its_worst_and_weak_victims_are_listed() {
+        let text = of(&cells());
+        let ubt = text.lines().find(|line| line.starts_with("| ubt |")).expect("is summed up");
+        // Excess 0 and 10 points, 0 and 2 points lost.
+        assert!(ubt.starts_with("| ubt | 2 | +5.0 (+10.0) | +1.0 (+2.0) | 0.9990 (0.9990) |"), "{ubt}");
+        assert!(ubt.ends_with("| 1 | 0 | 33280 |"), "{ubt}");
+        let weak = "| wanet, seed 1 | ubt | 30.0 % | 20.0 % | 3.0 % | +0.0 | 0.9990 | removed |";
+        assert!(text.contains(weak) && !text.contains("| wanet |"), "{text}");
+        assert!(!text.contains("each of these remedies had") && !text.contains("other code"), "{text}");
+    }
+
+    #[test]
+    fn what_other_code_found_is_counted_and_in_no_sum() {
+        let mut cells = cells();
+        cells[1].method = "other".to_owned();
+        let text = of(&cells);
+        assert!(text.contains("| ubt | 1 | +0.0 (+0.0) | +0.0 (+0.0) |"), "{text}");
+        assert!(text.contains("1 of 3 cells were computed by other code") && !text.contains("blended"), "{text}");
+    }
+
+    #[test]
+    fn settings_have_tables_of_their_own() {
+        let mut cells = cells();
+        cells[1].question.recipe.rate = 0.005;
+        cells[2].question.recipe.rate = 0.001;
+        cells[2].question.recipe.seed = 3;
+        let text = of(&cells);
+        let sections: Vec<&str> = text.split("\n## ").skip(1).collect();
+        assert_eq!(sections.len(), 3, "{text}");
+        let starts = ["2 % poisoned", "0.1 % poisoned", "0.5 % poisoned"];
+        let found = |at: usize| sections[at].starts_with(&format!("fashion-mnist, vit, {}", starts[at]));
+        assert!((0..3).all(found), "{text}");
+        assert!(sections[0].contains("| ubt | 1 | +0.0") && sections[2].contains("| ubt | 1 | +10.0"), "{text}");
+        assert!(sections[1].contains("4 epochs: seed 3\n\nNot learned:\n\n| victim |"), "{text}");
+    }
+
+    #[test]
+    fn remedies_with_other_victims_are_compared_on_those_that_all_had() {
+        let mut cells = cells();
+        cells.push(cell(question(Attack::Badnet, 1, Remedy::Par), (0.83, 0.13)));
+        let text = of(&cells);
+        let (_, common) = text.split_once("each of these remedies had:\n\n").expect("have other victims");
+        let rows: Vec<&str> = common.lines().skip(2).take(3).collect();
+        assert!(rows[0].starts_with("| ubt | 1 | +0.0 (+0.0) |"), "{common}");
+        assert!(rows[1].starts_with("| par | 1 | +10.0 (+10.0) |") && rows[2].is_empty(), "{common}");
+    }
+
+    #[test]
+    fn detectors_stand_side_by_side_the_best_first() {
+        let text = of(&cells());
+        let at = |line: &str| text.find(line).unwrap_or_else(|| panic!("{line} is missing: {text}"));
+        // The weak victim does not count.
+        assert!(at("| ubt | 2 | 0.9990 (0.9990) |") < at("| dao | 2 | 0.8000 (0.8000) |"));
+    }
+
+    #[test]
+    fn a_remedy_that_finds_nothing_itself_has_no_figures_of_finding() {
+        let mut found = cell(question(Attack::Badnet, 1, Remedy::CleanClip), (0.85, 0.5));
+        found.verdict = Verdict::NothingFound;
+        found.trained = 144_000;
+        let text = document(&[&found]);
+        let row = text.lines().find(|line| line.starts_with("| clean-clip |")).expect("is summed up");
+        assert!(row.ends_with("| - | - | - | 0 | 144000 |"), "{row}");
+        found.before.attack_success = Some(0.5);
+        assert!(document(&[&found]).contains("| +1.0 | - | - |\n"), "nor where the backdoor was not learned");
+    }
+}
