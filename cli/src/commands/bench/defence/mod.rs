@@ -237,6 +237,8 @@ fn checkpoint(result: &Path) -> anyhow::Result<PathBuf> {
 mod tests {
     use clap::Parser;
     use lethe_redteam::attack::Attack;
+    use lethe_redteam::data_set::DataSet;
+    use lethe_redteam::recipe::{Recipe, Start, Tower};
 
     use super::cell::tests::question;
     use super::*;
@@ -247,10 +249,24 @@ mod tests {
         defence: Defence,
     }
 
-    fn asked(options: &str) -> Vec<(Remedy, Option<f64>, Option<f64>)> {
+    fn all(options: &str) -> Vec<Question> {
         let words = ["bench", "--data", "d", "--seeds", "1", "--attacks", "badnet"].into_iter();
-        let command = Command::parse_from(words.chain(options.split(' ')));
-        questions(&command.defence).into_iter().map(|one| (one.remedy, one.learning_rate, one.weight)).collect()
+        questions(&Command::parse_from(words.chain(options.split(' '))).defence)
+    }
+
+    fn asked(options: &str) -> Vec<(Remedy, Option<f64>, Option<f64>)> {
+        all(options).into_iter().map(|one| (one.remedy, one.learning_rate, one.weight)).collect()
+    }
+
+    #[test]
+    fn victims_are_of_the_setting_that_is_asked_for() {
+        let recipe = |options: &str| all(&format!("--remedies ubt {options}")).remove(0).recipe;
+        let usual = recipe("--workers 2");
+        assert_eq!((usual.start, usual.rate, usual.epochs), (Start::Scratch, 0.02, 12));
+        assert_eq!(recipe("--from-public"), Recipe { start: Start::Public, ..usual.clone() });
+        assert_eq!(recipe("--rate 0.005 --epochs 4"), Recipe { rate: 0.005, epochs: 4, ..usual.clone() });
+        let drawings = Recipe { data: DataSet::Drawings, tower: Tower::Resnet, ..usual };
+        assert_eq!(recipe("--data-set drawings --tower resnet"), drawings);
     }
 
     #[test]
