@@ -29,6 +29,9 @@ pub fn document(cells: &[&Cell]) -> String {
         by_setting.entry(Setting::of(&cell.question.recipe)).or_default().push(cell);
     }
     let mut text = OPENING.to_owned();
+    if by_setting.len() > 1 {
+        let _ = write!(text, "\n{}", overview(&by_setting));
+    }
     for (setting, cells) in &by_setting {
         let _ = write!(text, "\n## {setting}: {}\n\n{}", seeds(cells), section(cells));
     }
@@ -46,6 +49,21 @@ fn seeds(cells: &[&Cell]) -> String {
     let seeds: BTreeSet<u64> = cells.iter().map(|cell| cell.question.recipe.seed).collect();
     let seeds: Vec<String> = seeds.into_iter().map(|seed| seed.to_string()).collect();
     format!("{} {}", if seeds.len() == 1 { "seed" } else { "seeds" }, seeds.join(", "))
+}
+
+/// The remedies that find what they take away, in each setting where any victim learned its backdoor.
+fn overview(by_setting: &BTreeMap<Setting, Vec<&Cell>>) -> String {
+    let mut text = head("setting | remedy");
+    for (setting, cells) in by_setting {
+        let mut by_remedy: BTreeMap<Remedy, Vec<&Cell>> = BTreeMap::new();
+        for cell in cells.iter().copied().filter(|cell| is_learned(cell)) {
+            by_remedy.entry(cell.question.remedy).or_default().push(cell);
+        }
+        let found = by_remedy.iter().filter(|(remedy, _)| remedy.rests_on_evidence());
+        let summed = found.filter_map(|(remedy, cells)| Some((remedy, Summary::of(cells)?)));
+        text.extend(summed.map(|(remedy, summary)| summary.row(&format!("{setting} | {}", remedy.name()))));
+    }
+    text
 }
 
 fn section(cells: &[&Cell]) -> String {
@@ -193,6 +211,9 @@ mod tests {
         cells[2].question.recipe.seed = 3;
         let text = of(&cells);
         let sections: Vec<&str> = text.split("\n## ").skip(1).collect();
+        let (overview, _) = text.split_once("\n## ").expect("has sections");
+        let rates = ["| fashion-mnist, vit, 2 %", "| fashion-mnist, vit, 0.5 %"].map(|start| overview.find(start));
+        assert!(rates[0] < rates[1] && rates[0].is_some() && !overview.contains("0.1 %"), "{overview}");
         assert_eq!(sections.len(), 3, "{text}");
         let starts = ["2 % poisoned", "0.1 % poisoned", "0.5 % poisoned"];
         let found = |at: usize| sections[at].starts_with(&format!("fashion-mnist, vit, {}", starts[at]));
