@@ -190,7 +190,7 @@ pub struct Defence {
     /// What reads the pictures; resnet is for drawings
     #[arg(long, default_value_t, value_parser = super::tower())]
     pub tower: Tower,
-    /// Where cells, table and picture are kept: these are of all cells there, whatever is asked for
+    /// Where cells, table and picture are kept. defence.csv, .md and .html there are of all cells of unmodified remedies; what is asked for is printed
     #[arg(long, default_value = "docs")]
     pub out: PathBuf,
     /// The attacks [default: the twelve known ones]
@@ -219,13 +219,13 @@ pub struct Defence {
     /// Passes over the pairs that a victim's training takes
     #[arg(long, default_value_t = Self::EPOCHS)]
     pub epochs: u32,
-    /// Train the victims from weights that saw other pairs, and not from scratch
+    /// Fine-tune the victims from public weights, trained on other pairs, and not from scratch: `ubt-trusted` then trusts what its victim began with
     #[arg(long)]
     pub from_public: bool,
     /// Begin no cell after so many minutes
     #[arg(long)]
     pub for_minutes: Option<u64>,
-    /// Compute cells again that other code computed, after those that are missing
+    /// Compute cells again that other code computed, after those that are missing; else the tables leave them out
     #[arg(long)]
     pub again: bool,
     /// Workers that train and audit

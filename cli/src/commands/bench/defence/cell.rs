@@ -126,6 +126,16 @@ impl Cell {
     pub fn is_stale(&self) -> bool {
         self.method != self.question.remedy.code()
     }
+
+    /// What was found, where the remedy rests on it.
+    pub fn finds(&self) -> Option<&Detection> {
+        Some(&self.suspects).filter(|_| self.question.remedy.rests_on_evidence())
+    }
+
+    /// Of the drop list, where there is one.
+    pub fn precision(&self) -> Option<f64> {
+        self.finds().filter(|_| self.dropped > 0).map(|found| found.precision)
+    }
 }
 
 /// All cells that were ever found: a file of lines of JSON, that is only added to.

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use lethe_evidence::artifacts::Verdict;
 use lethe_redteam::attack::Attack;
 use lethe_redteam::detection::FIRST_PASS;
 use lethe_redteam::recipe::Recipe;
@@ -12,14 +13,16 @@ use lethe_redteam::recipe::Recipe;
 use super::cell::{Cell, Question};
 use super::remedy::Remedy;
 use super::setting::Setting;
-use super::table::{Figure, Summary, head, is_learned, share, success, word};
-use super::variants::rows;
+use super::table::{Figure, Summary, auroc, head, is_learned, share, success, word};
+use super::variants::{left_out, rows};
 
 const OPENING: &str = "# Defence
 
 Made by `lethe bench defence`; defence.csv has a row for each cell. Points of attack success above the clean twin's (same pairs and \
-seed, no poison), points of clean accuracy lost; mean (worst). Victims that did not learn their backdoor (attack success below 90 %) are not \
-counted, and listed below each setting's tables. Remedies that make nothing of what the audit finds (peers.md) have no figures of it.
+seed, no poison), points of clean accuracy lost (of recall at 10 on drawings); mean (worst). Precision is of those that dropped anything; \
+missed are those that came out as nothing found; pairs trained are the most of any. Victims that did not learn their backdoor (attack \
+success below 90 %) count in no mean, and are listed below each setting's tables. Remedies that make nothing of what the audit finds (peers.md) \
+have no figures of it.
 ";
 
 pub fn document(cells: &[&Cell]) -> String {
@@ -35,14 +38,7 @@ pub fn document(cells: &[&Cell]) -> String {
     for (setting, cells) in &by_setting {
         let _ = write!(text, "\n## {setting}: {}\n\n{}", seeds(cells), section(cells));
     }
-    if !stale.is_empty() {
-        let (stale, all) = (stale.len(), cells.len());
-        let _ = write!(
-            text,
-            "\n{stale} of {all} cells were computed by other code than this, and are left out; `--again` computes them again.\n"
-        );
-    }
-    text
+    text + &left_out(stale.len(), cells.len())
 }
 
 fn seeds(cells: &[&Cell]) -> String {
@@ -51,17 +47,21 @@ fn seeds(cells: &[&Cell]) -> String {
     format!("{} {}", if seeds.len() == 1 { "seed" } else { "seeds" }, seeds.join(", "))
 }
 
-/// The remedies that find what they take away, in each setting where any victim learned its backdoor.
+/// The remedies that find what they take away, in each setting, also where no victim learned its backdoor.
 fn overview(by_setting: &BTreeMap<Setting, Vec<&Cell>>) -> String {
-    let mut text = head("setting | remedy");
+    let mut text = "What takes away what the audit found, setting by setting; other remedies stand under their settings. Rows are of other victims.\n\n".to_owned();
+    text.push_str(&head("setting | remedy | victims run"));
     for (setting, cells) in by_setting {
         let mut by_remedy: BTreeMap<Remedy, Vec<&Cell>> = BTreeMap::new();
-        for cell in cells.iter().copied().filter(|cell| is_learned(cell)) {
+        for cell in cells.iter().copied().filter(|cell| cell.question.remedy.rests_on_evidence()) {
             by_remedy.entry(cell.question.remedy).or_default().push(cell);
         }
-        let found = by_remedy.iter().filter(|(remedy, _)| remedy.rests_on_evidence());
-        let summed = found.filter_map(|(remedy, cells)| Some((remedy, Summary::of(cells)?)));
-        text.extend(summed.map(|(remedy, summary)| summary.row(&format!("{setting} | {}", remedy.name()))));
+        for (remedy, cells) in by_remedy {
+            let names = format!("{setting} | {} | {}", remedy.name(), cells.len());
+            let learned: Vec<&Cell> = cells.into_iter().filter(|cell| is_learned(cell)).collect();
+            let none = || format!("| {names} | 0 |{}\n", " - |".repeat(7));
+            text.push_str(&Summary::of(&learned).map_or_else(none, |summary| summary.row(&names)));
+        }
     }
     text
 }
@@ -95,8 +95,9 @@ fn of_learned(cells: &[&Cell], learned: &[&Cell]) -> String {
     };
     if by_remedy.values().map(victims).collect::<BTreeSet<_>>().len() > 1 {
         let names = |question: &Question| question.remedy.name().to_owned();
-        text.push_str("\nThe same on the victims that each of these remedies had:\n\n");
-        text.push_str(&rows("remedy", cells, |question| question.remedy, names));
+        if let Some(common) = rows("remedy", cells, |question| question.remedy, names) {
+            let _ = write!(text, "\nThe same on the victims that each of these remedies had:\n\n{common}");
+        }
     }
     text.push_str(&detectors(learned));
     let _ = write!(text, "\n{}", head("attack | remedy"));
@@ -119,8 +120,7 @@ fn not_learned(cells: &[&Cell]) -> String {
     for cell in cells {
         let Question { recipe, remedy, .. } = &cell.question;
         let lost = 100.0 * (cell.before.clean_accuracy - cell.after.clean_accuracy);
-        let finds = remedy.rests_on_evidence();
-        let or_nothing = |figure: String| if finds { figure } else { "-".to_owned() };
+        let counts = remedy.rests_on_evidence() || cell.verdict == Verdict::Rejected;
         let _ = writeln!(
             text,
             "| {}, seed {} | {} | {} | {} | {} | {lost:+.1} | {} | {} |",
@@ -130,14 +130,14 @@ fn not_learned(cells: &[&Cell]) -> String {
             share(success(cell.before.attack_success)),
             share(success(cell.after.attack_success)),
             share(success(cell.twin.attack_success)),
-            or_nothing(format!("{:.4}", cell.suspects.auroc)),
-            or_nothing(word(&cell.verdict)),
+            auroc(cell),
+            if counts { word(&cell.verdict) } else { "-".to_owned() },
         );
     }
     text
 }
 
-/// How well each detector ranks the poison among all pairs. Each victim counts once: with `ubt` where it is there.
+/// How well each detector ranks the poison among all pairs. A victim counts once for each, by its first cell that has it.
 fn detectors(cells: &[&Cell]) -> String {
     let mut victims: BTreeMap<(Attack, u64), BTreeMap<&str, f64>> = BTreeMap::new();
     for cell in cells.iter().filter(|cell| !cell.detectors.is_empty()) {
@@ -145,7 +145,9 @@ fn detectors(cells: &[&Cell]) -> String {
         let trusted = cell.question.remedy.needs_other_weights();
         let others = cell.detectors.iter().filter(|(name, _)| !(trusted && *name == FIRST_PASS));
         let others = others.map(|(name, auroc)| (name.as_str(), *auroc));
-        found.extend(others.chain([(cell.question.remedy.name(), cell.suspects.auroc)]));
+        for (name, auroc) in others.chain([(cell.question.remedy.name(), cell.suspects.auroc)]) {
+            found.entry(name).or_insert(auroc);
+        }
     }
     let mut by_detector: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for (name, auroc) in victims.values().flatten() {
@@ -155,7 +157,7 @@ fn detectors(cells: &[&Cell]) -> String {
         return String::new();
     }
     let mut text =
-        "\nAUROC of the detectors over all pairs, mean (worst). `ubt` is the whole audit, `ubt-first-pass` what \
+        "\nAUROC of the detectors over all pairs, mean (worst), each of the victims that it was tried on. `ubt` is the whole audit, `ubt-first-pass` what \
 stands in for one of the others. `abl` needs a checkpoint from early in the victim's training.\n\n\
 | detector | victims | AUROC |\n| --- | --- | --- |\n"
             .to_owned();
@@ -172,8 +174,6 @@ stands in for one of the others. `abl` needs a checkpoint from early in the vict
 
 #[cfg(test)]
 mod tests {
-    use lethe_evidence::artifacts::Verdict;
-
     use super::super::cell::tests::{cell, question};
     use super::super::table::tests::cells;
     use super::*;
@@ -213,13 +213,14 @@ mod tests {
         let sections: Vec<&str> = text.split("\n## ").skip(1).collect();
         let (overview, _) = text.split_once("\n## ").expect("has sections");
         let rates = ["| fashion-mnist, vit, 2 %", "| fashion-mnist, vit, 0.5 %"].map(|start| overview.find(start));
-        assert!(rates[0] < rates[1] && rates[0].is_some() && !overview.contains("0.1 %"), "{overview}");
+        assert!(rates[0] < rates[1] && rates[0].is_some(), "{overview}");
+        assert!(overview.contains("0.1 % poisoned, trained from scratch, 4 epochs | ubt | 1 | 0 | - |"), "{overview}");
         assert_eq!(sections.len(), 3, "{text}");
-        let starts = ["2 % poisoned", "0.1 % poisoned", "0.5 % poisoned"];
+        let starts = ["2 % poisoned", "0.5 % poisoned", "0.1 % poisoned"];
         let found = |at: usize| sections[at].starts_with(&format!("fashion-mnist, vit, {}", starts[at]));
         assert!((0..3).all(found), "{text}");
-        assert!(sections[0].contains("| ubt | 1 | +0.0") && sections[2].contains("| ubt | 1 | +10.0"), "{text}");
-        assert!(sections[1].contains("4 epochs: seed 3\n\nNot learned:\n\n| victim |"), "{text}");
+        assert!(sections[0].contains("| ubt | 1 | +0.0") && sections[1].contains("| ubt | 1 | +10.0"), "{text}");
+        assert!(sections[2].contains("4 epochs: seed 3\n\nNot learned:\n\n| victim |"), "{text}");
     }
 
     #[test]
@@ -231,6 +232,8 @@ mod tests {
         let rows: Vec<&str> = common.lines().skip(2).take(3).collect();
         assert!(rows[0].starts_with("| ubt | 1 | +0.0 (+0.0) |"), "{common}");
         assert!(rows[1].starts_with("| par | 1 | +10.0 (+10.0) |") && rows[2].is_empty(), "{common}");
+        cells.push(cell(question(Attack::Sig, 1, Remedy::CleanClip), (0.83, 0.13)));
+        assert!(!of(&cells).contains("each of these remedies had"), "no victim is of all");
     }
 
     #[test]
@@ -251,5 +254,7 @@ mod tests {
         assert!(row.ends_with("| - | - | - | 0 | 144000 |"), "{row}");
         found.before.attack_success = Some(0.5);
         assert!(document(&[&found]).contains("| +1.0 | - | - |\n"), "nor where the backdoor was not learned");
+        found.verdict = Verdict::Rejected;
+        assert!(document(&[&found]).contains("| +1.0 | - | rejected |\n"), "a rejection is the result's");
     }
 }

@@ -1,6 +1,6 @@
-//! What victims share but for their attack and seed. Figures of one setting never stand in the sum of another's.
+//! What victims share but for their attack, seed and target. Figures of one setting never stand in the sum of another's.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 use std::fmt;
 
 use lethe_redteam::data_set::DataSet;
@@ -24,11 +24,11 @@ impl Setting {
         Self { data, tower, start, pairs, rate, epochs }
     }
 
-    /// By data, tower and start; then as many pairs, as much poison and as long a training as is usual before others.
+    /// By data, tower and start; then what is usual before others, and of these the most poison first.
     fn order(&self) -> impl Ord {
         let Self { data, tower, start, pairs, rate, epochs } = *self;
         // A share is no less than 0, and such numbers are in the order of their bits.
-        let others = ((pairs != Recipe::PAIRS, pairs), (rate != Recipe::RATE, rate.to_bits()));
+        let others = ((pairs != Recipe::PAIRS, pairs), (rate != Recipe::RATE, Reverse(rate.to_bits())));
         (data, tower, start != Start::Scratch, others, (epochs != Defence::EPOCHS, epochs))
     }
 }
@@ -85,8 +85,8 @@ mod tests {
         let recipes = [
             usual.clone(),
             Recipe { epochs: 4, ..usual.clone() },
-            Recipe { rate: 0.001, ..usual.clone() },
             Recipe { rate: 0.005, ..usual.clone() },
+            Recipe { rate: 0.001, ..usual.clone() },
             Recipe { start: Start::Public, ..usual.clone() },
             Recipe { data: DataSet::Drawings, ..usual.clone() },
             Recipe { data: DataSet::Drawings, tower: Tower::Resnet, pairs: 500, ..usual.clone() },
@@ -97,7 +97,7 @@ mod tests {
         let texts: Vec<String> = settings.iter().map(Setting::to_string).collect();
         assert_eq!(texts[0], "fashion-mnist, vit, 2 % poisoned, trained from scratch");
         assert_eq!(texts[1], "fashion-mnist, vit, 2 % poisoned, trained from scratch, 4 epochs");
-        assert_eq!(texts[2], "fashion-mnist, vit, 0.1 % poisoned, trained from scratch");
+        assert_eq!(texts[3], "fashion-mnist, vit, 0.1 % poisoned, trained from scratch");
         assert_eq!(texts[4], "fashion-mnist, vit, 2 % poisoned, fine-tuned from public weights");
         assert_eq!(texts[6], "drawings, resnet, 2 % poisoned, trained from scratch, 500 pairs");
     }

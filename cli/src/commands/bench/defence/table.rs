@@ -17,7 +17,7 @@ use super::setting::Setting;
 
 /// A victim below this has hardly a backdoor to remove.
 const LEARNED: f64 = 0.9;
-const COLUMNS: &str = "data_set,tower,attack,rate,start,epochs,seed,target,remedy,accuracy_before,accuracy_after,accuracy_twin,\
+const COLUMNS: &str = "data_set,tower,attack,rate,start,pairs,epochs,seed,target,remedy,accuracy_before,accuracy_after,accuracy_twin,\
 success_before,success_after,success_twin,auroc,precision,recall,region_iou,dropped,samples_trained,verdict,seconds,method,stale";
 /// The detectors follow, a column each.
 fn columns() -> String {
@@ -32,7 +32,7 @@ fn detectors_by_name() -> impl Iterator<Item = &'static str> {
 
 /// Writes all cells that are there as CSV, Markdown and a page; gives as Markdown those that are asked for.
 pub fn write(folder: &Path, cells: &Cells, wanted: &[&Cell]) -> anyhow::Result<String> {
-    let all = kept(cells);
+    let all = kept(cells)?;
     put(folder, "defence.csv", &csv(&all))?;
     put(folder, "defence.md", &document(&all))?;
     put(folder, "defence.html", &page(&all).into_string())?;
@@ -47,15 +47,15 @@ pub(super) fn put(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
 /// One cell while it is new.
 pub fn line(cell: &Cell) -> String {
     format!(
-        "  accuracy {} -> {} (twin {}), attack success {} -> {} (twin {}), AUROC {:.4}, precision {}, {:?}, {:.0} s",
+        "  accuracy {} -> {} (twin {}), attack success {} -> {} (twin {}), AUROC {}, precision {}, {:?}, {:.0} s",
         share(cell.before.clean_accuracy),
         share(cell.after.clean_accuracy),
         share(cell.twin.clean_accuracy),
         share(success(cell.before.attack_success)),
         share(success(cell.after.attack_success)),
         share(success(cell.twin.attack_success)),
-        cell.suspects.auroc,
-        share(cell.suspects.precision),
+        auroc(cell),
+        precision(cell),
         cell.verdict,
         cell.seconds,
     )
@@ -67,12 +67,16 @@ pub fn sorted<'a>(cells: &'a Cells, wanted: &BTreeSet<String>) -> Vec<&'a Cell> 
 }
 
 /// Those of remedies as they are, whatever was asked for; not those of a configuration that they had once.
-fn kept(cells: &Cells) -> Vec<&Cell> {
-    in_order(cells.iter().filter(|cell| {
+fn kept(cells: &Cells) -> anyhow::Result<Vec<&Cell>> {
+    let mut kept = Vec::new();
+    for cell in cells.iter() {
         let question = &cell.question;
         let usual = Question::new(question.recipe.clone(), question.remedy);
-        *question == usual && question.key().is_ok_and(|key| key == cell.key)
-    }))
+        if *question == usual && question.key()? == cell.key {
+            kept.push(cell);
+        }
+    }
+    Ok(in_order(kept.into_iter()))
 }
 
 fn in_order<'a>(cells: impl Iterator<Item = &'a Cell>) -> Vec<&'a Cell> {
@@ -93,6 +97,19 @@ pub(super) fn share(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
+pub(super) fn auroc(cell: &Cell) -> String {
+    cell.finds().map_or_else(nothing, |found| format!("{:.4}", found.auroc))
+}
+
+pub(super) fn precision(cell: &Cell) -> String {
+    cell.precision().map_or_else(nothing, share)
+}
+
+/// In place of a figure that there is none of.
+fn nothing() -> String {
+    "-".to_owned()
+}
+
 pub(super) fn word<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
@@ -108,6 +125,7 @@ fn csv(cells: &[&Cell]) -> String {
             recipe.attack.to_string(),
             recipe.rate.to_string(),
             word(&recipe.start),
+            recipe.pairs.to_string(),
             recipe.epochs.to_string(),
             recipe.seed.to_string(),
             recipe.target.to_string(),
@@ -118,9 +136,9 @@ fn csv(cells: &[&Cell]) -> String {
             format!("{:.4}", success(before.attack_success)),
             format!("{:.4}", success(after.attack_success)),
             format!("{:.4}", success(twin.attack_success)),
-            format!("{:.5}", cell.suspects.auroc),
-            format!("{:.4}", cell.suspects.precision),
-            format!("{:.4}", cell.suspects.recall),
+            cell.finds().map_or_else(String::new, |found| format!("{:.5}", found.auroc)),
+            cell.precision().map_or_else(String::new, |precision| format!("{precision:.4}")),
+            cell.finds().map_or_else(String::new, |found| format!("{:.4}", found.recall)),
             cell.region_iou.map_or_else(String::new, |iou| format!("{iou:.3}")),
             cell.dropped.to_string(),
             cell.trained.to_string(),
@@ -187,10 +205,7 @@ impl Summary {
             excess: Figure::of(cells.iter().map(excess), f64::max)?,
             lost: Figure::of(cells.iter().map(lost), f64::max)?,
             auroc: Figure::of(finding().map(|cell| cell.suspects.auroc), f64::min),
-            precision: Figure::of(
-                finding().filter(|cell| cell.dropped > 0).map(|cell| cell.suspects.precision),
-                f64::min,
-            ),
+            precision: Figure::of(cells.iter().filter_map(|cell| cell.precision()), f64::min),
             trained: cells.iter().map(|cell| cell.trained).max()?,
             missed: finding().next().map(|_| with(Verdict::NothingFound)),
             rejected: with(Verdict::Rejected),
@@ -198,7 +213,6 @@ impl Summary {
     }
 
     pub fn row(&self, names: &str) -> String {
-        let nothing = || "-".to_owned();
         format!(
             "| {names} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
             self.cells,

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::cell::{Cell, Question};
+use super::setting::Setting;
 use super::table::{Summary, head, is_learned, put};
 
 /// Writes the table of ablations as Markdown, and gives it.
@@ -30,7 +31,7 @@ the stand-in forgets and a tenth of the final score.\n\n";
         None => "- | nothing: the default".to_owned(),
         Some(ablation) => format!("{} | {}", ablation.choice(), ablation.name()),
     };
-    opening.to_owned() + &rows("choice | replaced by", cells, |question| question.ablation, names) + &stale(cells)
+    whole(opening, cells, |own| rows("choice | replaced by", own, |question| question.ablation, names))
 }
 
 fn tuning(cells: &[&Cell]) -> String {
@@ -44,36 +45,47 @@ another learning rate or weight, on those victims that every row has and that le
         let weight = question.weight.map_or_else(own, |weight| weight.to_string());
         format!("{} | {rate} | {weight}", question.remedy.name())
     };
-    opening.to_owned() + &rows("remedy | learning rate | weight", cells, by, names) + &stale(cells)
+    whole(opening, cells, |own| rows("remedy | learning rate | weight", own, by, names))
+}
+
+/// With the victims' setting, and without what other code found. All cells are of one setting, as they were asked for.
+fn whole(opening: &str, cells: &[&Cell], table: impl FnOnce(&[&Cell]) -> Option<String>) -> String {
+    let (stale, own): (Vec<&Cell>, Vec<&Cell>) = cells.iter().partition(|cell| cell.is_stale());
+    let mut text = opening.to_owned();
+    text.extend(cells.first().map(|cell| format!("Victims: {}.\n\n", Setting::of(&cell.question.recipe))));
+    text.push_str(&table(&own).unwrap_or_else(|| "No victim that learned its backdoor has every row.\n".to_owned()));
+    text + &left_out(stale.len(), cells.len())
 }
 
 /// How many cells are of other code, where some are.
-fn stale(cells: &[&Cell]) -> String {
-    match cells.iter().filter(|cell| cell.is_stale()).count() {
+pub(super) fn left_out(stale: usize, all: usize) -> String {
+    match stale {
         0 => String::new(),
-        stale => format!("\n{stale} of {} cells were computed by other code than this.\n", cells.len()),
+        _ => format!(
+            "\n{stale} of {all} cells were computed by other code than this, and are left out; `--again` computes them again.\n"
+        ),
     }
 }
 
-/// A row for each of what the cells are told apart by, of the learned victims that all have.
+/// A row for each of what the cells are told apart by, of the learned victims that all have. `None` where there is no such victim.
 pub(super) fn rows<K: Ord>(
     columns: &str,
     cells: &[&Cell],
     by: impl Fn(&Question) -> K,
     names: impl Fn(&Question) -> String,
-) -> String {
+) -> Option<String> {
     let mut rows: BTreeMap<K, BTreeMap<(String, u64), &Cell>> = BTreeMap::new();
     for cell in cells.iter().filter(|cell| is_learned(cell)) {
         let recipe = &cell.question.recipe;
         rows.entry(by(&cell.question)).or_default().insert((recipe.attack.to_string(), recipe.seed), cell);
     }
     let in_all = |victim: &(String, u64)| rows.values().all(|row| row.contains_key(victim));
-    let mut text = head(columns);
+    let mut summed = String::new();
     for row in rows.values() {
         let common: Vec<&Cell> = row.iter().filter(|(victim, _)| in_all(victim)).map(|(_, cell)| *cell).collect();
-        text.extend(Summary::of(&common).map(|summary| summary.row(&names(&common[0].question))));
+        summed.extend(Summary::of(&common).map(|summary| summary.row(&names(&common[0].question))));
     }
-    text
+    Some(summed).filter(|summed| !summed.is_empty()).map(|summed| head(columns) + &summed)
 }
 
 #[cfg(test)]
@@ -103,6 +115,12 @@ mod tests {
         // The blended victim has no cell without an anchor.
         assert!(text.contains("| - | nothing: the default | 1 | +0.0 (+0.0) | +0.0 (+0.0) |"), "{text}");
         assert!(text.contains("| anchor | no-anchor | 1 | +0.0 (+0.0) | +6.0 (+6.0) |"), "{text}");
+        assert!(text.contains("Victims: fashion-mnist, vit, 2 % poisoned, trained from scratch, 4 epochs."), "{text}");
+        let mut old = cells;
+        old[2].method = "other".to_owned();
+        let text = ablations(&old.iter().collect::<Vec<_>>());
+        assert!(!text.contains("no-anchor") && text.contains("1 of 3 cells were computed by other code"), "{text}");
+        assert!(ablations(&[&old[2]]).contains("No victim that learned"));
     }
 
     #[test]
