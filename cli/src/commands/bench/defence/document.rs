@@ -49,7 +49,7 @@ fn seeds(cells: &[&Cell]) -> String {
 
 /// The remedies that find what they take away, in each setting, also where no victim learned its backdoor.
 fn overview(by_setting: &BTreeMap<Setting, Vec<&Cell>>) -> String {
-    let mut text = "What takes away what the audit found, setting by setting; other remedies stand under their settings. Rows are of other victims.\n\n".to_owned();
+    let mut text = "Remedies that take away what the audit found, setting by setting; the others stand under their settings. Each row has victims of its own.\n\n".to_owned();
     text.push_str(&head("setting | remedy | victims run"));
     for (setting, cells) in by_setting {
         let mut by_remedy: BTreeMap<Remedy, Vec<&Cell>> = BTreeMap::new();
@@ -107,7 +107,8 @@ fn of_learned(cells: &[&Cell], learned: &[&Cell]) -> String {
     text
 }
 
-fn victim(recipe: &Recipe) -> (Attack, u64) {
+/// Who it is within its setting.
+pub(super) fn victim(recipe: &Recipe) -> (Attack, u64) {
     (recipe.attack, recipe.seed)
 }
 
@@ -120,7 +121,7 @@ fn not_learned(cells: &[&Cell]) -> String {
     for cell in cells {
         let Question { recipe, remedy, .. } = &cell.question;
         let lost = 100.0 * (cell.before.clean_accuracy - cell.after.clean_accuracy);
-        let counts = remedy.rests_on_evidence() || cell.verdict == Verdict::Rejected;
+        let has_verdict = remedy.rests_on_evidence() || cell.verdict == Verdict::Rejected;
         let _ = writeln!(
             text,
             "| {}, seed {} | {} | {} | {} | {} | {lost:+.1} | {} | {} |",
@@ -131,7 +132,7 @@ fn not_learned(cells: &[&Cell]) -> String {
             share(success(cell.after.attack_success)),
             share(success(cell.twin.attack_success)),
             auroc(cell),
-            if counts { word(&cell.verdict) } else { "-".to_owned() },
+            if has_verdict { word(&cell.verdict) } else { "-".to_owned() },
         );
     }
     text

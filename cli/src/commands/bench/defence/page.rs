@@ -115,7 +115,7 @@ circle{fill:#5b6470;fill-opacity:.75}.ubt{fill:#0b6bcb;color:#0b6bcb}.ubt-truste
 .whole-pair{fill:#15803d;color:#15803d}.fine-tune{fill:#a16207;color:#a16207}\
 .clean-clip{fill:#7e22ce;color:#7e22ce}.par{fill:#be185d;color:#be185d}.retrain{fill:#0f766e;color:#0f766e}\
 .key::before{content:'\\25CF ';}table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
-td,th{padding:.2rem .6rem;text-align:right;border-bottom:1px solid #e2e5e9}td,th{white-space:nowrap}td:nth-child(-n+3),th:nth-child(-n+3){text-align:left}\
+td,th{padding:.2rem .6rem;text-align:right;border-bottom:1px solid #e2e5e9;white-space:nowrap}td:nth-child(-n+3),th:nth-child(-n+3){text-align:left}\
 .weak{color:#8b929a}";
 
 #[cfg(test)]

@@ -5,7 +5,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use lethe_redteam::attack::Attack;
+
 use super::cell::{Cell, Question};
+use super::document::victim;
 use super::setting::Setting;
 use super::table::{Summary, head, is_learned, put};
 
@@ -74,12 +77,11 @@ pub(super) fn rows<K: Ord>(
     by: impl Fn(&Question) -> K,
     names: impl Fn(&Question) -> String,
 ) -> Option<String> {
-    let mut rows: BTreeMap<K, BTreeMap<(String, u64), &Cell>> = BTreeMap::new();
+    let mut rows: BTreeMap<K, BTreeMap<(Attack, u64), &Cell>> = BTreeMap::new();
     for cell in cells.iter().filter(|cell| is_learned(cell)) {
-        let recipe = &cell.question.recipe;
-        rows.entry(by(&cell.question)).or_default().insert((recipe.attack.to_string(), recipe.seed), cell);
+        rows.entry(by(&cell.question)).or_default().insert(victim(&cell.question.recipe), cell);
     }
-    let in_all = |victim: &(String, u64)| rows.values().all(|row| row.contains_key(victim));
+    let in_all = |victim: &(Attack, u64)| rows.values().all(|row| row.contains_key(victim));
     let mut summed = String::new();
     for row in rows.values() {
         let common: Vec<&Cell> = row.iter().filter(|(victim, _)| in_all(victim)).map(|(_, cell)| *cell).collect();
@@ -90,8 +92,6 @@ pub(super) fn rows<K: Ord>(
 
 #[cfg(test)]
 mod tests {
-    use lethe_redteam::attack::Attack;
-
     use super::super::ablation::Ablation;
     use super::super::cell::tests::{cell, question};
     use super::super::remedy::Remedy;
