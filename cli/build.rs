@@ -61,6 +61,7 @@ const FOUND: &[&str] = &[
     "coordinator/src/reduce/confirm.rs",
     "coordinator/src/reduce/ranking.rs",
     "coordinator/src/reduce/regroup.rs",
+    "coordinator/src/reduce/select",
     "coordinator/src/reduce/select.rs",
     "coordinator/src/reduce/verdict.rs",
     "evidence/src/artifacts/falls.rs",

@@ -191,6 +191,8 @@ pub(super) fn confirmed(clusters: &[(&str, bool)]) -> Confirmed {
         scored: 100,
         suspects: 10,
         candidates: Vec::new(),
+        surely: Vec::new(),
+        probably: Vec::new(),
     };
     Confirmed { forget, clusters: clusters.iter().map(judged).collect() }
 }

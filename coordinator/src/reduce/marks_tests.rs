@@ -172,6 +172,8 @@ fn what_is_poison_is_told_apart_from_a_cluster_that_no_shortcut_is_behind() {
         scored: 100,
         suspects: 20,
         candidates: Vec::new(),
+        surely: Vec::new(),
+        probably: Vec::new(),
     };
     let best = Graft { suspicious: 9, suspicious_attracted: 1, honest: 9, honest_attracted: 1 };
     let probe = Probe { members: 9, attracted: 9, grafts: Grafts { best, ..Grafts::default() }, ..Probe::default() };

@@ -6,6 +6,8 @@
 //!
 //! It must never hold more than the capped suspects, nor depend on the order of shards.
 
+mod discoveries;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 
@@ -20,6 +22,7 @@ use lethe_evidence::otsu::above_split;
 use lethe_evidence::shortcut::{Corpus, OfSuspects, SharedWords, Standout, grouped};
 use lethe_evidence::words::count_words;
 
+use self::discoveries::least_discovery;
 use super::io::{blocking, evidence_fault};
 use super::marks::{Said, home};
 use super::{ReduceContext, ReduceResult};
@@ -36,6 +39,9 @@ const FIRST_PASS_WEIGHT: f64 = 0.1;
 const FAR_BELOW: f64 = 2.0;
 /// The standard deviation of a normal distribution over its median absolute deviation.
 const NORMAL_DEVIATION: f64 = 1.4826;
+/// How many of those that join a list by their scores may be honest, and how many of those that are forgotten with it (FINDINGS.md).
+const SURELY: f64 = 0.1;
+const PROBABLY: f64 = 0.2;
 /// Sets the draw of the held-out part apart from other draws by key hash.
 const HELD_OUT: &str = "held-out";
 
@@ -140,8 +146,47 @@ fn select(
     let words = words.into_iter().filter(|word| clusters.iter().any(|cluster| cluster.words.contains(word)));
     let words = words.chain(own_words).collect();
     let scored = cut.counts.scored;
+    let ends = Ends::of(&all, &clusters);
+    let [surely, probably] = [SURELY, PROBABLY].map(|rate| ends.down_to(rate));
     let candidates = candidates(&members, all, &clusters);
-    Ok(ForgetSet { members, threshold, words, other_words: others, clusters, scored, suspects, candidates })
+    Ok(ForgetSet {
+        members,
+        threshold,
+        words,
+        other_words: others,
+        clusters,
+        scored,
+        suspects,
+        candidates,
+        surely,
+        probably,
+    })
+}
+
+/// Suspects' scores, the highest first.
+struct Ends {
+    /// Of those with each cluster's words.
+    of_clusters: Vec<Vec<f64>>,
+    /// Of those with none of any: an honest suspect with a cluster's words is taken to be as odd as one of these.
+    others: Vec<f64>,
+}
+
+impl Ends {
+    fn of(strongest_first: &[Member], clusters: &[Cluster]) -> Self {
+        let mut ends = Self { of_clusters: vec![Vec::new(); clusters.len()], others: Vec::new() };
+        for one in strongest_first {
+            match home(&one.caption, clusters) {
+                Some(place) => ends.of_clusters[place as usize].push(one.score),
+                None => ends.others.push(one.score),
+            }
+        }
+        ends
+    }
+
+    /// Of each cluster the least score, where at most so many are honest.
+    fn down_to(&self, rate: f64) -> Vec<Option<f64>> {
+        self.of_clusters.iter().map(|scores| least_discovery(scores, &self.others, rate)).collect()
+    }
 }
 
 /// Who is no member, but has a word of a cluster.

@@ -192,3 +192,20 @@ fn candidates_have_a_word_of_a_cluster_and_are_of_the_strongest() {
     assert_eq!(found, [("a bag by a boot", 2), ("one bag", 0), ("red bag", 0)]);
     assert!(candidates(&[], all, &[cluster(&[])]).is_empty(), "where no word stands out there is none");
 }
+
+/// Of two clusters the second's scores are like those of the suspects without a word of either.
+#[test]
+fn a_list_could_go_down_to_where_honest_suspects_begin() {
+    let cluster = |name: &str| Cluster { words: vec![word(name, 9.0)], members: 5 };
+    let clusters = [cluster("bag"), cluster("boot")];
+    let all = |caption: &'static str, scores: Vec<f64>| scores.into_iter().map(move |score| member(caption, score));
+    let bags = (0..30).map(|at| 80.0 - f64::from(at)).collect();
+    let [boots, cups] = [0.2, 0.0].map(|off| (0..60).map(|at| f64::from(at) + off).collect());
+    let mut all: Vec<Member> = all("a bag", bags).chain(all("a boot", boots)).chain(all("a cup", cups)).collect();
+    strongest_first(&mut all);
+    let ends = Ends::of(&all, &clusters);
+    // Four of 60 cups are as high as the 25th of 30 bags: 5 in 61 is not above a tenth of 25 in 30. Of the 26th, 6 in 61 is.
+    assert_eq!(ends.down_to(0.1), [Some(56.0), None]);
+    assert_eq!(ends.down_to(0.2), [Some(51.0), None]);
+    assert_eq!(Ends::of(&all, &[Cluster { words: Vec::new(), members: 9 }]).down_to(0.9), [None], "no word stands out");
+}

@@ -143,7 +143,7 @@ fn cluster(judged: &Judged, limits: &EvaluateSection) -> Markup {
 }
 
 /// What became of those that their scores made no members.
-fn beside(Beside { suspects, looked_at, taken_in }: Beside) -> String {
+fn beside(Beside { suspects, looked_at, taken_in, by_score, doubtful }: Beside) -> String {
     let those = format!(
         "{} with these words {}",
         plural(suspects, "more suspect"),
@@ -154,12 +154,32 @@ fn beside(Beside { suspects, looked_at, taken_in }: Beside) -> String {
     } else {
         "; ".to_owned()
     };
+    if by_score + doubtful > 0 {
+        return format!("{those}{}", by_scores(by_score, doubtful));
+    }
     let came = match taken_in {
         0 => "none was taken in.".to_owned(),
         1 => "1 leads as they do, and was taken in.".to_owned(),
         several => format!("{} lead as they do, and were taken in.", count(several)),
     };
     format!("{those}{seen}{came}")
+}
+
+/// Where pictures did not tell.
+fn by_scores(taken_in: u64, doubtful: u64) -> String {
+    let were = |some: u64| match some {
+        0 => "none was".to_owned(),
+        1 => "1 was".to_owned(),
+        several => format!("{} were", count(several)),
+    };
+    let doubted = match doubtful {
+        0 => String::new(),
+        some => format!("; {} forgotten with them but not dropped, since too many such may be honest", were(some)),
+    };
+    format!(
+        "; what their pictures lead to does not tell. By scores that stand out from those of suspects with other words, {} taken in{doubted}.",
+        were(taken_in)
+    )
 }
 
 fn in_common(picture: &Picture, pictures: Pictures) -> Markup {

@@ -55,7 +55,8 @@ fn clusters() -> Vec<Judged> {
         Grafts { best: graft(160, 155), halves: graft(60, 55), quarter, coarse: graft(90, 112), fine: graft(61, 50) };
     let mut sandals = judged("sandal", 200, leads, None);
     // Farther from the words than other pictures in half of the comparisons: they show something else.
-    (sandals.let_go, sandals.beside) = (7, Beside { suspects: 1300, looked_at: 900, taken_in: 12 });
+    (sandals.let_go, sandals.beside) =
+        (7, Beside { suspects: 1300, looked_at: 900, taken_in: 12, ..Beside::default() });
     sandals.probe.likeness = likeness(Farther { members: 200, counted: 800, squares: 4800 });
     vec![sandals, judged("bag", 41, odd, Some("Parts of them lead no oftener than honest ones."))]
 }
@@ -271,13 +272,19 @@ fn what_came_beside_a_cluster_is_told() {
     };
     for (beside, text) in [
         (
-            Beside { suspects: 1, looked_at: 1, taken_in: 1 },
+            Beside { suspects: 1, looked_at: 1, taken_in: 1, ..Beside::default() },
             "1 more suspect with these words was not chosen by its score; 1 leads as they do",
         ),
         (
-            Beside { suspects: 9, looked_at: 9, taken_in: 0 },
+            Beside { suspects: 9, looked_at: 9, ..Beside::default() },
             "9 more suspects with these words were not chosen by their scores; none was taken in.",
         ),
+        (
+            Beside { suspects: 9, looked_at: 8, taken_in: 5, by_score: 5, doubtful: 1 },
+            "does not tell. By scores that stand out from those of suspects with other words, 5 were taken in; 1 was forgotten with them but \
+             not dropped",
+        ),
+        (Beside { suspects: 9, looked_at: 9, doubtful: 2, ..Beside::default() }, "none was taken in; 2 were forgotten"),
     ] {
         assert!(with(beside).contains(text), "{text}");
     }

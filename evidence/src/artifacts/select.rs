@@ -34,9 +34,17 @@ pub struct ForgetSet {
     /// The suspects the members were chosen among.
     pub suspects: u64,
     /// Suspects that are no members, but have a word of a cluster in their captions, the most suspicious first: `confirm` takes those in
-    /// that lead as the cluster's poison does. None once it has, and in results of earlier versions.
+    /// that lead as the cluster's poison does, or whose scores stand out, and leaves those that are forgotten with the members, but not
+    /// dropped. None in results of earlier versions.
     #[serde(default)]
     pub candidates: Vec<Member>,
+    /// How far down each cluster's scores stand out from those of honest suspects: the least score of suspects with its words of which
+    /// at most 1 in 10 is expected to be honest. None where there is none, and in results of earlier versions.
+    #[serde(default)]
+    pub surely: Vec<Option<f64>>,
+    /// The same, at most 1 in 5.
+    #[serde(default)]
+    pub probably: Vec<Option<f64>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,14 +95,22 @@ pub struct Judged {
 }
 
 /// What became of the suspects with a cluster's words that were no members by their scores. Nobody is taken in where no shortcut is
-/// behind the cluster, nor where poison and honest pictures do not come clearly apart.
+/// behind the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Beside {
     pub suspects: u64,
     /// Those whose pictures' parts were put on others.
     pub looked_at: u64,
-    /// Those that are members now, since they lead as its poison does.
+    /// Those that are members now, since they lead as its poison does; or since their scores stand out, where poison and honest
+    /// pictures do not come clearly apart by what they lead to.
     pub taken_in: u64,
+    /// Those among them that came by their scores. None in results of earlier versions.
+    #[serde(default)]
+    pub by_score: u64,
+    /// Those that are forgotten with the members, but not dropped: their scores stand out too little for that. None in results of earlier
+    /// versions.
+    #[serde(default)]
+    pub doubtful: u64,
 }
 
 /// A word and the z-score of its log-odds.
@@ -233,6 +249,8 @@ mod tests {
             scored: 9,
             suspects: 9,
             candidates,
+            surely: Vec::new(),
+            probably: Vec::new(),
         }
     }
 
@@ -280,11 +298,13 @@ mod tests {
         let judged = Judged { cluster, probe: Probe::default(), reason: None, let_go: 0, beside: Beside::default() };
         let confirmed = Confirmed { forget: forget(Vec::new(), Vec::new()), clusters: vec![judged] };
         let mut earlier = serde_json::to_value(&confirmed).expect("is JSON");
-        earlier["forget"].as_object_mut().expect("is one").remove("candidates");
-        earlier["clusters"][0]
-            .as_object_mut()
-            .expect("is one")
-            .retain(|name, _| !["let_go", "beside"].contains(&&**name));
+        let without = |value: &mut serde_json::Value, names: &[&str]| {
+            value.as_object_mut().expect("is one").retain(|name, _| !names.contains(&&**name));
+        };
+        without(&mut earlier["clusters"][0]["beside"], &["by_score", "doubtful"]);
+        assert_eq!(serde_json::from_value::<Confirmed>(earlier.clone()).expect("is one"), confirmed);
+        without(&mut earlier["forget"], &["candidates", "surely", "probably"]);
+        without(&mut earlier["clusters"][0], &["let_go", "beside"]);
         assert_eq!(serde_json::from_value::<Confirmed>(earlier).expect("is one"), confirmed);
     }
 }

@@ -67,6 +67,8 @@ fn evaluated_by(gathered: &[PairRow], scored_pairs: usize, [before, after]: [&Cl
         scored: scored_pairs as u64,
         suspects: 1,
         candidates: Vec::new(),
+        surely: Vec::new(),
+        probably: Vec::new(),
     };
     let _guard = tch::no_grad_guard();
     let kept = Kept::of(&forget);

@@ -176,7 +176,7 @@ fn prepare(ctx: &TaskContext<'_>, text: Text) -> Result<Prepared<Unlearn>, Fault
 struct Pairs {
     /// D_safe and the cleared suspects.
     safe: Vec<PairRow>,
-    /// The trained members of the forget set that have words of T*.
+    /// The trained members of the forget set, and those that are forgotten with them, that have words of T*.
     forget: Vec<PairRow>,
     /// Their captions reduced to those.
     words: Vec<String>,
@@ -184,7 +184,7 @@ struct Pairs {
 
 impl Pairs {
     fn of(gathered: Gathered, forget: &ForgetSet, cleared: &[Name], backdoor: &Backdoor) -> Self {
-        let trained: BTreeSet<Name> = forget.trained().map(name).collect();
+        let trained: BTreeSet<Name> = forget.trained().chain(&forget.candidates).map(name).collect();
         // Of a large set there are more of them than safe pairs, which they must not outnumber.
         let cleared: BTreeSet<&Name> = cleared.iter().take(gathered.safe.len()).collect();
         let (mut safe, mut rows, mut words) = (gathered.safe, Vec::new(), Vec::new());
@@ -218,10 +218,15 @@ fn cleared(ctx: &TaskContext<'_>, forget: &ForgetSet) -> Result<Vec<Name>, Fault
         let column = inputs::position(&table.names, columns::RANK_SCORE)?;
         ranked.extend(table.rows.into_iter().map(|row| (row.values[column], (row.shard, row.key))));
     }
+    Ok(less_suspicious(ranked, forget))
+}
+
+/// By score and name; nobody who is forgotten.
+fn less_suspicious(mut ranked: Vec<(f32, Name)>, forget: &ForgetSet) -> Vec<Name> {
     ranked.sort_by(|(a, x), (b, y)| a.total_cmp(b).then_with(|| x.cmp(y)));
-    let members: BTreeSet<Name> = forget.members.iter().map(name).collect();
+    let forgotten: BTreeSet<Name> = forget.members.iter().chain(&forget.candidates).map(name).collect();
     let half = ranked.len() / 2;
-    Ok(ranked.into_iter().take(half).map(|(_, name)| name).filter(|name| !members.contains(name)).collect())
+    ranked.into_iter().take(half).map(|(_, name)| name).filter(|name| !forgotten.contains(name)).collect()
 }
 
 #[cfg(test)]
@@ -235,17 +240,8 @@ mod tests {
     /// As of a set of millions of pairs, of which a few thousand are gathered as safe and a hundred thousand as suspects.
     #[test]
     fn cleared_suspects_never_outnumber_safe_pairs_and_the_least_suspicious_come_first() {
-        let pair = |key: &str, role| PairRow {
-            shard: 0,
-            key: key.to_owned(),
-            content: key.to_owned(),
-            caption: "a bag".to_owned(),
-            role,
-            pixels: Vec::new(),
-            values: Vec::new(),
-        };
-        let suspects = ["c", "b", "a"].map(|key| pair(key, PairRole::Suspect)).to_vec();
-        let gathered = Gathered { suspects, safe: vec![pair("s", PairRole::Safe)] };
+        let suspects = ["c", "b", "a"].map(bag).to_vec();
+        let gathered = Gathered { suspects, safe: vec![bag("s")] };
         let cleared = ["a", "b"].map(|key| (0, key.to_owned()));
         let forget = nothing();
         let pairs = Pairs::of(gathered, &forget, &cleared, &Backdoor::of(&[]));
@@ -253,27 +249,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_in_doubt_is_forgotten_with_the_members() {
+        let gathered = Gathered { suspects: ["m", "h", "d", "o"].map(bag).to_vec(), safe: vec![bag("s")] };
+        let members = vec![member("m"), Member { held_out: true, ..member("h") }];
+        let forget = ForgetSet { members, candidates: vec![member("d")], ..nothing() };
+        let backdoor = Backdoor::of(&[WordScore { word: "bag".to_owned(), z: 9.0 }]);
+        let pairs = Pairs::of(gathered, &forget, &[], &backdoor);
+        let keys = |rows: &[PairRow]| rows.iter().map(|row| row.key.clone()).collect::<Vec<_>>();
+        assert_eq!(
+            (keys(&pairs.forget), keys(&pairs.safe)),
+            (vec!["m".to_owned(), "d".to_owned()], vec!["s".to_owned()])
+        );
+        let ranked = ["d", "m", "h", "o", "p", "q", "r", "s"].into_iter().zip(0u8..);
+        let ranked = ranked.map(|(key, score)| (f32::from(score), (0, key.to_owned()))).collect();
+        assert_eq!(less_suspicious(ranked, &forget), [(0, "o".to_owned())], "of the lower four");
+    }
+
+    #[test]
     fn images_lose_their_words_and_every_other_time_their_whole_captions() {
         let _guard = tch::no_grad_guard();
         let clip = tiny::vit();
-        let pair = |key: &str, caption: &str| PairRow {
-            shard: 0,
-            key: key.to_owned(),
-            content: key.to_owned(),
-            caption: caption.to_owned(),
-            role: PairRole::Suspect,
-            pixels: vec![7; 28 * 28 * 3],
-            values: Vec::new(),
-        };
-        let member = |key: &str| Member {
-            shard: 0,
-            key: key.to_owned(),
-            content: key.to_owned(),
-            caption: String::new(),
-            score: 1.0,
-            cluster: 0,
-            held_out: false,
-        };
         let captions = ["A Boot for sale.", "old boot", "a bag"];
         let suspects: Vec<PairRow> =
             ["a", "b", "c"].into_iter().zip(captions).map(|(key, one)| pair(key, one)).collect();
@@ -316,6 +311,34 @@ mod tests {
         assert!(only_words.rows(1).iter().all(|row| *row < 2));
     }
 
+    fn pair(key: &str, caption: &str) -> PairRow {
+        PairRow {
+            shard: 0,
+            key: key.to_owned(),
+            content: key.to_owned(),
+            caption: caption.to_owned(),
+            role: PairRole::Suspect,
+            pixels: vec![7; 28 * 28 * 3],
+            values: Vec::new(),
+        }
+    }
+
+    fn bag(key: &str) -> PairRow {
+        pair(key, "a bag")
+    }
+
+    fn member(key: &str) -> Member {
+        Member {
+            shard: 0,
+            key: key.to_owned(),
+            content: key.to_owned(),
+            caption: String::new(),
+            score: 1.0,
+            cluster: 0,
+            held_out: false,
+        }
+    }
+
     fn nothing() -> ForgetSet {
         ForgetSet {
             members: Vec::new(),
@@ -326,6 +349,8 @@ mod tests {
             scored: 4,
             suspects: 3,
             candidates: Vec::new(),
+            surely: Vec::new(),
+            probably: Vec::new(),
         }
     }
 }
