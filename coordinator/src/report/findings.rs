@@ -88,7 +88,9 @@ pub(super) fn clusters(page: &Page<'_>) -> Markup {
                 "Where the pictures are, by thumbnail, nearer to honest pictures with these words than other pictures are, they show what the "
                 "words say, and what is coarse in a trigger would have to lead nearly all. Members whose parts lead as those of honest pictures do, and "
                 "not as the others’, are taken for honest and let go, and suspects with these words whose scores did not choose them, but which lead as the others do, are "
-                "taken in, both where the two kinds come clearly apart by their own chances; the figures are of the members before that."
+                "taken in, both where the two kinds come clearly apart by their own chances. Where they do not, suspects are taken in whose scores stand "
+                "out from those of suspects with other words: at most a tenth are expected to be honest if honest suspects score alike, and a fifth with those that are "
+                "forgotten but not dropped. The figures are of the members before that."
             }
             @if let Some(marks) = &page.report.marks {
                 p {
